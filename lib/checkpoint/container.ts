@@ -64,6 +64,7 @@ const LAYOUTS: Record<Dtype, { elements: number; bytes: number }> = {
   Q4_K: { elements: 256, bytes: 144 },
   Q5_K: { elements: 256, bytes: 176 },
   Q6_K: { elements: 256, bytes: 210 },
+  F8_E4M3: { elements: 1, bytes: 1 },
 };
 
 /** Elements of one storage block. */

@@ -21,6 +21,8 @@ const TORCH_DTYPES: Partial<Record<ExportDtype, string>> = {
   BF16: 'bfloat16',
 };
 
+const OWN_NOTE = 'the folder carries its own modeling code: load it with trust_remote_code=True';
+
 /** Keys of a source's config.json that would contradict the output. */
 const STALE = [
   'architectures',
@@ -36,6 +38,7 @@ const STALE = [
   'partial_rotary_factor',
   'per_layer_config',
   'pretraining_tp',
+  'quantization_config',
   'rope_local_base_freq',
   'rope_parameters',
   'rope_scaling',
@@ -89,9 +92,12 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     config,
     metadata: null,
     files,
-    notes: own
-      ? ['the folder carries its own modeling code: load it with trust_remote_code=True']
-      : [],
+    notes: [
+      ...(own ? [OWN_NOTE] : []),
+      ...(request.sourceConfig?.quantization_config
+        ? [`weights in FP8 become ${dtype}: config.json has no quantization_config`]
+        : []),
+    ],
     dropped: [...source.dropped, ...generation.dropped],
   };
 }

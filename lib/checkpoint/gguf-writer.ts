@@ -22,8 +22,8 @@ const MAX_ALIGNMENT = 2 ** 20;
 const MAX_NAME_BYTES = 63;
 const MAX_DIMENSIONS = 4;
 
-/** ggml's numbers. */
-const TYPE_IDS: Record<Dtype, number> = {
+/** ggml's numbers; FP8 is none of its types. */
+const TYPE_IDS: Partial<Record<Dtype, number>> = {
   F32: 0,
   F16: 1,
   Q4_0: 2,
@@ -113,7 +113,11 @@ export function ggufBytes(tensors: OutputTensor[], metadata: Record<string, Gguf
   return headerOf(placed, metadata, alignment).length + data;
 }
 
-function requireHeld({ name, shape }: PlacedTensor): void {
+function requireHeld({ name, dtype, shape }: PlacedTensor): void {
+  if (TYPE_IDS[dtype] === undefined) {
+    const what = `GGUF has no type ${dtype}, which ${name} is to have`;
+    throw new StruPruneError('ERR_UNSUPPORTED', what, 'choose bf16');
+  }
   if (Buffer.byteLength(name) <= MAX_NAME_BYTES && shape.length <= MAX_DIMENSIONS) return;
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
@@ -150,7 +154,7 @@ function headerOf(
     out.string(name);
     out.uint32(shape.length);
     for (const width of shape.toReversed()) out.uint64(width); // fastest first
-    out.uint32(TYPE_IDS[dtype]);
+    out.uint32(TYPE_IDS[dtype]!);
     out.uint64(offset);
     offset += bytes + paddingOf(bytes, alignment);
   }

@@ -7,7 +7,7 @@ import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { familyNamed } from '../model/families';
 import { stackedNames, type TensorNames } from '../model/family';
-import { architectureFromConfig } from '../model/from-config';
+import { architectureFromConfig, fp8BlocksOf } from '../model/from-config';
 import { parseSafetensors } from './container';
 import { readFolderJson } from './folder-file';
 
@@ -32,6 +32,7 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const bound = bindTensors(architecture, names, stored, folder, {
     interleavedRope: false,
     normOffset,
+    fp8Blocks: fp8BlocksOf(config, join(folder, CONFIG)),
   });
   return { format: 'hf', path: folder, files, architecture, ...bound, config };
 }

@@ -95,7 +95,8 @@ export type Dtype =
   | 'Q8_0'
   | 'Q4_K'
   | 'Q5_K'
-  | 'Q6_K';
+  | 'Q6_K'
+  | 'F8_E4M3';
 
 /** Block types of less than 8 bits that can be written: 16 or 32 steps. */
 export const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1'];
@@ -114,6 +115,14 @@ export interface Stored {
   /** Output maps and their biases are stored divided by this, and the final norm's weight by `finalNormScale`: 1 but in Granite. */
   outputScale: number;
   finalNormScale: number;
+}
+
+/** Factors of a matrix, one for each block of so many rows and columns, as a matrix that lies elsewhere. */
+export interface BlockScales extends Pick<TensorRef, 'file' | 'offset' | 'bytes' | 'dtype'> {
+  blockRows: number;
+  blockColumns: number;
+  /** The matrix' first row among those that have them. */
+  row: number;
 }
 
 /** Where a tensor lies: enough for the native side to map and dequantise any row range of it. */
@@ -138,6 +147,8 @@ export interface TensorRef {
    * a stored row further.
    */
   storedColumns?: number;
+  /** The stored values are times these (FP8). */
+  scales?: BlockScales;
   /** Values are `times` the stored ones, 1 where left out, `plus` this, 0 where left out. */
   times?: number;
   plus?: number;

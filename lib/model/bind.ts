@@ -1,5 +1,12 @@
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockRefs, Dtype, ModelRole, TensorRef } from './architecture';
+import type {
+  Architecture,
+  BlockRefs,
+  BlockScales,
+  Dtype,
+  ModelRole,
+  TensorRef,
+} from './architecture';
 import { modelShapes } from './axes';
 import type { TensorNames } from './family';
 import { fileTensors, partRefs } from './file-tensors';
@@ -18,6 +25,7 @@ const DTYPES: readonly Dtype[] = [
   'Q4_K',
   'Q5_K',
   'Q6_K',
+  'F8_E4M3',
 ];
 
 /** A tensor as its container states it; the dtype may be one that this program cannot read. */
@@ -37,6 +45,8 @@ export interface Layout {
   interleavedRope: boolean;
   /** What weights of norms are stored less. */
   normOffset: number;
+  /** Rows and columns of the blocks that matrices in FP8 have scales for, in a tensor beside each. */
+  fp8Blocks?: readonly [rows: number, columns: number] | null;
 }
 
 export interface BoundTensors {
@@ -56,20 +66,42 @@ export function bindTensors(
   names: TensorNames,
   stored: ReadonlyMap<string, StoredTensor>,
   where: string,
-  { interleavedRope, normOffset }: Layout,
+  { interleavedRope, normOffset, fp8Blocks }: Layout,
 ): BoundTensors {
   const used = new Set<string>();
   let parameters = 0;
+  const blockScalesOf = (name: string, { dtype, shape }: StoredTensor): BlockScales | undefined => {
+    if (dtype !== 'F8_E4M3') return undefined;
+    if (!fp8Blocks || shape.length !== 2) {
+      const what = `${where}: tensor ${name} is stored as ${dtype} without scales of blocks`;
+      throw new StruPruneError('ERR_UNSUPPORTED', what, 'use the checkpoint in BF16');
+    }
+    const [blockRows, blockColumns] = fp8Blocks;
+    const beside = `${name}_scale_inv`;
+    const scales = stored.get(beside);
+    if (scales === undefined) throw missing(beside, where, false);
+    const due = shape.map((length, axis) => Math.ceil(length / fp8Blocks[axis]!));
+    requireShape(beside, scales.shape, due, where);
+    used.add(beside);
+    const { file, offset, bytes } = scales;
+    return {
+      file,
+      offset,
+      bytes,
+      dtype: knownDtype(scales, where),
+      blockRows,
+      blockColumns,
+      row: 0,
+    };
+  };
   const bind = (name: string, shape: number[]): TensorRef => {
     const tensor = stored.get(name);
     if (tensor === undefined) throw missing(name, where, name === names.model.head);
-    if (tensor.shape.join() !== shape.join()) {
-      const [is, due] = [tensor.shape, shape].map((sizes) => `[${sizes.join(', ')}]`);
-      throw broken(`${where}: tensor ${name} has shape ${is}, but the configuration needs ${due}`);
-    }
+    requireShape(name, tensor.shape, shape, where);
     used.add(name);
     parameters += shape.reduce((product, length) => product * length, 1);
-    return { ...tensor, dtype: knownDtype(tensor, where) };
+    const scales = blockScalesOf(name, tensor);
+    return { ...tensor, dtype: knownDtype(tensor, where), ...(scales && { scales }) };
   };
 
   const scaling = (role: string) => scalingOf(role, { normOffset, ...scalesOf(architecture) });
@@ -112,6 +144,12 @@ export function ropeHeads(role: BlockRole, heads: number, kvHeads: number): numb
   if (role === 'attention.q' || role === 'attention.qBias') return heads;
   if (role === 'attention.k' || role === 'attention.kBias') return kvHeads;
   return undefined;
+}
+
+function requireShape(name: string, shape: number[], needed: number[], where: string): void {
+  if (shape.join() === needed.join()) return;
+  const [is, due] = [shape, needed].map((sizes) => `[${sizes.join(', ')}]`);
+  throw broken(`${where}: tensor ${name} has shape ${is}, but the configuration needs ${due}`);
 }
 
 function knownDtype(tensor: StoredTensor, where: string): Dtype {

@@ -53,7 +53,7 @@ export function partRefs(
   { parts, transposed }: Pick<FileTensor, 'transposed'> & { parts: readonly { shape: number[] }[] },
 ): TensorRef[] {
   if (parts.length === 1 && !transposed) return [{ ...whole, shape: parts[0]!.shape }];
-  const { shape, bytes, offset } = whole;
+  const { shape, bytes, offset, scales } = whole;
   const lines = rowsOf(parts);
   const ofLine = lines === 0 ? 0 : bytes / lines;
   // Of a transposed matrix a line is a column, whose first entry lies in the first row.
@@ -66,6 +66,7 @@ export function partRefs(
       offset: offset + first * step,
       bytes: part.shape[0]! * ofLine,
       ...(transposed && { storedColumns: lines }),
+      ...(scales && { scales: { ...scales, row: scales.row + first } }),
     };
     first += part.shape[0]!;
     return ref;

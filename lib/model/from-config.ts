@@ -234,10 +234,7 @@ function withExperts(
 
 function refuseVariants(family: Family, common: Common, { values, where }: Stated): void {
   const dense = 'use a dense model of this family';
-  if (values.quantization_config !== undefined && values.quantization_config !== null) {
-    const what = 'quantization_config (quantised weights)';
-    throw unsupported(where, what, 'use the unquantised checkpoint');
-  }
+  fp8BlocksOf(values, where);
   for (const key of ['num_experts', 'num_local_experts', 'n_routed_experts'] as const) {
     if (!common[key] || key === family.hf.keys.experts) continue;
     throw unsupported(where, `${key} (a mixture of experts)`, dense);
@@ -250,6 +247,28 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
     const stated = `${family.name} with ${key} = ${JSON.stringify(values[key])}`;
     throw unsupported(where, stated, dense);
   }
+}
+
+const FP8 = fieldsOf({
+  quant_method: z.literal('fp8'),
+  fmt: z.literal('e4m3').nullish(),
+  weight_block_size: z.tuple([size, size]),
+});
+
+/**
+ * Rows and columns of the blocks of a checkpoint whose matrices are in FP8 with a scale for each block; null where nothing is
+ * quantised.
+ * @throws StruPruneError ERR_UNSUPPORTED for other quantised weights
+ */
+export function fp8BlocksOf(
+  { quantization_config: stated }: Record<string, unknown>,
+  where: string,
+): [rows: number, columns: number] | null {
+  if (stated === undefined || stated === null) return null;
+  const read = FP8.safeParse(stated);
+  if (read.success) return read.data.weight_block_size;
+  const mend = 'use the unquantised checkpoint, or one in FP8 (E4M3) with weight_block_size';
+  throw unsupported(where, `quantization_config (${JSON.stringify(stated).slice(0, 60)})`, mend);
 }
 
 function unsupported(where: string, what: string, mend: string): StruPruneError {

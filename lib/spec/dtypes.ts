@@ -158,7 +158,7 @@ export function dtypeFor(
 
 /**
  * The type that the source's o and down (of them those in scope; else those of experts) share, where files of ours can have it; of several quantised ones the narrowest
- * stand-in with as many bits as they have on average; of several unquantised ones the first. F16 where rows of some matrix are
+ * stand-in with as many bits as they have on average; of several unquantised ones the first, and BF16 for FP8. F16 where rows of some matrix are
  * no whole blocks.
  */
 function refittedAs({ architecture, blocks }: ModelSource, scope: Settings['scope']): ExportDtype {
@@ -172,7 +172,7 @@ function refittedAs({ architecture, blocks }: ModelSource, scope: Settings['scop
   const quantised = [...types].some(isQuantised);
   if (!quantised || types.size === 1) {
     if (isWritten(own)) return fitting(architecture, own);
-    if (!quantised) return 'F16';
+    if (!quantised) return types.has('F8_E4M3') ? 'BF16' : 'F16';
   }
   const weights = refs.reduce((sum, { shape }) => sum + elements(shape), 0);
   const mean = refs.reduce((sum, { bytes }) => sum + bytes, 0) / weights;

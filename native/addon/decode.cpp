@@ -171,6 +171,32 @@ Error Undescribed(const std::string& what) {
                "the checkpoint's config does not describe its weights");
 }
 
+// {file, offset, bytes, dtype, blockRows, blockColumns, row}
+BlockScales DecodeScales(const Plain& object, const TensorSource& source, Files files) {
+  BlockScales scales;
+  const size_t file = SizeIn(object, "file");
+  if (file >= files.size()) throw BadArgument(source.name + " has scales in no file");
+  scales.file = files[file];
+  scales.offset = SizeIn(object, "offset");
+  scales.dtype = DecodeDtype(FieldOf(object, "dtype"));
+  scales.block_rows = WidthIn(object, "blockRows");
+  scales.block_cols = WidthIn(object, "blockColumns");
+  scales.row = WidthIn(object, "row");
+  const size_t bytes = SizeIn(object, "bytes");
+  if (scales.block_rows == 0 || scales.block_cols == 0 || source.rope_heads != 0 ||
+      source.stored_columns != 0 || LayoutOf(scales.dtype).elements != 1) {
+    throw BadArgument(source.name + " cannot have scales of blocks");
+  }
+  const size_t rows = (scales.row + source.rows + scales.block_rows - 1) / scales.block_rows;
+  const size_t cols = (source.cols + scales.block_cols - 1) / scales.block_cols;
+  if (bytes < rows * cols * LayoutOf(scales.dtype).bytes || scales.offset > scales.file->size() ||
+      bytes > scales.file->size() - scales.offset) {
+    throw Error("ERR_CHECKPOINT", "tensor " + source.name + " has not a scale for each block",
+                "the file is damaged: get it again");
+  }
+  return scales;
+}
+
 void RequireShape(const char* name, const std::optional<TensorSource>& source, size_t rows,
                   size_t cols) {
   if (source && (source->rows != rows || source->cols != cols)) {
@@ -255,6 +281,8 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " has not the bytes of its shape",
                 "the file is damaged: get it again");
   }
+  const Plain& scales = FieldOf(ref, "scales");
+  if (!scales.absent()) source.scales = DecodeScales(scales, source, files);
   return source;
 }
 

@@ -12,7 +12,7 @@ struct Row {
 
 // In the order of the enum. Bytes of the block formats are the sums of their fields
 // (ops/codec.cpp).
-constexpr std::array<Row, 11> kRows{{
+constexpr std::array<Row, 12> kRows{{
     {"F32", {1, 4}},
     {"F16", {1, 2}},
     {"BF16", {1, 2}},
@@ -24,6 +24,7 @@ constexpr std::array<Row, 11> kRows{{
     {"Q4_K", {256, 144}},
     {"Q5_K", {256, 176}},
     {"Q6_K", {256, 210}},
+    {"F8_E4M3", {1, 1}},
 }};
 
 }  // namespace

@@ -8,7 +8,20 @@
 
 namespace struprune {
 
-enum class Dtype : uint8_t { F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K };
+enum class Dtype : uint8_t {
+  F32,
+  F16,
+  BF16,
+  Q4_0,
+  Q4_1,
+  Q5_0,
+  Q5_1,
+  Q8_0,
+  Q4_K,
+  Q5_K,
+  Q6_K,
+  F8_E4M3
+};
 
 // Elements and bytes of one storage block (1 element for the float types).
 struct DtypeLayout {

@@ -67,6 +67,23 @@ void ReadColumns(const TensorSource& source, size_t row, size_t count, float* ou
   }
 }
 
+// Rows [row, row + count) of a matrix whose blocks have scales.
+void ScaleBlocks(const TensorSource& source, size_t row, size_t count, float* values) {
+  const BlockScales& scales = *source.scales;
+  const size_t cols = (source.cols + scales.block_cols - 1) / scales.block_cols;
+  std::vector<std::byte> bytes(cols * LayoutOf(scales.dtype).bytes);
+  std::vector<float> factors(cols);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t at = scales.row + row + i;
+    if (i == 0 || at % scales.block_rows == 0) {
+      scales.file->Read(scales.offset + at / scales.block_rows * bytes.size(), bytes);
+      Dequantise(scales.dtype, bytes.data(), cols, factors.data());
+    }
+    float* const to = values + i * source.cols;
+    for (size_t j = 0; j < source.cols; ++j) to[j] *= factors[j / scales.block_cols];
+  }
+}
+
 // Where rows trade places in the file.
 void ReadRowByRow(const TensorSource& source, size_t row, size_t count, float* out) {
   std::vector<std::byte> bytes(RowBytes(source));
@@ -96,6 +113,7 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
   } else {
     ReadRowByRow(source, row, count, out);
   }
+  if (source.scales) ScaleBlocks(source, row, count, out);
   Apply(source.scaling, {out, count * source.cols});
   CheckFinite(source, out, count * source.cols);
 }

@@ -23,6 +23,15 @@ struct Scaling {
 void Apply(Scaling scaling, std::span<float> values);
 void Undo(Scaling scaling, std::span<float> values);
 
+// A matrix' values are the stored ones times these, one for each block of so many rows and columns.
+struct BlockScales {
+  std::shared_ptr<MappedFile> file;
+  size_t offset = 0;
+  Dtype dtype = Dtype::F32;  // a float
+  size_t block_rows = 0, block_cols = 0;
+  size_t row = 0;  // that the matrix' first one has among those of the blocks
+};
+
 struct TensorSource {
   std::string name;
   std::shared_ptr<MappedFile> file;
@@ -37,7 +46,8 @@ struct TensorSource {
   // The matrix is stored transposed, in rows of so many entries, of which `rows` from `offset` on
   // are its first column; 0 = stored as is.
   size_t stored_columns = 0;
-  Scaling scaling;
+  std::optional<BlockScales> scales = {};
+  Scaling scaling = {};
 };
 
 // What the output file will hold: GGUF has vectors in F32, whatever its matrices are.

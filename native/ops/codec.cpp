@@ -39,6 +39,18 @@ STRUPRUNE_CLONES void DequantiseBF16(const uint8_t* src, size_t elements, float*
   for (size_t i = 0; i < elements; ++i) dst[i] = Bfloat16ToFloat(Load<uint16_t>(src + 2 * i));
 }
 
+// OCP's E4M3 (OFP8 1.0): no infinities, and one NaN for each sign.
+STRUPRUNE_CLONES void DequantiseF8_E4M3(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; ++i) {
+    const uint32_t magnitude = src[i] & 0x7f;
+    const float subnormal = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-9f;
+    constexpr uint32_t kRebias = (127 - 7) << 23;
+    const uint32_t normal = ((magnitude << 20) + kRebias) | (magnitude == 0x7f ? 0x7f800000 : 0);
+    const uint32_t bits = Choose(magnitude < 8, std::bit_cast<uint32_t>(subnormal), normal);
+    dst[i] = std::bit_cast<float>(bits | static_cast<uint32_t>(src[i] & 0x80) << 24);
+  }
+}
+
 // 32 values of four bits: the low halves of 16 bytes, then the high halves. Formats without a
 // minimum pass -0.0 as `shift`, the one number whose addition also keeps the sign of a zero.
 STRUPRUNE_INLINE void Unpack4(const uint8_t* quants, float scale, float shift, int centre,
@@ -190,9 +202,10 @@ STRUPRUNE_CLONES void DequantiseQ6_K(const uint8_t* src, size_t elements, float*
 using DequantiseLoop = void (*)(const uint8_t*, size_t, float*);
 
 // In the order of the enum.
-constexpr std::array<DequantiseLoop, 11> kDequantise{
-    DequantiseF32,  DequantiseF16,  DequantiseBF16, DequantiseQ4_0, DequantiseQ4_1, DequantiseQ5_0,
-    DequantiseQ5_1, DequantiseQ8_0, DequantiseQ4_K, DequantiseQ5_K, DequantiseQ6_K,
+constexpr std::array<DequantiseLoop, 12> kDequantise{
+    DequantiseF32,  DequantiseF16,  DequantiseBF16, DequantiseQ4_0,
+    DequantiseQ4_1, DequantiseQ5_0, DequantiseQ5_1, DequantiseQ8_0,
+    DequantiseQ4_K, DequantiseQ5_K, DequantiseQ6_K, DequantiseF8_E4M3,
 };
 
 STRUPRUNE_INLINE bool IsFinite(float value) {
@@ -392,9 +405,9 @@ STRUPRUNE_CLONES size_t EncodeQ5_1(const float* src, size_t elements, uint8_t* d
 using EncodeLoop = size_t (*)(const float*, size_t, uint8_t*);
 
 // In the order of the enum; null for what is only read.
-constexpr std::array<EncodeLoop, 11> kEncode{
+constexpr std::array<EncodeLoop, 12> kEncode{
     EncodeF32,  EncodeF16,  EncodeBF16, EncodeQ4_0, EncodeQ4_1, EncodeQ5_0,
-    EncodeQ5_1, EncodeQ8_0, nullptr,    nullptr,    nullptr,
+    EncodeQ5_1, EncodeQ8_0, nullptr,    nullptr,    nullptr,    nullptr,
 };
 
 void RequireBlocks(Dtype dtype, size_t elements) {

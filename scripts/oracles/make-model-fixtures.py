@@ -24,6 +24,7 @@ import sys
 
 import gguf
 import numpy as np
+import safetensors.torch
 import torch
 import transformers
 from transformers import (
@@ -452,7 +453,13 @@ MODELS = {
         None,
         False,
     ),
+    "llama-fp8": (llama(num_key_value_heads=2), torch.bfloat16, None, False),
 }
+
+# Matrices of the blocks as E4M3, with a scale for every 32 x 32 of them: real models have 128 x 128. transformers reads
+# whole blocks alone.
+FP8 = ["llama-fp8"]
+FP8_BLOCK, FP8_LARGEST = 32, 448.0
 
 # Written as transformers has them in memory: the experts of a block in one tensor.
 STACKED = ["olmoe"]
@@ -551,6 +558,31 @@ def greedy(model, prompt):
         assert margin > GREEDY_MARGIN, f"greedy choice too close: {margin}"
         ids.append(best.indices[0].item())
     return ids[len(prompt) :]
+
+
+def to_fp8(folder):
+    """Rewrites a folder as DeepSeek-V3's and Qwen3's FP8 checkpoints are."""
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    for name in [name for name in tensors if "_proj.weight" in name]:
+        weight = tensors[name].float()
+        spread = torch.ones(FP8_BLOCK, FP8_BLOCK)
+        scales = torch.empty([-(-length // FP8_BLOCK) for length in weight.shape])
+        for i, rows in enumerate(weight.split(FP8_BLOCK)):
+            for j, block in enumerate(rows.split(FP8_BLOCK, 1)):
+                scales[i, j] = block.abs().max() / FP8_LARGEST
+        each = torch.kron(scales, spread)[: weight.shape[0], : weight.shape[1]]
+        tensors[name] = (weight / each).to(torch.float8_e4m3fn)
+        tensors[f"{name}_scale_inv"] = scales
+    safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {
+        "activation_scheme": "dynamic",
+        "fmt": "e4m3",
+        "quant_method": "fp8",
+        "weight_block_size": [FP8_BLOCK, FP8_BLOCK],
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 # Model: llama.cpp's architecture, and whether it interleaves the rope halves of q and k.
@@ -663,6 +695,8 @@ def make(folder, seed, config, dtype, shard_size, with_fisher):
         **({"max_shard_size": shard_size} if shard_size else {}),
     )
 
+    if folder.name in FP8:
+        to_fp8(folder)
     stored = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
+import { openCheckpoint } from '../../lib/checkpoint/open';
 import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
@@ -236,6 +237,19 @@ test('rounds of gate and up that are taken back leave what was solved for', asyn
       `layer ${i}: ${relativeError}, ${other}`,
     );
   }
+});
+
+test('a folder in FP8 becomes one in BF16, and the run says so', async (t) => {
+  const output = work.path('from-fp8');
+  const result = await prune(work.model('llama-fp8'), options({ format: 'hf', output }));
+  t.is(result.dtype, 'bf16');
+  const note = 'weights in FP8 become BF16: config.json has no quantization_config';
+  t.true(result.notes.includes(note), result.notes.join());
+  const { expected, actual } = result.verification;
+  t.true(Math.abs(actual - expected) < 1e-7);
+  const { config, blocks } = await openCheckpoint(output);
+  t.is(config.quantization_config, undefined);
+  t.true(Object.values(blocks[0]!).every(({ dtype, scales }) => dtype === 'BF16' && !scales));
 });
 
 test('a survey serves the runs whose weights it has seen, and no others', async (t) => {

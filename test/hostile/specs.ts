@@ -58,7 +58,13 @@ const llama = {
     'attention.k': { ...tensor('k', 4, 8), storedColumns: 4 },
     'ffn.gate': tensor('g', 6, 8),
     'ffn.up': { ...tensor('u', 6, 8), dtype: 'Q8_0', bytes: 12 },
-    'ffn.out': tensor('o', 8, 6),
+    'ffn.out': {
+      ...{ ...tensor('o', 8, 6), dtype: 'F8_E4M3', bytes: 48 },
+      scales: {
+        ...{ file: 0, offset: 8, bytes: 16, dtype: 'F32' },
+        ...{ blockRows: 4, blockColumns: 4, row: 0 },
+      },
+    },
   },
   ends: {
     hidden: 8,

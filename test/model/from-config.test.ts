@@ -451,6 +451,20 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['experts that slide', 'qwen2-moe', { use_sliding_window: true }, 'ERR_UNSUPPORTED', /sliding/],
   ['quantised', 'llama2', { quantization_config: {} }, 'ERR_UNSUPPORTED', /quantization_config/],
   [
+    'other FP8',
+    'llama-fp8',
+    { quantization_config: { quant_method: 'fp8', weight_block_size: null } },
+    'ERR_UNSUPPORTED',
+    /"quant_method":"fp8","weight_block_size":null.*one in FP8 \(E4M3\) with weight_block_size/,
+  ],
+  [
+    'FP8 of another kind',
+    'llama-fp8',
+    { quantization_config: { quant_method: 'fp8', fmt: 'e5m2', weight_block_size: [128, 128] } },
+    'ERR_UNSUPPORTED',
+    /e5m2/,
+  ],
+  [
     'unknown rope',
     'llama2',
     { rope_scaling: { rope_type: 'ntk' } },

@@ -22,6 +22,8 @@ import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import type { OutputTensor } from '../../lib/checkpoint/tensor-sequence';
 import type { TensorRef } from '../../lib/model/architecture';
+import { partRefs } from '../../lib/model/file-tensors';
+import { totalParameters } from '../../lib/model/groups';
 import { fixtureConfig, MODELS } from './fixture';
 
 type Entry = { dtype: string; shape: number[]; data: Buffer };
@@ -185,6 +187,73 @@ for (const [name, interleaved] of [
     );
   });
 }
+
+test('FP8: every matrix of a block has its scales, which are no parameters', async (t) => {
+  const { blocks, parameters, architecture, files } = await openCheckpoint(
+    join(MODELS, 'llama-fp8'),
+  );
+  t.is(parameters, totalParameters(architecture));
+  const stored = readFixture('llama-fp8');
+  const file = readFileSync(files[0]!);
+  for (const [role, { name, dtype, scales }] of Object.entries(blocks[1]!)) {
+    const beside = stored.get(`${name}_scale_inv`);
+    t.is(dtype, beside ? 'F8_E4M3' : 'BF16', role);
+    t.is(scales === undefined, beside === undefined, role);
+    if (!scales) continue;
+    t.like(scales, { dtype: 'F32', blockRows: 32, blockColumns: 32, row: 0 });
+    const { offset, bytes } = scales;
+    t.true(file.subarray(offset, offset + bytes).equals(beside!.data), role);
+  }
+  t.is(blocks[0]!['ffn.out']!.scales!.bytes, 4 * 2 * 5);
+});
+
+test('FP8 joined in one tensor: each part begins at its row of the scales', (t) => {
+  const scales = { file: 0, offset: 900, bytes: 24, dtype: 'F32' as const };
+  const whole = {
+    ...{ name: 'qkv', file: 0, offset: 100, bytes: 192 * 160, dtype: 'F8_E4M3' as const },
+    ...{ shape: [192, 160], scales: { ...scales, blockRows: 128, blockColumns: 128, row: 0 } },
+  };
+  const parts = [
+    [64, 160],
+    [32, 160],
+    [96, 160],
+  ].map((shape) => ({ shape }));
+  t.deepEqual(
+    partRefs(whole, { parts, transposed: false }).map((ref) => [ref.offset, ref.scales?.row]),
+    [
+      [100, 0],
+      [100 + 64 * 160, 64],
+      [100 + 96 * 160, 96],
+    ],
+  );
+});
+
+test('FP8 whose scales are not there, or of other blocks, is refused by name', async (t) => {
+  const scales = 'model.layers.0.mlp.down_proj.weight_scale_inv';
+  const refused = async (
+    change: (tensors: Map<string, Entry>) => void,
+    config: object,
+    code: string,
+    message: RegExp,
+  ) => {
+    const folder = copyOf('llama-fp8');
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    const tensors = readFixture('llama-fp8');
+    change(tensors);
+    write(folder, tensors);
+    setConfig(folder, 'llama-fp8', { ...config });
+    await t.throwsAsync(openCheckpoint(folder), { code, message });
+  };
+  const same = () => {};
+  const gone = (tensors: Map<string, Entry>) => tensors.delete(scales);
+  await refused(gone, {}, 'ERR_CHECKPOINT', /down_proj\.weight_scale_inv is missing/);
+  const quantization_config = { quant_method: 'fp8', weight_block_size: [64, 32] };
+  const shapes =
+    /q_proj\.weight_scale_inv has shape \[2, 2\], but the configuration needs \[1, 2\]/;
+  await refused(same, { quantization_config }, 'ERR_CHECKPOINT', shapes);
+  const plain = /is stored as F8_E4M3 without scales of blocks; use the checkpoint in BF16/;
+  await refused(same, { quantization_config: null }, 'ERR_UNSUPPORTED', plain);
+});
 
 test('a checkpoint of the bare model, without the "model." prefix, opens', async (t) => {
   const folder = copyOf('llama3-tied');

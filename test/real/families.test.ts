@@ -108,6 +108,7 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['llama-bias', heads, 'LlamaForCausalLM'],
   ['llama-bias', perBlock('all'), 'StrupruneLlamaForCausalLM'],
   ['llama3', { ...uniform('ffn'), maxShardBytes: 100_000 }, 'LlamaForCausalLM'],
+  ['llama-fp8', uniform('ffn'), 'LlamaForCausalLM'],
   ['llama3-tied', { ...perBlock('all'), maxShardBytes: 100_000 }, 'StrupruneLlamaForCausalLM'],
 ];
 
@@ -157,6 +158,7 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['llama-bias', heads, 'llama'],
   ['llama-bias', perBlock('all'), 'deci'],
   ['llama3', uniform('ffn'), 'llama'],
+  ['llama-fp8', heads, 'llama'],
   ['llama3-tied', perBlock('all'), 'deci'],
 ];
 
