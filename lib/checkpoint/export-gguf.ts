@@ -3,9 +3,7 @@ import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES, ggufNames } from '../model/families/names';
 import type { GgufDescription } from '../model/family';
-import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS } from '../model/from-gguf';
 import { withoutEmptyBlocks } from '../model/groups';
-import { isReadable, llama3Factors } from '../model/rope-factors';
 import { type GgufEntry, isQuantised } from './container';
 import {
   type ExportDtype,
@@ -16,7 +14,9 @@ import {
 } from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
+import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS } from './from-gguf';
 import { AS_FOLDER } from './output-path';
+import { isReadable, llama3Factors } from './rope-tables';
 
 /** llama.cpp's numbers for "most of the tensors are of this type". */
 const FILE_TYPES: Record<ExportDtype, number> = {

@@ -2,10 +2,10 @@ import type { Architecture, BlockWidths } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
 import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/family';
 import { shortest } from '../model/fields';
-import { YARN } from '../model/from-gguf';
 import { withoutEmptyBlocks } from '../model/groups';
-import { yarnAttention } from '../model/rope-factors';
 import type { Rope } from '../model/sublayers';
+import { yarnAttention } from '../model/yarn';
+import { YARN } from './from-gguf';
 import { AS_FOLDER, type ExportFormat } from './output-path';
 
 /**

@@ -5,8 +5,8 @@ import { StruPruneError } from '../errors';
 import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { ggufNames } from '../model/families/names';
-import { architectureFromGguf } from '../model/from-gguf';
 import { parseGguf } from './container';
+import { architectureFromGguf } from './from-gguf';
 import { readSplit } from './gguf-split';
 
 /** Longest vector that is read while opening: rotary divisors, one per pair of a head. */

@@ -8,8 +8,8 @@ import type {
 } from '../model/architecture';
 import { blockTensors, embeddingWidth, modelShapes } from '../model/axes';
 import { sublayersOf } from '../model/blocks';
-import { turning } from '../model/rope-factors';
 import type { Site, Sublayer } from '../model/sublayers';
+import { turning } from '../model/yarn';
 import type { Block } from './block';
 import { Ends } from './ends';
 import type { Engine } from './engine';

@@ -22,8 +22,8 @@ import {
   text,
   tokenId,
 } from './fields';
-import { yarnAttention } from './rope-factors';
 import type { Rope } from './sublayers';
+import { yarnAttention } from './yarn';
 
 const sizes = z.array(sizeOrZero, { error: 'must be a list' });
 const factors = z.array(positive, { error: 'must be a list' });

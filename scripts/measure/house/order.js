@@ -1,5 +1,5 @@
 // The order of the rooms (rooms.json): who imports or includes what, which of it points upwards, and which files go
-// round in a circle. test/house asserts that all of it is known, and `house` counts it.
+// round in a circle. test/house asserts that there is none of it, and `house` counts it.
 const path = require('node:path');
 const ts = require('typescript');
 const { sourcesIn, treeOf, withoutComments } = require('./sources.js');

@@ -1,6 +1,6 @@
 import test from 'ava';
 
-import { llama3Factors, llama3FromFactors } from '../../lib/model/rope-factors';
+import { llama3Factors, llama3FromFactors } from '../../lib/checkpoint/rope-tables';
 
 const LLAMA_32 = { factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
 

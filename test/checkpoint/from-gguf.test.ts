@@ -1,9 +1,8 @@
 import test from 'ava';
-
+import { architectureFromGguf, type GgufTensors } from '../../lib/checkpoint/from-gguf';
+import { llama3Factors } from '../../lib/checkpoint/rope-tables';
 import { blockTensors } from '../../lib/model/axes';
 import { sitesOf } from '../../lib/model/blocks';
-import { architectureFromGguf, type GgufTensors } from '../../lib/model/from-gguf';
-import { llama3Factors } from '../../lib/model/rope-factors';
 
 const SMOL: Record<string, unknown> = {
   'general.architecture': 'llama',

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockWidths } from './architecture';
-import { familiesOfGguf, familyOfGguf } from './families';
-import { GGUF_NAMES, ggufNames } from './families/names';
+import type { Architecture, BlockWidths } from '../model/architecture';
+import { familiesOfGguf, familyOfGguf } from '../model/families';
+import { GGUF_NAMES, ggufNames } from '../model/families/names';
 import {
   BIAS_NAMES,
   type BiasName,
@@ -11,7 +11,7 @@ import {
   type Family,
   type GgufDescription,
   type TensorNames,
-} from './family';
+} from '../model/family';
 import {
   badField,
   epsilon,
@@ -28,10 +28,11 @@ import {
   spread,
   text,
   tokenId,
-} from './fields';
-import { queryScalarOf, withTraits, zipWidths } from './from-config';
-import { llama3FromFactors, stretchesNothing, yarnAttention } from './rope-factors';
-import type { BlockRole, Rope } from './sublayers';
+} from '../model/fields';
+import { queryScalarOf, withTraits, zipWidths } from '../model/from-config';
+import type { BlockRole, Rope } from '../model/sublayers';
+import { yarnAttention } from '../model/yarn';
+import { llama3FromFactors, stretchesNothing } from './rope-tables';
 
 /** What the mapping needs of an opened GGUF file beside its metadata. */
 export interface GgufTensors {
