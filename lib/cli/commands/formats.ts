@@ -37,6 +37,13 @@ function rowsOf(family: string): ExportRow[] {
   );
 }
 
+const WHERE = [
+  'Where will you run it?',
+  '  transformers, PEFT, vLLM       a folder, by default; own modeling code loads with trust_remote_code',
+  '  llama.cpp and what is on it    -o NAME.gguf; where a family is refused: with --allocation uniform',
+  '  what has stock classes alone   a folder, with --allocation uniform, which loses more quality',
+];
+
 function formatsReport(rows: readonly ExportRow[]): string {
   const words = (kind: ExportKind | null) => (kind === null ? 'refused' : KIND_WORDS[kind]);
   const cells = rows.map(({ family, scope, widths, addedBias, hf, gguf }) => [
@@ -50,6 +57,8 @@ function formatsReport(rows: readonly ExportRow[]): string {
   const needy = FAMILIES.filter(({ hf }) => hf.freeHeadDim && hf.headsDivideHidden);
   const head = ['family', 'scope', 'widths', 'added bias', '--format hf', '--format gguf'];
   return [
+    ...WHERE,
+    '',
     table([head, ...cells], ['left', 'left', 'left', 'left', 'left', 'left']),
     '',
     `Where heads go, the stock class of ${needy.map(({ name }) => name).join(' and ')} takes counts that divide the hidden size alone; others have own modeling code.`,
