@@ -4,8 +4,8 @@ const { ava } = require('./package.json');
 module.exports = {
   ...ava,
   files: ['test/real/**/*.test.ts'],
-  // Each holds a model and uses every core.
+  // Torch starts on one core while another file is at work.
   serial: true,
-  concurrency: 1,
+  concurrency: 2,
   timeout: '20m',
 };

@@ -1,4 +1,4 @@
-/** prune() with the baselines against the torch reference (test/oracles/baselines.py): the same sets are kept. */
+/** prune() with the baselines against the torch reference (test/oracles/baselines.py): the same sets are kept. STRUPRUNE_LONG=1: of all models. */
 import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -40,9 +40,13 @@ function titleOf({ method, allocation, scope, sparsity }: BaselineCase): string 
   return `${method}, ${allocation}, ${scope}, S = ${sparsity}`;
 }
 
+/** To scores and refits these are what others are. */
+const ALIKE = ['llama3', 'llama3-tied', 'mistral', 'phi3', 'qwen2', 'qwen3', 'starcoder2'];
+
 const models = readdirSync(join(__dirname, '../fixtures/baselines'))
   .map((file) => file.replace('.json', ''))
-  .filter((name) => name !== 'versions');
+  .filter((name) => name !== 'versions')
+  .filter((name) => process.env.STRUPRUNE_LONG === '1' || !ALIKE.includes(name));
 
 for (const name of models) {
   const { ids, multiple, maxShare, cases } = baselineFixture(name);
