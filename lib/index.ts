@@ -67,6 +67,7 @@ export type { Share, TaskScores } from './measure/tasks';
 export type {
   Architecture,
   BlockRefs,
+  BlockScales,
   BlockWidths,
   Dtype,
   ModelRole,
