@@ -4,7 +4,7 @@ import { requireTokenizer } from './calibration/text';
 import { requireName } from './checkpoint/output-path';
 import { checkedOptions, withEngine } from './engine/call';
 import { measureRates } from './engine/gemm-rate';
-import { EXPERTS_ON_CPU } from './engine/session';
+import { leftToCpu } from './engine/session';
 import { windowFor } from './measure/perplexity';
 import type { Architecture, ModelSource } from './model/architecture';
 import {
@@ -120,10 +120,7 @@ async function planOf(
       ...run,
       format,
       dtype: spec.output.dtype.toLowerCase(),
-      notes: [
-        ...spec.output.notes,
-        ...(architecture.routing && engine.device !== 'cpu' ? [EXPERTS_ON_CPU] : []),
-      ],
+      notes: [...spec.output.notes, ...(engine.device === 'cpu' ? [] : leftToCpu(architecture))],
       assumedSparsity,
       stages,
       smallestMemory: smallestMemory(input),

@@ -72,7 +72,7 @@ export class Session {
         source.model,
         this.files,
       );
-      if (architecture.routing && engine.device !== 'cpu') engine.notify(EXPERTS_ON_CPU);
+      if (engine.device !== 'cpu') for (const note of leftToCpu(architecture)) engine.notify(note);
     } catch (error) {
       for (const file of this.files) file[Symbol.dispose]();
       throw error;
@@ -177,7 +177,13 @@ export class Session {
   }
 }
 
-export const EXPERTS_ON_CPU = 'experts run on the CPU';
+/** What of such a model no GPU computes, for people. */
+export function leftToCpu({ routing, logitCap }: Architecture): string[] {
+  return [
+    ...(routing ? ['experts run on the CPU'] : []),
+    ...(logitCap === null ? [] : ['distributions of capped logits are compared on the CPU']),
+  ];
+}
 
 export function blockSpec(architecture: Architecture, index: number): BlockSpec {
   return {

@@ -12,7 +12,27 @@ const library = emulatedLibrary();
 
 const WINDOW = 48;
 
-test('experts run on the CPU, which is said once', async (t) => {
+test.serial(
+  'capped logits are scored on the GPU and compared on the CPU, which is said once',
+  async (t) => {
+    Object.assign(process.env, await fakeDriver(t, {}), library);
+    const model = work.model('gemma2-unlike');
+    const given = { text: EVALUATION, window: WINDOW, maxTokens: 4 * WINDOW, threads: 1 };
+    const told: string[] = [];
+    const onNotice = (text: string) => told.push(text);
+    await evaluate(model, { ...given, device: 'cuda:0', onNotice });
+    const note = 'distributions of capped logits are compared on the CPU';
+    t.deepEqual(
+      told.filter((text) => text.includes('capped')),
+      [note],
+    );
+    const options = { window: WINDOW, calibrationTokens: 4 * WINDOW, threads: 1 };
+    t.true((await plan(model, { ...options, device: 'cuda:0' })).notes.includes(note));
+    t.false((await plan(model, { ...options, device: 'cpu' })).notes.includes(note));
+  },
+);
+
+test.serial('experts run on the CPU, which is said once', async (t) => {
   Object.assign(process.env, await fakeDriver(t, {}), library);
   const model = work.model('qwen2-moe');
   const given = { text: EVALUATION, window: WINDOW, maxTokens: 4 * WINDOW, threads: 1 };
