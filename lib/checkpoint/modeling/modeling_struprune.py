@@ -116,15 +116,14 @@ def resize_block(layer, config, index):
         resize_maps(getattr(layer, attention), ATTENTION_MAPS, widths, own["biases"])
         count_heads(getattr(layer, attention), config, heads, groups)
 
-    name = next((name for name in ("mlp", "block_sparse_moe") if hasattr(layer, name)), None)
+    ffn = layer.mlp if hasattr(layer, "mlp") else layer
     if channels == 0:
         remove_norms(layer, NORMS["ffn"])
-        if name:
-            setattr(layer, name, Nothing())
+        if hasattr(layer, "mlp"):
+            layer.mlp = Nothing()
         else:
             layer.fc1, layer.fc2 = nn.Identity(), Nothing()
     else:
-        ffn = getattr(layer, name) if name else layer
         resize_maps(ffn, FFN_MAPS, widths, own["biases"])
         if hasattr(ffn, "intermediate_size"):
             ffn.intermediate_size = channels
