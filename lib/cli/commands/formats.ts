@@ -55,12 +55,13 @@ function formatsReport(rows: readonly ExportRow[]): string {
     words(gguf),
   ]);
   const needy = FAMILIES.filter(({ hf }) => hf.freeHeadDim && hf.headsDivideHidden);
+  const names = new Intl.ListFormat('en-GB').format(needy.map(({ name }) => name));
   const head = ['family', 'scope', 'widths', 'added bias', '--format hf', '--format gguf'];
   return [
     ...WHERE,
     '',
     table([head, ...cells], ['left', 'left', 'left', 'left', 'left', 'left']),
     '',
-    `Where heads go, the stock class of ${needy.map(({ name }) => name).join(' and ')} takes counts that divide the hidden size alone; others have own modeling code.`,
+    `Where heads go, the stock class of ${names} takes counts that divide the hidden size alone; others have own modeling code.`,
   ].join('\n');
 }
