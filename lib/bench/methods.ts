@@ -210,8 +210,17 @@ const OF_EXPERTS: readonly MethodEntry[] = [
     label: 'StruPrune, experts',
     kind: 'struprune',
     base: null,
-    about: 'whole experts, chosen by the exact error of what their layer gives without them',
+    about:
+      'whole experts, chosen by the exact error of what their layer gives without them; the others are refitted',
     options: { scope: 'experts' },
+  },
+  {
+    id: 'experts-without-refit',
+    label: 'StruPrune, experts, no refit',
+    kind: 'ablation',
+    base: 'struprune-experts',
+    about: 'experts that stay are as they were',
+    options: { scope: 'experts', refit: false },
   },
 ];
 
@@ -230,7 +239,7 @@ const GROUPS: Readonly<Record<string, (entry: MethodEntry) => boolean>> = {
   struprune: (entry) => entry.kind === 'struprune' && !isTuned(entry) && !isOfExperts(entry),
   experts: isOfExperts,
   tuned: isTuned,
-  ablations: ({ kind, id }) => kind === 'ablation' || id === BASE,
+  ablations: (entry) => (entry.kind === 'ablation' && !isOfExperts(entry)) || entry.id === BASE,
 };
 
 function isOfExperts({ options: { scope } }: MethodEntry): boolean {

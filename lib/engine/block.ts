@@ -4,7 +4,13 @@ import type { BlockHandle } from './handles';
 import type { Matrix } from './matrix';
 import { native } from './native';
 import type { KernelRun, KernelTiming } from './native-bench';
-import type { BackwardRunOf, ExpertRunOf, OutputColumns, SiteRunOf } from './native-block';
+import type {
+  BackwardRunOf,
+  ExpertRunOf,
+  ExpertTurnOf,
+  OutputColumns,
+  SiteRunOf,
+} from './native-block';
 import type { Purpose } from './native-engine';
 import { Owned } from './owned';
 import type { Refit } from './refit';
@@ -12,6 +18,7 @@ import type { Statistics } from './statistics';
 
 export type SiteRun = SiteRunOf<Matrix, Statistics>;
 export type ExpertRun = ExpertRunOf<Matrix, Statistics>;
+export type ExpertTurn = ExpertTurnOf<Matrix, Statistics>;
 export type BackwardRun = BackwardRunOf<Matrix, Statistics>;
 
 /** What an FFN reads and what it is to give, a row a calibration token. */
@@ -95,11 +102,23 @@ export class Block extends Owned<BlockHandle> {
 
   /** Sums what each expert does for the output. */
   sumExperts(site: Site, run: ExpertRun): Promise<void> {
-    const { hidden, statistics } = run;
+    const { hidden, statistics, residual } = run;
     return native.sumExperts(this.handle, site, {
       ...run,
       hidden: hidden.handle,
       statistics: statistics.handle,
+      residual: residual?.handle,
+    });
+  }
+
+  /** Puts an expert back into the output, takes another out, and sums what a refit of that one's output map needs. */
+  turnExpert(site: Site, turn: ExpertTurn): Promise<void> {
+    const { hidden, residual, statistics } = turn;
+    return native.turnExpert(this.handle, site, {
+      ...turn,
+      hidden: hidden.handle,
+      residual: residual.handle,
+      statistics: statistics?.handle,
     });
   }
 

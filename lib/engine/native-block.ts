@@ -74,6 +74,24 @@ export interface ExpertRunOf<Matrix, Statistics> {
   statistics: Statistics;
   /** Experts whose router's logits are -inf. */
   gone: Int32Array;
+  /** Receives what is missing of the output without `gone`, `[tokens, hidden]`. */
+  residual?: Matrix;
+}
+
+/** An expert's turn in a refit of the output maps of all: what is missing of the output is kept for all tokens. */
+export interface ExpertTurnOf<Matrix, Statistics> {
+  purpose: Purpose;
+  window: number;
+  /** Before the experts; they stay as they are. */
+  hidden: Matrix;
+  /** `[tokens, hidden]` */
+  residual: Matrix;
+  /** Comes first: less is missing by what this one adds to the output. */
+  back?: number;
+  /** More is missing by what this one adds. */
+  out?: number;
+  /** Of tokens that are routed to `out` what its output map reads, times its weight, and what is missing with it in. */
+  statistics?: Statistics;
 }
 
 /** One number a column of a site's output map. */
@@ -120,6 +138,11 @@ export interface NativeBlock {
     block: BlockHandle,
     site: Site,
     run: ExpertRunOf<MatrixHandle, StatisticsHandle>,
+  ): Promise<void>;
+  turnExpert(
+    block: BlockHandle,
+    site: Site,
+    turn: ExpertTurnOf<MatrixHandle, StatisticsHandle>,
   ): Promise<void>;
   keepExperts(block: BlockHandle, site: Site, kept: Int32Array): Promise<void>;
   sliceBlock(block: BlockHandle, role: BlockRole, axis: 0 | 1, indices: Int32Array): Promise<void>;

@@ -97,7 +97,10 @@ export interface Calls {
   statistics: Paged & StatisticsSizes & { residual: number };
   /** Beside the block, the states and the statistics, as the next ones. */
   runSite: OfBlock & Paged & SiteDemand & { site: Site; tokens: Tokens };
-  sumExperts: OfBlock & Paged & { site: Site; tokens: Tokens };
+  /** `residual`: with what is missing of the output. */
+  sumExperts: OfBlock & Paged & { site: Site; tokens: Tokens; residual: boolean };
+  /** Beside the statistics. `left`: experts that are. */
+  turnExpert: OfBlock & Paged & { site: Site; tokens: Tokens; left: number };
   applySite: OfBlock & { site: Site; tokens: Tokens };
   /** Beside `sums`. `factors`: with those of all weights that are tuned. */
   backwardBlock: OfBlock &

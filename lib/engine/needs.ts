@@ -124,10 +124,16 @@ export class NeedsOf {
     return inTurn(...sitesOf(this.architecture, index).map((at) => this.site(index, at, tokens)));
   }
 
-  /** Sums of experts over the states, which stay. */
-  sumExperts(index: number, site: Site, tokens: Tokens): Needs {
+  /** Sums of experts over the states, which stay. `residual`: with what is missing of the output. */
+  sumExperts(index: number, site: Site, tokens: Tokens, residual: boolean): Needs {
     const { paged } = this;
-    return this.#ask('sumExperts', { ...this.#block(index), site, tokens, paged });
+    return this.#ask('sumExperts', { ...this.#block(index), site, tokens, paged, residual });
+  }
+
+  /** The turn of an expert with its share of the tokens, where so many are left, beside the statistics. */
+  turnExpert(index: number, site: Site, tokens: Tokens, left: number): Needs {
+    const { paged } = this;
+    return this.#ask('turnExpert', { ...this.#block(index), site, tokens, paged, left });
   }
 
   applySite(index: number, site: Site, tokens: Tokens): Needs {

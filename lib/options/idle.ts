@@ -4,6 +4,9 @@ import { flagOf, worded } from '../wording';
 import { OPTIONS, type PruneOptions, type Settings } from '.';
 import type { Option } from './option';
 
+/** What is read of a method's options where whole experts go. */
+const OF_EXPERTS = ['refit', 'lambda', 'sequential'];
+
 /** A warning for each reason; none where all that is given is read. */
 export function idleOptions(options: PruneOptions, settings: Settings): string[] {
   const flags = new Map<string, string[]>();
@@ -28,7 +31,7 @@ export function idleWarning(flags: readonly string[], reason: string): string {
 function whyIdle(key: string, { byMethod, read = [] }: Option, settings: Settings): string | null {
   const method = methodOf(settings.method);
   if (byMethod && !readsOption(method, key)) return `with --method ${method.name}`;
-  if (byMethod && settings.scope === 'experts' && key !== 'sequential')
+  if (byMethod && settings.scope === 'experts' && !OF_EXPERTS.includes(key))
     return 'with --scope experts';
   for (const reader of read) {
     const reason = reader(settings as never);

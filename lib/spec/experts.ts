@@ -20,7 +20,7 @@ export function recipeFor(method: Method, settings: RunSettings): Recipe {
   if (recipe.mask.experts === undefined) {
     throw refuse('chooses no whole experts', 'choose --method struprune or reap');
   }
-  return { ...recipe, statistics: 'diagonal', refit: NO_REFIT };
+  return { ...recipe, statistics: 'diagonal', refit: { ...NO_REFIT, output: recipe.refit.output } };
 }
 
 /**

@@ -189,7 +189,7 @@ async function shrinkLayer(work: Work, part: Part, plan: LayerPlan): Promise<Out
   }
   const { chosen, fit } = await part.shrink(layer, (sums) => choose(work, plan, sums));
   const { kept, report, trials } = chosen;
-  return { kept, ...(report && fit ? measured(report, fit) : UNMEASURED), ...trials };
+  return { kept, ...UNMEASURED, ...trials, ...(fit && measured(report, fit)) };
 }
 
 interface Choice extends Chosen {
@@ -251,16 +251,16 @@ async function bySolver(
   return { kept: keptIndices(report.keep), refit, bias, means: null, report };
 }
 
-function measured(report: MaskReport, fit: Fit) {
-  const { swaps, admm } = report;
+function measured(report: MaskReport | null, fit: Fit) {
   const { relativeError, inputRefit } = fit;
-  const ridge = report.ridgeRaised > fit.ridgeRaised ? report : fit;
+  const ridge = report && report.ridgeRaised > fit.ridgeRaised ? report : fit;
+  const admm = report?.admm;
   const last = admm?.history.at(-1);
   return {
     relativeError,
     lambda: ridge.lambda,
     ridgeRaised: ridge.ridgeRaised,
-    swaps: swaps ?? null,
+    swaps: report?.swaps ?? null,
     admm: last
       ? {
           iterations: admm!.history.length,
@@ -271,6 +271,5 @@ function measured(report: MaskReport, fit: Fit) {
         }
       : null,
     inputRefit,
-    expertTokens: null,
   };
 }

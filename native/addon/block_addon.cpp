@@ -1,6 +1,8 @@
 // A loaded block: run forward and back, sliced, refitted, encoded.
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "addon/addon.h"
@@ -13,6 +15,7 @@
 #include "model/backward.h"
 #include "model/block.h"
 #include "model/expert_sums.h"
+#include "model/expert_turn.h"
 #include "model/forward.h"
 #include "passes/ffn_pass.h"
 #include "passes/site.h"
@@ -30,6 +33,13 @@ Sublayer GetExperts(const Block& block, const Napi::Value& site) {
   const Sublayer layer = GetSublayer(block, site);
   if (!layer.experts()) throw BadArgument("the site has no experts");
   return layer;
+}
+
+// A matrix, or null where none is given.
+std::shared_ptr<PagedMatrix> GetMatrix(const Napi::Object& options, const char* key) {
+  const Napi::Value value = options.Get(key);
+  if (value.IsUndefined() || value.IsNull()) return nullptr;
+  return GetHandle<PagedMatrix>(value, key);
 }
 
 // A job of the block's engine.
@@ -59,11 +69,7 @@ Napi::Value RunSiteOn(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
   const Sublayer layer = GetSublayer(*block, info[1]);
   const auto options = GetObject(info[2], "options");
-  const auto matrix = [&](const char* key) -> std::shared_ptr<PagedMatrix> {
-    const Napi::Value value = options.Get(key);
-    if (value.IsUndefined() || value.IsNull()) return nullptr;
-    return GetHandle<PagedMatrix>(value, key);
-  };
+  const auto matrix = [&](const char* key) { return GetMatrix(options, key); };
   const auto hidden = matrix("hidden"), keep = matrix("keep"), before = matrix("denseBefore"),
              after = matrix("denseAfter"), inputs = matrix("inputs"), targets = matrix("targets");
   const auto statistics = GetStatistics(options, "statistics");
@@ -224,8 +230,8 @@ Napi::Value CollectHidden(const Napi::CallbackInfo& info) {
       GetPurpose(info[5]));
 }
 
-// (block, site, {purpose, window, hidden, statistics, gone: Int32Array}) -> Promise: adds what each
-// expert does for the output where those are gone
+// (block, site, {purpose, window, hidden, statistics, gone: Int32Array, residual?}) -> Promise:
+// adds what each expert does for the output where those are gone
 Napi::Value SumExpertsOf(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
   const Sublayer layer = GetExperts(*block, info[1]);
@@ -233,6 +239,7 @@ Napi::Value SumExpertsOf(const Napi::CallbackInfo& info) {
   const size_t window = GetSize(options.Get("window"), "window");
   const auto hidden = GetHandle<PagedMatrix>(options.Get("hidden"), "hidden");
   const auto statistics = GetHandle<Statistics>(options.Get("statistics"), "statistics");
+  const auto residual = GetMatrix(options, "residual");
   if (hidden->cols() != layer.hidden()) throw BadArgument("hidden has another width");
   if (window == 0 || hidden->rows() % window != 0) throw BadArgument("windows must be whole");
   std::vector<uint8_t> gone(layer.experts()->count);
@@ -244,7 +251,36 @@ Napi::Value SumExpertsOf(const Napi::CallbackInfo& info) {
   }
   return RunOn(
       info.Env(), block->shared_context(),
-      [=, block = block] { SumExperts(layer, window, *hidden, gone, *statistics); },
+      [=, block = block] { SumExperts(layer, window, *hidden, gone, *statistics, residual.get()); },
+      GetPurpose(options.Get("purpose")));
+}
+
+// (block, site, {purpose, window, hidden, residual, back?, out?, statistics?}) -> Promise
+Napi::Value TurnExpertOf(const Napi::CallbackInfo& info) {
+  const auto block = BlockOf(info);
+  const Sublayer layer = GetExperts(*block, info[1]);
+  const auto options = GetObject(info[2], "options");
+  const auto hidden = GetHandle<PagedMatrix>(options.Get("hidden"), "hidden");
+  const auto residual = GetHandle<PagedMatrix>(options.Get("residual"), "residual");
+  const auto statistics = GetStatistics(options, "statistics");
+  const auto expert = [&](const char* key) -> std::optional<size_t> {
+    if (options.Get(key).IsUndefined()) return std::nullopt;
+    return GetSize(options.Get(key), key);
+  };
+  const ExpertTurn turn{.window = GetSize(options.Get("window"), "window"),
+                        .hidden = hidden.get(),
+                        .residual = residual.get(),
+                        .back = expert("back"),
+                        .out = expert("out"),
+                        .statistics = statistics.get()};
+  if (turn.window == 0 || hidden->rows() % turn.window != 0) {
+    throw BadArgument("windows must be whole");
+  }
+  return RunOn(
+      info.Env(), block->shared_context(),
+      [=, block = block, kept = std::tuple(hidden, residual, statistics)] {
+        TurnExpert(layer, turn);
+      },
       GetPurpose(options.Get("purpose")));
 }
 
@@ -369,6 +405,7 @@ void InitBlock(Napi::Env env, Napi::Object exports) {
   Export<BackwardBlockOn>(env, exports, "backwardBlock");
   Export<CollectHidden>(env, exports, "collectHidden");
   Export<SumExpertsOf>(env, exports, "sumExperts");
+  Export<TurnExpertOf>(env, exports, "turnExpert");
   Export<KeepExpertsOf>(env, exports, "keepExperts");
   Export<SliceBlock>(env, exports, "sliceBlock");
   Export<ScaleBlock>(env, exports, "scaleBlock");

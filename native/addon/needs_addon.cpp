@@ -9,6 +9,7 @@
 #include "core/copy_rows.h"
 #include "model/backward.h"
 #include "model/expert_sums.h"
+#include "model/expert_turn.h"
 #include "model/head_gradient.h"
 #include "passes/divergence.h"
 #include "passes/score.h"
@@ -37,6 +38,11 @@ class Call {
   SublayerSpec Site() const {
     const BlockSpec block = Block();
     return block.sublayers[GetSite(block, object_.Get("site"))];
+  }
+  SublayerSpec Experts() const {
+    const SublayerSpec site = Site();
+    if (!site.experts()) throw BadArgument("the site has no experts");
+    return site;
   }
   std::vector<TensorId> Tensors() const {
     const BlockSpec block = Block();
@@ -149,9 +155,13 @@ const std::map<std::string, Answer>& Answers() {
       {"runSite", SiteNeeds},
       {"sumExperts",
        [](const Context& context, const Call& c) {
-         const SublayerSpec site = c.Site();
-         if (!site.experts()) throw BadArgument("the site has no experts");
-         return SumExpertsNeeds(context, site, c.Block().hidden, c.Window(), c.Summed());
+         return SumExpertsNeeds(context, c.Experts(), c.Block().hidden, c.Window(), c.Summed(),
+                                c.Flag("residual"));
+       }},
+      {"turnExpert",
+       [](const Context& context, const Call& c) {
+         return TurnExpertNeeds(context, c.Experts(), c.Size("left"), c.Block().hidden, c.Window(),
+                                c.Summed());
        }},
       {"applySite",
        [](const Context& context, const Call& c) {

@@ -43,14 +43,19 @@ ExpertRoom::ExpertRoom(Context& context, const ExpertCounts& n)
       up(context.Allocate<float>(n.channels)),
       gate(context.Allocate<float>(n.channels)) {}
 
-void PassExpert(const Sublayer& expert, std::span<const size_t> rows, const float* in,
-                ExpertRoom& room) {
+void ExpertHidden(const Sublayer& expert, std::span<const size_t> rows, const float* in,
+                  ExpertRoom& room) {
   const size_t d = expert.hidden();
   for (size_t i = 0; i < rows.size(); ++i) {
     std::copy_n(in + rows[i] * d, d, room.gathered.data() + i * d);
   }
   float* const gate = expert.ffn()->gated ? room.gate.data() : nullptr;
   FfnHidden(expert, rows.size(), room.gathered.data(), gate, room.up.data());
+}
+
+void PassExpert(const Sublayer& expert, std::span<const size_t> rows, const float* in,
+                ExpertRoom& room) {
+  ExpertHidden(expert, rows, in, room);
   Output(expert, rows.size(), room.up.data(), room.result.data());
 }
 

@@ -35,7 +35,12 @@ struct ExpertRoom {
   Buffer<float> gathered, result, up, gate;
 };
 
-// room.result[rows, hidden]: what an FFN of experts makes of those rows of in[, hidden].
+// room.up[rows, width]: what the output map of an FFN of experts reads, of those rows of in[,
+// hidden].
+void ExpertHidden(const Sublayer& expert, std::span<const size_t> rows, const float* in,
+                  ExpertRoom& room);
+
+// room.result[rows, hidden]: what such an FFN makes of them.
 void PassExpert(const Sublayer& expert, std::span<const size_t> rows, const float* in,
                 ExpertRoom& room);
 

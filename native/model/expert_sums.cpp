@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 #include "model/expert_steps.h"
@@ -43,12 +44,13 @@ double SquaredNorm(std::span<const float> x) {
 class SumFlight {
  public:
   SumFlight(const Sublayer& layer, PagedMatrix& hidden, size_t page, std::span<const uint8_t> gone,
-            Statistics& statistics)
+            Statistics& statistics, PagedMatrix* residual)
       : layer_(layer),
         spec_(*layer.experts()),
         context_(layer.context()),
         states_(hidden),
         statistics_(statistics),
+        residual_(residual),
         hidden_(layer.hidden()),
         page_(page),
         segments_(hidden.rows(), page),
@@ -64,6 +66,8 @@ class SumFlight {
   void Run(size_t row) {
     const size_t rows = std::min(page_, states_.rows() - row);
     const PagedMatrix::View hidden(states_, row, rows, Access::kRead);
+    std::optional<PagedMatrix::View> residual;
+    if (residual_) residual.emplace(*residual_, row, rows, Access::kWrite);
     std::ranges::fill(numbers_.span(), 0.0f);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       Work& work = work_[worker];
@@ -74,7 +78,9 @@ class SumFlight {
         Choose(some, in, work);
         PassAll(some, in, work);
         for (size_t i = 0; i < some; ++i) {
-          Sum(work, i, {numbers_.data() + (at + i) * Width(), Width()});
+          const double error = ErrorWithout(work, i, spec_.top_k);
+          if (residual) std::ranges::copy(work.mix, residual->data() + (at + i) * hidden_);
+          Sum(work, i, error, {numbers_.data() + (at + i) * Width(), Width()});
         }
       }
     });
@@ -178,11 +184,10 @@ class SumFlight {
     }
   }
 
-  // numbers[width] of one token.
-  void Sum(Work& work, size_t row, std::span<float> numbers) const {
+  // numbers[width] of one token. Behind ErrorWithout none, which is `error`.
+  void Sum(Work& work, size_t row, double error, std::span<float> numbers) const {
     const Token& token = work.tokens[row];
     const size_t k = spec_.top_k, count = spec_.count;
-    const double error = ErrorWithout(work, row, k);
     const double scale = Scale(token, k);
     if (HasNext() && !spec_.renormalised) SumUnpassed(work, row, numbers);
     for (size_t slot = 0; slot < k; ++slot) {
@@ -223,7 +228,7 @@ class SumFlight {
     return sum;
   }
 
-  // ‖output with all experts - output of the slots but that one‖².
+  // ‖output with all experts - output of the slots but that one‖², the difference in work.mix.
   double ErrorWithout(Work& work, size_t row, size_t without) const {
     const Token& token = work.tokens[row];
     const double scale = Scale(token, without);
@@ -243,6 +248,7 @@ class SumFlight {
   Context& context_;
   PagedMatrix& states_;
   Statistics& statistics_;
+  PagedMatrix* const residual_;
   const size_t hidden_, page_;
   const Segments segments_;
   const SumCounts n_;
@@ -255,7 +261,7 @@ class SumFlight {
 }  // namespace
 
 void SumExperts(const Sublayer& layer, size_t window, PagedMatrix& hidden,
-                std::span<const uint8_t> gone, Statistics& statistics) {
+                std::span<const uint8_t> gone, Statistics& statistics, PagedMatrix* residual) {
   const ExpertsSpec& spec = *layer.experts();
   const auto left = static_cast<size_t>(std::ranges::count(gone, 0));
   if (gone.size() != spec.count || left < spec.top_k) {
@@ -265,24 +271,29 @@ void SumExperts(const Sublayer& layer, size_t window, PagedMatrix& hidden,
       statistics.dim() != ExpertSumsWidth(spec)) {
     throw Error("ERR_ARGUMENT", "sums of experts have another width");
   }
-  const size_t page = FlightRows(window, hidden.rows(), {&hidden});
-  SumFlight flight(layer, hidden, page, gone, statistics);
+  if (residual && (residual->rows() != hidden.rows() || residual->cols() != hidden.cols())) {
+    throw Error("ERR_ARGUMENT", "the residual has another shape than the states");
+  }
+  const size_t page = FlightRows(window, hidden.rows(), {&hidden, residual});
+  SumFlight flight(layer, hidden, page, gone, statistics, residual);
   const PackedWeights packed = PackedExperts(layer, hidden.rows());
   Scan weights[] = {ScanOfExperts(layer, page)};
   weights[0].times = (page + kTogether - 1) / kTogether;
   for (size_t row = 0; row < hidden.rows(); row += page) {
-    AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kRead}}, weights);
+    AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kRead}, {residual, Access::kWrite}},
+                    weights);
     flight.Run(row);
   }
   statistics.Join();
 }
 
 Needs SumExpertsNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
-                      size_t window, const TokenPages& tokens) {
+                      size_t window, const TokenPages& tokens, bool residual) {
   const ExpertsSpec& spec = *layer.experts();
   const SumCounts n(context, spec, hidden, tokens.flight());
   const Statistics::Sizes sums[] = {{ExpertSumsWidth(spec), false, 0}};
-  Needs needs = HeldFloats(n.Floats(context.pool.size())) + tokens.View(hidden) +
+  const size_t missing = residual ? tokens.flight() * hidden : 0;
+  Needs needs = HeldFloats(n.Floats(context.pool.size()) + missing) + tokens.View(hidden) +
                 Statistics::WaitingNeeds(context, sums, tokens);
   // A token passes those of the whole layer, those of what stays and the one that would follow.
   SublayerSpec passed = layer;

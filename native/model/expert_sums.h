@@ -16,10 +16,13 @@ inline size_t ExpertSumsWidth(const ExpertsSpec& spec) { return 3 * spec.count +
 
 // Sums over hidden[tokens, hidden], which stays as it is, into statistics of that width without a
 // Gram matrix. gone[count]: 1 for experts that are gone, as if their router's logits were -inf.
-// Nothing grows where no more than top_k are left. ERR_ARGUMENT where fewer are.
+// Nothing grows where no more than top_k are left. ERR_ARGUMENT where fewer are. residual[tokens,
+// hidden] receives what is missing of the output without `gone`; null: nothing does.
 void SumExperts(const Sublayer& layer, size_t window, PagedMatrix& hidden,
-                std::span<const uint8_t> gone, Statistics& statistics);
+                std::span<const uint8_t> gone, Statistics& statistics,
+                PagedMatrix* residual = nullptr);
+// The residual, where there is one, lies in scratch.
 Needs SumExpertsNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
-                      size_t window, const TokenPages& tokens);
+                      size_t window, const TokenPages& tokens, bool residual);
 
 }  // namespace struprune

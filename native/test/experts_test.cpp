@@ -12,7 +12,9 @@
 #include "memory_matrix.h"
 #include "model/backward.h"
 #include "model/expert_sums.h"
+#include "model/expert_turn.h"
 #include "ops/gemm.h"
+#include "tile_support.h"
 
 namespace struprune {
 namespace {
@@ -79,17 +81,27 @@ std::vector<double> Times(const std::vector<float>& weight, const std::vector<do
   return y;
 }
 
-std::vector<double> Ffn(const Weights& weights, size_t sublayer, const std::vector<double>& x) {
+using Gone = std::vector<uint8_t>;
+
+// What an FFN's output map reads.
+std::vector<double> FfnInput(const Weights& weights, size_t sublayer,
+                             const std::vector<double>& x) {
   const auto gate = Times(At(weights, sublayer, Part::kGate), x);
   auto up = Times(At(weights, sublayer, Part::kUp), x);
   for (size_t i = 0; i < up.size(); ++i) up[i] *= gate[i] / (1 + std::exp(-gate[i]));
-  return Times(At(weights, sublayer, Part::kOut), up);
+  return up;
 }
 
-using Gone = std::vector<uint8_t>;
+std::vector<double> Ffn(const Weights& weights, size_t sublayer, const std::vector<double>& x) {
+  return Times(At(weights, sublayer, Part::kOut), FfnInput(weights, sublayer, x));
+}
 
 struct Reference {
   std::vector<double> states;
+  // Of each expert [tokens, width]: what its output map reads, times its weight; 0 where it does
+  // not run.
+  std::vector<std::vector<double>> inputs =
+      std::vector(kCount, std::vector<double>(kTokens* kWidth));
   std::vector<double> norms = std::vector<double>(kCount), tokens = std::vector<double>(kCount);
 };
 
@@ -116,8 +128,12 @@ Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vect
       if (chosen || !experts.renormalised) sum += odds[j];
     }
     for (const size_t j : order) {
-      const auto y = Ffn(weights, 1 + j, x);
+      const auto input = FfnInput(weights, 1 + j, x);
+      const auto y = Times(At(weights, 1 + j, Part::kOut), input);
       for (size_t i = 0; i < kHidden; ++i) h[i] += odds[j] / sum * y[i];
+      for (size_t i = 0; i < kWidth; ++i) {
+        result.inputs[j][t * kWidth + i] = odds[j] / sum * input[i];
+      }
       result.norms[j] +=
           odds[j] / sum * std::sqrt(std::inner_product(y.begin(), y.end(), y.begin(), 0.0));
       result.tokens[j] += 1;
@@ -235,6 +251,88 @@ TEST_P(Experts, ThoseThatAreKeptAreTheModelWithoutTheOthers) {
     EXPECT_THROW(block.KeepExperts(0, wrong), Error);
   };
   refuse({0}), refuse({1, 0}), refuse({1, 1}), refuse({1, 3});
+}
+
+std::vector<float> ReadAll(const PagedMatrix& matrix) {
+  std::vector<float> values(matrix.rows() * matrix.cols());
+  matrix.Read(0, matrix.rows(), values.data());
+  return values;
+}
+
+// [a's columns, b's columns] of sums over tokens.
+std::vector<double> Products(const std::vector<double>& a, const std::vector<double>& b) {
+  const size_t rows = a.size() / kTokens, cols = b.size() / kTokens;
+  std::vector<double> sums(rows * cols);
+  for (size_t t = 0; t < kTokens; ++t) {
+    for (size_t i = 0; i < rows; ++i) {
+      for (size_t j = 0; j < cols; ++j) sums[i * cols + j] += a[t * rows + i] * b[t * cols + j];
+    }
+  }
+  return sums;
+}
+
+void ExpectTile(const std::vector<double>& wanted, const TileMatrix<double>& got) {
+  const std::vector<double> values = test::ToDense(got).values;
+  double largest = 0;
+  for (const double value : wanted) largest = std::max(largest, std::abs(value));
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_NEAR(values[i], wanted[i], 2e-6 * largest) << i;
+  }
+}
+
+TEST_P(Experts, TurnsSumWhatAnExpertReadsAndWhatIsMissing) {
+  InitialiseBlas();
+  const auto [renormalised, shared] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared);
+  const Weights weights = RandomWeights(spec);
+  const auto states = RandomFloats(kTokens * kHidden, 1);
+  const auto context = std::make_shared<Context>(2, 0);
+  Block block = MakeBlock(context, spec, weights);
+  // Pages of two windows: more than one page, and none that all tokens share.
+  PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden, 2 * kWindow),
+              residual = MemoryMatrix(context, kTokens, kHidden, 2 * kWindow);
+  hidden.Write(0, kTokens, states.data());
+  const Gone gone = {0, 1, 0, 1, 0};
+  Statistics sums(InMemory(context), 3 * kCount + 2, false, 0);
+  SumExperts(block.sublayer(0), kWindow, hidden, gone, sums, &residual);
+  const auto dense = ByLoops(spec, weights, states).states;
+  const Reference left = ByLoops(spec, weights, states, gone);
+  std::vector<double> missing(dense.size());
+  for (size_t i = 0; i < missing.size(); ++i) missing[i] = dense[i] - left.states[i];
+  ExpectStates(missing, ReadAll(residual));
+
+  const std::vector<int32_t> kept = {0, 2, 4};
+  block.KeepExperts(0, kept);
+  const auto turn = [&](std::optional<size_t> back, std::optional<size_t> out, Statistics* to) {
+    TurnExpert(block.sublayer(0), {kWindow, &hidden, &residual, back, out, to});
+  };
+  std::optional<size_t> back;
+  for (size_t place = 0; place < kept.size(); ++place) {
+    const auto& inputs = left.inputs[static_cast<size_t>(kept[place])];
+    Statistics statistics(InMemory(context), kWidth, true, kHidden);
+    turn(back, place, &statistics);
+    EXPECT_EQ(statistics.tokens(), left.tokens[static_cast<size_t>(kept[place])]);
+    ExpectTile(Products(inputs, inputs), *statistics.gram());
+    ExpectTile(Products(missing, inputs), *statistics.cross());
+    // Without it more is missing.
+    std::vector<double> without = missing;
+    for (size_t t = 0; t < kTokens; ++t) {
+      const std::vector<double> input(inputs.begin() + t * kWidth,
+                                      inputs.begin() + (t + 1) * kWidth);
+      const auto y = Times(At(weights, 1 + static_cast<size_t>(kept[place]), Part::kOut), input);
+      for (size_t i = 0; i < kHidden; ++i) without[t * kHidden + i] += y[i];
+    }
+    ExpectStates(without, ReadAll(residual));
+    back = place;
+  }
+  turn(back, std::nullopt, nullptr);
+  ExpectStates(missing, ReadAll(residual));
+  EXPECT_EQ(ReadAll(hidden), states);
+  const auto refuse = [&](std::optional<size_t> out, Statistics* to) {
+    EXPECT_THROW(turn(std::nullopt, out, to), Error);
+  };
+  Statistics other(InMemory(context), kWidth + 1, true, kHidden);
+  refuse(0, &other), refuse(0, nullptr), refuse(3, nullptr), refuse(std::nullopt, &sums);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Experts, testing::Combine(testing::Bool(), testing::Bool()));

@@ -3,7 +3,7 @@
 Usage: PYTHONPATH=<torch, transformers, ...> python3 scripts/oracles/make-expert-fixtures.py [OUT]
 
 OUT (default test/fixtures/experts) receives one file a model: calibration ids [windows][window] and cases (method,
-experts that go from every layer, what stayed of each, and the loss behind it); and versions.json. Run
+experts that go from every layer, whether the others are refitted, what stayed of each, and the loss behind it); and versions.json. Run
 make-model-fixtures.py first.
 """
 
@@ -28,17 +28,16 @@ MODELS = {"mixtral": (1, 2), "qwen2-moe": (1, 3), "qwen3-moe": (2, 5), "olmoe": 
 
 def cases_of(folder, ids, counts):
     cases = []
-    for method in ("reap", "struprune"):
+    for method, refit in (("reap", False), ("struprune", False), ("struprune", True)):
         for removed in counts:
             model = experts.open_model(folder)
             before = experts.mean_nll(model, ids)
-            layers, margin = experts.prune(model, ids, method, removed)
+            layers, margin = experts.prune(model, ids, method, removed, refit)
             if margin < MARGIN:
                 return None
+            about = {"method": method, "removed": removed, "refit": refit, "layers": layers}
             after = experts.mean_nll(model, ids)
-            cases.append(
-                {"method": method, "removed": removed, "layers": layers, "nllBefore": before, "nllAfter": after}
-            )
+            cases.append({**about, "nllBefore": before, "nllAfter": after})
     return cases
 
 

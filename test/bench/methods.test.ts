@@ -45,7 +45,7 @@ test('an ablation changes one thing of its base', async (t) => {
 
 test('names of groups stand for their entries, in the order of the table', (t) => {
   const ids = (name: string) => methodEntries([name]).map(({ id }) => id);
-  t.deepEqual(ids('experts'), ['reap', 'struprune-experts']);
+  t.deepEqual(ids('experts'), ['reap', 'struprune-experts', 'experts-without-refit']);
   t.deepEqual(
     [...ids('all'), ...ids('experts')],
     METHOD_ENTRIES.map(({ id }) => id),

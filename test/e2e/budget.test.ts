@@ -43,6 +43,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['opt-pre', { method: 'flap' }],
   ['qwen3-moe', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen2-moe', { scope: 'experts', sparsity: 0.2 }],
+  ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
 ];
 for (const [name, more] of ROWS) {

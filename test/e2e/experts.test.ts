@@ -77,9 +77,9 @@ for (const [model, more, code, message] of REFUSED_EXPERTS) {
 }
 
 test('experts that calibration hardly reaches are named, and options without effect too', async (t) => {
-  const more = { scope: 'experts', lambda: 0.1, calibrationTokens: WINDOW } as const;
+  const more = { scope: 'experts', swaps: 4, calibrationTokens: WINDOW } as const;
   const { warnings, layerStats } = await prune(work.model('qwen3-moe'), options(more));
-  t.true(warnings.some((warning) => /lambda .*no effect with scope experts/.test(warning)));
+  t.true(warnings.some((warning) => /swaps .*no effect with scope experts/.test(warning)));
   const rare = layerStats.map(({ index, expertTokens }) => {
     const experts = expertTokens!.flatMap((tokens, expert) => (tokens < 16 ? [expert] : []));
     return [index, experts] as const;
@@ -97,21 +97,43 @@ test('experts that calibration hardly reaches are named, and options without eff
   }
 });
 
+test('what the states go on through says nothing of the first refit', async (t) => {
+  const first = async (more: Partial<PruneOptions>) => {
+    const asked = options({ scope: 'experts', sparsity: 0.2, ...more });
+    const { layerStats, layers } = await prune(work.model('qwen3-moe'), asked);
+    return { kept: layers.map(({ keptExperts }) => keptExperts)[1], stats: layerStats };
+  };
+  const sequential = await first({});
+  const dense = await first({ sequential: false });
+  const kept = await first({ sequential: false, refit: false });
+  const errors = [sequential, dense, kept].map(({ stats }) =>
+    stats.map(({ relativeError }) => relativeError!),
+  );
+  t.is(errors[1]![0], errors[0]![0]);
+  t.not(errors[1]![1], errors[0]![1]);
+  t.deepEqual(dense.kept, kept.kept);
+  for (const [i, error] of errors[2]!.entries()) t.true(errors[1]![i]! < 0.8 * error);
+});
+
 test('a plan counts every pass over the experts that a token passes', async (t) => {
   const model = work.model('qwen3-moe');
   const { architecture } = await openCheckpoint(model);
   const linear = linearParameters(architecture);
-  const solve = async (removed: number) => {
+  const solve = async (removed: number, refit: boolean) => {
     const experts = Int32Array.from({ length: 8 - removed }, (_, j) => j);
     const keeps = architecture.blocks.map((block): BlockKeep => (block.experts ? { experts } : {}));
     const left = linearParameters(prunedArchitecture(architecture, keeps));
     const sparsity = 1 - left / linear;
-    const { stages } = await plan(model, options({ scope: 'experts', sparsity }));
+    const { stages } = await plan(model, options({ scope: 'experts', sparsity, refit }));
     return stages.find(({ stage }) => stage === 'solve')!.flops.single;
   };
   // In two blocks, of 64 numbers a token: a router of 8, and maps of 24 rows of 2 · 3 + 1 experts.
   const pass = 2 * 20 * WINDOW * 2 * 64 * (8 + 7 * 3 * 24);
-  t.is((await solve(5)) - (await solve(2)), 3 * pass);
+  t.is((await solve(5, false)) - (await solve(2, false)), 3 * pass);
+  // Each of 6 experts has its turn: out of the output and back, with a share of 3 / 6 of the tokens.
+  const routed = 10 * WINDOW;
+  const turn = 2 * 20 * WINDOW * 64 * 6 + 2 * (2 * routed * 64 * 3 * 24) + routed * 24 * 24;
+  t.is((await solve(2, true)) - (await solve(2, false)), 2 * 6 * turn);
 });
 
 test('stacked experts go in, single ones come out, and a dense block keeps its FFN', async (t) => {

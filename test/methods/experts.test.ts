@@ -16,6 +16,7 @@ interface Fixture {
   cases: {
     method: 'reap' | 'struprune';
     removed: number;
+    refit: boolean;
     layers: { block: number; kept: number[]; tokens: number[]; relativeError: number }[];
     nllBefore: number;
     nllAfter: number;
@@ -29,8 +30,9 @@ for (const name of ['mixtral', 'qwen2-moe', 'qwen3-moe', 'olmoe']) {
   const model = work.symbolModel(name);
   const text = work.textOf(ids.flat());
 
-  for (const { method, removed, layers, nllBefore, nllAfter } of cases) {
-    test.serial(`${name}, ${method}, ${removed} of every block: as in torch`, async (t) => {
+  for (const { method, removed, refit, layers, nllBefore, nllAfter } of cases) {
+    const which = `${name}, ${method}${refit ? ' with a refit' : ''}, ${removed} of every block`;
+    test.serial(`${which}: as in torch`, async (t) => {
       const { architecture } = await openCheckpoint(model);
       const keeps = architecture.blocks.map((_, index): BlockKeep => {
         const layer = layers.find(({ block }) => block === index);
@@ -41,7 +43,7 @@ for (const name of ['mixtral', 'qwen2-moe', 'qwen3-moe', 'olmoe']) {
       const options = {
         ...{ calibration: text, calibrationTokens: ids.flat().length, window },
         ...{ eval: text, evalTokens: ids.flat().length },
-        ...{ method, scope: 'experts', dtype: 'f32', threads: 2 },
+        ...{ method, refit, scope: 'experts', dtype: 'f32', threads: 2 },
         sparsity: 1 - linearParameters(wanted) / linear,
       } satisfies Partial<PruneOptions>;
       const result = await prune(model, { ...options, output: work.path('out') });

@@ -1,4 +1,5 @@
-"""Which experts of a transformers model stay, by REAP's score and by the exact error, and what the model then gives.
+"""Which experts of a transformers model stay, by REAP's score and by the exact error, what the output maps of those
+become by ridge regressions in double, one after the other, and what the model then gives.
 
 An expert is gone when its router's logits are -inf: everything behind them is the model's own code.
 """
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
 ROUNDS = 8
+RIDGE, JITTER = 0.05, 1e-6
 
 
 def open_model(folder):
@@ -55,6 +57,21 @@ class Layer:
         with self.less(gone):
             _, weights, chosen = self.gate(x)
             return self.experts(x, chosen, weights).double()
+
+    def refit(self, x, dense):
+        """Each of those that stay in turn: its output map becomes the exact ridge solution for what is missing of `dense`."""
+        _, weights, chosen = self.gate(x)
+        for j in sorted(set(range(self.count)) - set(self.gone)):
+            missing = dense - self.experts(x, chosen, weights).double()
+            mine = (chosen == j).any(-1)
+            gates = (weights * (chosen == j)).sum(-1)[mine].double()
+            gate, up = F.linear(x[mine], self.experts.gate_up_proj[j]).double().chunk(2, dim=-1)
+            read = gates[:, None] * self.experts.act_fn(gate) * up
+            gram = read.T @ read
+            diagonal = gram.diagonal()
+            ridge = RIDGE * diagonal + (JITTER * diagonal.mean() if diagonal.sum() > 0 else 1)
+            shift = torch.linalg.solve(gram + ridge.diag(), read.T @ missing[mine]).T
+            self.experts.down_proj[j] += shift.float()
 
     def reap(self, x):
         """Scores, and tokens routed to each expert: arXiv 2510.13999's mean of g_j(x) |f_j(x)| over the tokens of j."""
@@ -108,7 +125,7 @@ def by_error(layer, x, removed, margins):
 
 
 @torch.no_grad()
-def prune(model, ids, method, removed):
+def prune(model, ids, method, removed, refit=False):
     """Leaves the experts of every layer gone. Gives each layer's choice and the margin of the nearest decision."""
     found, margins = [], []
     layers = layers_of(model)
@@ -122,8 +139,10 @@ def prune(model, ids, method, removed):
             else by_error(layer, x, removed, margins)
         )
         dense = layer.output(x)
-        error = (layer.output(x, gone) - dense).square().sum() / dense.square().sum()
         layer.gone = sorted(gone)
+        if refit:
+            layer.refit(x, dense)
+        error = (layer.output(x, gone) - dense).square().sum() / dense.square().sum()
         found.append(
             {
                 "block": layer.block,

@@ -1,4 +1,4 @@
-/** A layer's turn where whole experts go: they are summed over the states, some are kept, and the states go on. */
+/** Whole experts as sites: which layers have them, and how one is measured without some. */
 import type { Block } from '../../engine/block';
 import type { Matrix } from '../../engine/matrix';
 import { using } from '../../engine/owned';
@@ -6,10 +6,16 @@ import type { Session } from '../../engine/session';
 import type { ExpertSums, ExpertTrial } from '../../masks/experts';
 import type { Architecture } from '../../model/architecture';
 import { sublayerAt } from '../../model/groups';
+import type { RunSpec } from '../../spec';
 import type { Layer } from '../../spec/widths';
 
 export function choosesExperts(architecture: Architecture, { block, site }: Layer): boolean {
   return sublayerAt(architecture, block, site).mixer.kind === 'experts';
+}
+
+/** Whether the output maps of those that stay are refitted. */
+export function refitsExperts({ refit }: Pick<RunSpec, 'refit'>): boolean {
+  return refit.output === 'exact';
 }
 
 /** Of the sums of so many experts. */
@@ -17,19 +23,27 @@ export function expertColumns(experts: number): number {
   return 3 * experts + 2;
 }
 
-/** Passes of the states, which stay as they are, through a layer without some of its experts. */
+/** Calibration tokens on their way through a layer. */
+export interface ExpertStates {
+  window: number;
+  /** Before the layer; they stay as they are. */
+  hidden: Matrix;
+  /** Receives what is missing of the layer's output; null: nothing does. */
+  residual: Matrix | null;
+}
+
+/** Passes of the states through a layer without some of its experts. */
 export function trialOf(
   session: Session,
   block: Block,
   { site, groups }: Layer,
-  hidden: Matrix,
-  window: number,
+  { window, hidden, residual }: ExpertStates,
 ): ExpertTrial {
   return (gone) =>
     using(session.statistics(expertColumns(groups), { gram: false }), async (statistics) => {
       session.engine.throwIfAborted();
-      const run = { purpose: 'calibrating', window, hidden, statistics, gone } as const;
-      await block.sumExperts(site, run);
+      const states = { window, hidden, residual: residual ?? undefined };
+      await block.sumExperts(site, { purpose: 'calibrating', statistics, gone, ...states });
       return expertSums(statistics.read().sums, groups);
     });
 }

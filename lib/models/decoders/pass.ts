@@ -12,9 +12,10 @@ import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
 import { contentOf, loadFinished } from './blocks';
+import { chooseExperts } from './expert-solve';
 import { choosesExperts } from './experts';
 import { replayBlock } from './replay';
-import { chooseExperts, collectAndSolve, cutSite, dropSite, type SolveContext } from './solve';
+import { collectAndSolve, cutSite, dropSite, type SolveContext } from './solve';
 
 export class DecoderPass implements Pass {
   readonly #context: SolveContext;

@@ -8,7 +8,7 @@ import type { Layer } from '../../spec/widths';
 export async function withSolver<T>(
   lambda: number,
   block: Block,
-  layer: Layer,
+  layer: Pick<Layer, 'site' | 'groupSize'>,
   { statistics, metric }: { statistics: Statistics; metric: MetricPlace | null },
   use: (solver: Solver) => Promise<T>,
 ): Promise<T> {

@@ -18,7 +18,7 @@ import type { RunSpec } from '../../spec';
 import { type Layer, widthOf } from '../../spec/widths';
 import type { Chosen, Fit, Shrunk, Solving, Sums } from '../front-end';
 import { siteStatistics } from './dense';
-import { choosesExperts, trialOf } from './experts';
+import { choosesExperts } from './experts';
 import { makeFfnTokens, refitInputs } from './input-refit';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
@@ -115,26 +115,6 @@ export async function cutSite(
   await sliceSite(session, index, block, layer, kept, null);
 }
 
-/** Measures the layer's experts on the run's own hidden states, has some chosen, and takes the states on. */
-export async function chooseExperts<C extends Chosen>(
-  context: SolveContext,
-  index: number,
-  block: Block,
-  layer: Layer,
-  choose: (sums: Sums) => Promise<C>,
-): Promise<Shrunk<C>> {
-  const { session, spec, streams } = context;
-  const { window, hidden } = streams;
-  const goOn = () => session.advanceSite(block, layer.site, hidden!, window, 'calibrating');
-  const trial = trialOf(session, block, layer, hidden!, window);
-  const chosen = await choose({ by: 'trials', trial });
-  if (!solvesSequentially(spec)) await goOn();
-  await cutSite(session, index, block, layer, chosen);
-  await block.finish(layer.site);
-  if (solvesSequentially(spec)) await goOn();
-  return { chosen, fit: null };
-}
-
 /** Gathers the site's sums on the run's own hidden states, has it solved, and takes the states on. */
 export async function collectAndSolve<C extends Chosen>(
   context: SolveContext,
@@ -224,12 +204,20 @@ async function denseTarget(
   dense: Matrix,
   { window, scratch }: Streams,
 ): Promise<Matrix> {
-  const { rows, cols, pageRows } = dense;
-  const before = session.matrix(rows, cols, pageRows, scratch);
+  const before = await copyOf(session, dense, scratch);
   return orDispose(before, async () => {
-    await dense.copyTo(before);
     await session.advanceSite(block, site, dense, window, 'calibrating');
     return before;
+  });
+}
+
+/** `scratch`: folder of the copy; '' = in memory. */
+export async function copyOf(session: Session, states: Matrix, scratch: string): Promise<Matrix> {
+  const { rows, cols, pageRows } = states;
+  const copy = session.matrix(rows, cols, pageRows, scratch);
+  return orDispose(copy, async () => {
+    await states.copyTo(copy);
+    return copy;
   });
 }
 

@@ -16,7 +16,8 @@ import { sitesOf } from '../../../model/blocks';
 import type { Site } from '../../../model/sublayers';
 import { feeds } from '../../../options/refit';
 import { type Layer, widthOf } from '../../../spec/widths';
-import { choosesExperts, expertColumns } from '../experts';
+import { EXPERT_ROUNDS } from '../expert-solve';
+import { choosesExperts, expertColumns, refitsExperts } from '../experts';
 import { refitsInputs, solvesSequentially } from '../solve';
 import {
   eachBlock,
@@ -63,9 +64,10 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const kept = calibrates ? keptOfTokens(input, ask) : 0;
   const inTiles = needs.scratch > 0;
   const spilt = paged && calibrates;
+  const copies = input.layers.some((layer) => copiesStates(input, layer));
   return {
     needs,
-    scratch: kept + metrics + (spilt ? (feedback ? 3 : 1) * all.memory : 0),
+    scratch: kept + metrics + (spilt ? (feedback ? 3 : copies ? 2 : 1) * all.memory : 0),
     paged: [
       ...(kept > 0 ? ['inputs of the site at hand'] : []),
       ...(spilt ? ['hidden states'] : []),
@@ -81,6 +83,13 @@ function keepsInputs(input: PlanInput, layer: Layer): boolean {
   return solvesSequentially(input) && !again;
 }
 
+/** Whether the states before experts are kept for a refit while they go on through the dense layer. */
+function copiesStates(input: PlanInput, layer: Layer): boolean {
+  return (
+    choosesExperts(input.architecture, layer) && refitsExperts(input) && !solvesSequentially(input)
+  );
+}
+
 /** Bytes of what the widest site keeps of the tokens in scratch. */
 function keptOfTokens(input: PlanInput, ask: NeedsOf): number {
   const { architecture, layers, tokens } = input;
@@ -88,6 +97,7 @@ function keptOfTokens(input: PlanInput, ask: NeedsOf): number {
     if (refitsInputs(input, architecture, layer)) {
       return ffnInputs(architecture) + architecture.hidden;
     }
+    if (choosesExperts(architecture, layer)) return refitsExperts(input) ? architecture.hidden : 0;
     return keepsInputs(input, layer) ? widthOf(layer) : 0;
   });
   return ask.matrix(tokens, Math.max(0, ...widths)).memory;
@@ -141,19 +151,32 @@ function siteNeeds(
   return inTurn(dense, copyOf(ask, states, feedback), solve, together(copy, refit));
 }
 
-/** Passes over the states that choose among experts. */
-function expertNeeds(
-  { layers, mask, evenly }: PlanInput,
-  ask: NeedsOf,
-  at: number,
-  states: Tokens,
-) {
+/** Passes over the states that choose among experts, and the turns of those that stay in their refit. */
+function expertNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tokens): Needs {
+  const { architecture, layers, mask, evenly } = input;
   const { block, site, groups } = layers[at]!;
-  const trial = ask.sumExperts(block, site, states);
-  return together(
+  const { hidden } = architecture;
+  const refits = refitsExperts(input);
+  const trials = together(
     ask.statistics(expertColumns(groups), { gram: false }),
-    times(passesOf(mask.experts!, evenly[at]!), trial),
+    times(passesOf(mask.experts!, evenly[at]!), ask.sumExperts(block, site, states, refits)),
   );
+  if (!refits) return trials;
+  const left = groups - evenly[at]!;
+  const width = architecture.blocks[block]!.ffn;
+  const map = { inputs: width, outputs: hidden, group: 1, cross: true, fisher: false };
+  const turn = together(
+    ask.statistics(width, { gram: true, residual: hidden }),
+    inTurn(
+      ask.turnExpert(block, site, states, left),
+      ask.solver('createSolver', map),
+      ask.refit(map, width),
+    ),
+  );
+  const refit = times(EXPERT_ROUNDS * left, turn);
+  if (!copiesStates(input, layers[at]!)) return inTurn(trials, refit);
+  const copy = states.paged ? NOTHING : ask.states(states.rows);
+  return inTurn(ask.copyStates(states), together(copy, inTurn(trials, refit)));
 }
 
 function copyOf(ask: NeedsOf, states: Tokens, feedback: boolean): Needs {

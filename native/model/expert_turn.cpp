@@ -1,0 +1,212 @@
+#include "model/expert_turn.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "model/expert_steps.h"
+#include "model/forward_steps.h"
+
+namespace struprune {
+namespace {
+
+using Access = PagedMatrix::Access;
+
+// Numbers of the buffers of a worker, and of the flight.
+struct TurnCounts {
+  TurnCounts(const Context& context, const ExpertsSpec& spec, size_t hidden, size_t page)
+      : chunk(ChunkRows(context, page)),
+        room(spec, hidden, chunk),
+        logits(chunk * spec.count),
+        states(page * hidden),
+        inputs(page * spec.expert.width) {}
+  size_t Floats(size_t workers) const {
+    return workers * (room.Floats() + logits) + 2 * states + inputs;
+  }
+
+  size_t chunk;
+  ExpertCounts room;
+  size_t logits;
+  size_t states, inputs;
+};
+
+class TurnFlight {
+ public:
+  TurnFlight(const Sublayer& layer, const ExpertTurn& turn, size_t page)
+      : layer_(layer),
+        spec_(*layer.experts()),
+        turn_(turn),
+        context_(layer.context()),
+        hidden_(layer.hidden()),
+        width_(spec_.expert.width),
+        page_(page),
+        segments_(turn.hidden->rows(), page),
+        routes_(page * spec_.top_k) {
+    const TurnCounts n(context_, spec_, hidden_, page);
+    normed_ = context_.Allocate<float>(n.states);
+    missing_ = context_.Allocate<float>(n.states);
+    inputs_ = context_.Allocate<float>(n.inputs);
+    for (size_t i = 0; i < context_.pool.size(); ++i) work_.emplace_back(context_, n);
+  }
+
+  void Run(size_t row) {
+    const size_t rows = std::min(page_, turn_.hidden->rows() - row);
+    const PagedMatrix::View hidden(*turn_.hidden, row, rows, Access::kRead);
+    const PagedMatrix::View residual(*turn_.residual, row, rows, Access::kUpdate);
+    ChooseAll(rows, hidden.data());
+    if (turn_.back) {
+      Gather(*turn_.back, rows, hidden.data());
+      Add(*turn_.back, -1, residual.data());
+    }
+    if (turn_.out) {
+      Gather(*turn_.out, rows, hidden.data());
+      Collect(segments_.At(row), residual.data());
+      Add(*turn_.out, 1, residual.data());
+    }
+  }
+
+  const Segments& segments() const { return segments_; }
+
+ private:
+  struct Work {
+    Work(Context& context, const TurnCounts& n)
+        : room(context, n.room), logits(context.Allocate<float>(n.logits)) {}
+    ExpertRoom room;
+    Buffer<float> logits;
+  };
+
+  void ChooseAll(size_t rows, const float* hidden) {
+    const size_t k = spec_.top_k;
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
+      float* const logits = work_[worker].logits.data();
+      const size_t at = first * hidden_;
+      const float* const in = MixerInput(layer_, count, hidden + at, normed_.data() + at);
+      Product(layer_, Part::kRouter, count, in, 0, logits);
+      for (size_t i = 0; i < count; ++i) {
+        ChooseRoutes(spec_, {logits + i * spec_.count, spec_.count},
+                     {&routes_[(first + i) * k], k});
+      }
+    });
+  }
+
+  // rows_[n] that are routed to an expert, and inputs_[n, width] of its output map, weighed.
+  void Gather(size_t expert, size_t rows, const float* hidden) {
+    const size_t k = spec_.top_k;
+    std::vector<float> weights;
+    rows_.clear();
+    for (size_t r = 0; r < rows * k; ++r) {
+      if (routes_[r].expert != expert) continue;
+      rows_.push_back(r / k), weights.push_back(routes_[r].weight);
+    }
+    const float* const in = layer_.spec().norm ? normed_.data() : hidden;
+    ForChunks(context_, rows_.size(), [&](size_t first, size_t count, size_t worker) {
+      ExpertRoom& room = work_[worker].room;
+      ExpertHidden(layer_.inside(expert), std::span(rows_).subspan(first, count), in, room);
+      for (size_t i = 0; i < count; ++i) {
+        const float* const from = room.up.data() + i * width_;
+        float* const to = inputs_.data() + (first + i) * width_;
+        for (size_t c = 0; c < width_; ++c) to[c] = weights[first + i] * from[c];
+      }
+    });
+  }
+
+  void Collect(size_t segment, const float* residual) {
+    if (rows_.empty()) return;
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      std::copy_n(residual + rows_[i] * hidden_, hidden_, missing_.data() + i * hidden_);
+    }
+    turn_.statistics->Add(segment, rows_.size(), inputs_.data(), missing_.data());
+  }
+
+  // residual[rows_] += sign * what the output map makes of inputs_.
+  void Add(size_t expert, float sign, float* residual) {
+    ForChunks(context_, rows_.size(), [&](size_t first, size_t count, size_t worker) {
+      float* const result = work_[worker].room.result.data();
+      Product(layer_.inside(expert), Part::kOut, count, inputs_.data() + first * width_, 0, result);
+      for (size_t i = 0; i < count; ++i) {
+        float* const to = residual + rows_[first + i] * hidden_;
+        for (size_t c = 0; c < hidden_; ++c) to[c] += sign * result[i * hidden_ + c];
+      }
+    });
+  }
+
+  const Sublayer layer_;
+  const ExpertsSpec& spec_;
+  const ExpertTurn& turn_;
+  Context& context_;
+  const size_t hidden_, width_, page_;
+  const Segments segments_;
+  std::vector<Route> routes_;  // top_k a token of the page
+  std::vector<size_t> rows_;   // of the page, that pass the expert at hand
+  Buffer<float> normed_, missing_, inputs_;
+  std::vector<Work> work_;
+};
+
+void Check(const Sublayer& layer, const ExpertTurn& turn) {
+  const auto require = [](bool fits, const char* what) {
+    if (!fits) throw Error("ERR_ARGUMENT", what);
+  };
+  const ExpertsSpec& spec = *layer.experts();
+  for (const auto& expert : {turn.back, turn.out}) {
+    require(!expert || *expert < spec.count, "an expert that is not there");
+  }
+  const PagedMatrix &hidden = *turn.hidden, &residual = *turn.residual;
+  require(hidden.cols() == layer.hidden() && residual.cols() == layer.hidden() &&
+              hidden.rows() == residual.rows(),
+          "hidden states or their residual have another shape");
+  require(turn.out.has_value() == (turn.statistics != nullptr),
+          "sums are of the expert that is taken out");
+  require(!turn.statistics || (turn.statistics->dim() == spec.expert.width &&
+                               turn.statistics->residual_dim() == layer.hidden()),
+          "sums of an expert have another width");
+}
+
+}  // namespace
+
+void TurnExpert(const Sublayer& layer, const ExpertTurn& turn) {
+  Check(layer, turn);
+  const ExpertsSpec& spec = *layer.experts();
+  const size_t rows = turn.hidden->rows();
+  const size_t page = FlightRows(turn.window, rows, {turn.hidden, turn.residual});
+  TurnFlight flight(layer, turn, page);
+  const PendingBytes pending(*layer.context().budget,
+                             turn.statistics ? turn.statistics->Unmade(flight.segments()) : 0);
+  std::vector<PagedMatrix*> weights;
+  for (const auto& expert : {turn.back, turn.out}) {
+    if (!expert) continue;
+    for (const Part part : {Part::kUp, Part::kGate, Part::kOut}) {
+      PagedMatrix* const matrix = layer.inside(*expert).matrix(part);
+      if (matrix) weights.push_back(matrix);
+    }
+  }
+  const PackedWeights packed(layer.context(), rows * spec.top_k / spec.count, weights);
+  std::vector<Scan> scans = {ScanOf(layer, page, {Part::kRouter})};
+  for (const auto& expert : {turn.back, turn.out}) {
+    if (!expert) continue;
+    scans.push_back(ScanOf(layer.inside(*expert), page, {Part::kUp, Part::kGate}));
+    scans.push_back(ScanOf(layer.inside(*expert), page, {Part::kOut}));
+  }
+  for (size_t row = 0; row < rows; row += page) {
+    AnnounceFlights(row, rows, {{turn.hidden, Access::kRead}, {turn.residual, Access::kUpdate}},
+                    scans);
+    flight.Run(row);
+  }
+  if (turn.statistics) turn.statistics->Join();
+}
+
+Needs TurnExpertNeeds(const Context& context, const SublayerSpec& layer, size_t left, size_t hidden,
+                      size_t window, const TokenPages& tokens) {
+  ExpertsSpec spec = *layer.experts();
+  spec.count = left;
+  const size_t width = spec.expert.width, routed = tokens.rows * spec.top_k / left;
+  const TurnCounts n(context, spec, hidden, tokens.flight());
+  const Statistics::Sizes sums[] = {{width, true, hidden}};
+  Needs needs = HeldFloats(n.Floats(context.pool.size()) + tokens.flight() * hidden) +
+                tokens.View(hidden) + Statistics::WaitingNeeds(context, sums, tokens);
+  // Out of the output, and back.
+  const double passed = SublayerFlops(InsideOf(layer).front(), hidden, routed, window);
+  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * hidden * spec.count) + 2 * passed +
+                      Statistics::GramFlops(width, routed);
+  return needs;
+}
+
+}  // namespace struprune
