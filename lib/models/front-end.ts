@@ -116,7 +116,10 @@ export interface Part extends AsyncDisposable {
   finish(): Promise<PartContent>;
 }
 
-/** By a Gram matrix or by moments, as `gather` asks for; of experts by trials. `hasBias`: of the map that reads the layer. */
+/**
+ * By a Gram matrix or by moments, as `gather` asks for; of experts by trials, the last of which is of the choice. `hasBias`: of
+ * the map that reads the layer.
+ */
 export type Sums =
   | { by: 'gram'; solver: Solver; hasBias: boolean }
   | { by: 'moments'; columns: SiteStatistics }

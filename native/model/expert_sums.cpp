@@ -184,7 +184,7 @@ class SumFlight {
     }
   }
 
-  // numbers[width] of one token. Behind ErrorWithout none, which is `error`.
+  // numbers[width] of one token, behind ErrorWithout none, which gave `error`.
   void Sum(Work& work, size_t row, double error, std::span<float> numbers) const {
     const Token& token = work.tokens[row];
     const size_t k = spec_.top_k, count = spec_.count;
