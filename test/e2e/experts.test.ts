@@ -172,20 +172,28 @@ function expertsIn(path: string, name: string): { dtype: string; each: string[] 
   return { dtype, each };
 }
 
-test('GGUF in and out: experts that stay keep their bytes, and routers stay F32', async (t) => {
+test('GGUF in and out: experts that stay keep their bytes but those of a refit, and routers stay F32', async (t) => {
   const source = work.path('source.gguf');
   await exportModel(work.model('qwen3-moe-even'), { output: source, dtype: 'q8_0' });
-  const output = join(work.emptyFolder(), 'out.gguf');
-  const more = { scope: 'experts', sparsity: 0.2, output } as const;
-  const { layers, verification } = await prune(source, options(more));
-  t.true(Math.abs(verification.actual - verification.expected) < 1e-7);
-  for (const { index, keptExperts } of layers) {
-    t.true(keptExperts!.length < 6);
-    for (const part of ['gate_exps', 'up_exps', 'down_exps', 'gate_inp']) {
-      const name = `blk.${index}.ffn_${part}.weight`;
-      const [before, after] = [source, output].map((path) => expertsIn(path, name));
-      t.is(before!.dtype, part === 'gate_inp' ? 'F32' : 'Q8_0');
-      t.deepEqual(after, { ...before!, each: keptExperts!.map((expert) => before!.each[expert]!) });
+  for (const refit of [true, false]) {
+    const output = join(work.emptyFolder(), 'out.gguf');
+    const more = { scope: 'experts', sparsity: 0.2, refit, output } as const;
+    const { layers, verification } = await prune(source, options(more));
+    t.true(Math.abs(verification.actual - verification.expected) < 1e-7);
+    for (const { index, keptExperts } of layers) {
+      t.true(keptExperts!.length < 6);
+      for (const part of ['gate_exps', 'up_exps', 'down_exps', 'gate_inp']) {
+        const name = `blk.${index}.ffn_${part}.weight`;
+        const [before, after] = [source, output].map((path) => expertsIn(path, name));
+        t.is(before!.dtype, part === 'gate_inp' ? 'F32' : 'Q8_0');
+        const kept = { ...before!, each: keptExperts!.map((expert) => before!.each[expert]!) };
+        if (refit && part === 'down_exps') {
+          t.is(after!.dtype, 'Q8_0');
+          t.true(after!.each.every((bytes, i) => bytes !== kept.each[i]));
+        } else {
+          t.deepEqual(after, kept);
+        }
+      }
     }
   }
 });
