@@ -82,7 +82,7 @@ function carriedByMain() {
       version: '1',
       license: 'LicenseRef-public-domain AND BSD-3-Clause AND MIT',
       purl: 'pkg:generic/struprune-native-texts@1',
-      where: 'assets/text, and what assets/tiny and assets/tiny-opt were trained on',
+      where: 'assets/text, and what assets/tiny* were trained on',
       texts: ['NOTICE.md', 'LICENSES.txt'].map((name) => at('assets', 'text', name)),
     },
   ];

@@ -115,6 +115,19 @@ test('what the states go on through says nothing of the first refit', async (t) 
   for (const [i, error] of errors[2]!.entries()) t.true(errors[1]![i]! < 0.8 * error);
 });
 
+test('of a trained model the exact error costs less than the score, and with a refit least', async (t) => {
+  const model = join(__dirname, '../../assets/tiny-moe');
+  const text = { eval: EVALUATION, evalTokens: 4096, calibrationTokens: 16384, window: 256 };
+  const perplexity = async (more: Partial<PruneOptions>) => {
+    const { perplexityAfter } = await prune(model, options({ ...text, sparsity: 0.44, ...more }));
+    return perplexityAfter!;
+  };
+  const score = await perplexity({ method: 'reap' });
+  const kept = await perplexity({ scope: 'experts', refit: false });
+  const refitted = await perplexity({ scope: 'experts' });
+  t.true(refitted < kept && kept < score, `${refitted}, ${kept}, ${score}`);
+});
+
 test('a plan counts every pass over the experts that a token passes', async (t) => {
   const model = work.model('qwen3-moe');
   const { architecture } = await openCheckpoint(model);
