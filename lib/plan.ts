@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { fewerThanAWindow } from './calibration/corpus';
-import { requireTokenizer } from './calibration/text';
+import { requireTokenizer, type Text } from './calibration/text';
 import { requireName } from './checkpoint/output-path';
 import { checkedOptions, withEngine } from './engine/call';
 import { measureRates } from './engine/gemm-rate';
@@ -147,6 +147,14 @@ function wholeWindows(tokens: number, window: number): number {
 }
 
 /** `calibrated`: tokens of a calibration window. */
+/** About. */
+function tokensOf(text: Text): number {
+  const bytes = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (typeof text === 'string') return Math.ceil(bytes(text) / TOKEN_BYTES);
+  if (typeof text[0] === 'number') return text.length;
+  return Math.ceil((text as string[]).join('').length / TOKEN_BYTES);
+}
+
 function evaluationOf(
   { eval: text, evalTokens, evalWindow }: Pick<Settings, 'eval' | 'evalTokens' | 'evalWindow'>,
   architecture: Architecture,
@@ -154,9 +162,8 @@ function evaluationOf(
 ) {
   if (text === undefined) return { tokens: measuringTokens(calibrated), window: calibrated };
   const window = windowFor(architecture, evalWindow ?? calibrated);
-  const size = statSync(text, { throwIfNoEntry: false })?.size ?? 0;
   // What a text has is an estimate, and not refused.
-  const there = Math.max(Math.ceil(size / TOKEN_BYTES), window);
+  const there = Math.max(tokensOf(text), window);
   const tokens = Math.min(evalTokens ?? Number.POSITIVE_INFINITY, there);
   return { tokens: wholeWindows(tokens, window), window };
 }

@@ -1,6 +1,7 @@
 /** The main path of a graph: open → survey → allocate → solve site by site → write → verify. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { nameOf } from './calibration/text';
 import { requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { isOnnx, makeFolder, WORK_NAMES } from './checkpoint/output-path';
@@ -50,6 +51,7 @@ import { write } from './stages/write';
 export async function pruneGraph(model: string, options: GraphOptions): Promise<GraphResult> {
   const settings = graphSettingsOf(options);
   requireNames(model, settings);
+  const paths = pathsIn(settings);
   return withEngine(options, async (engine) => {
     await requireApart(placesWritten(settings), [
       ['the model itself', model],
@@ -58,7 +60,7 @@ export async function pruneGraph(model: string, options: GraphOptions): Promise<
     const { output, force, resume } = settings;
     const journal = await Journal.open(output, 'file', { resume, replace: force });
     try {
-      const result = await pruneWith(journal, engine, model, settings, options);
+      const result = await pruneWith(journal, engine, model, { ...settings, ...paths }, options);
       await journal.remove();
       return result;
     } catch (error) {
@@ -71,7 +73,7 @@ async function pruneWith(
   journal: Journal,
   engine: Engine,
   model: string,
-  settings: Settings,
+  settings: Omit<Settings, keyof Paths> & Paths,
   options: GraphOptions,
 ): Promise<GraphResult> {
   const { onProgress, onWarning, signal } = options;
@@ -167,6 +169,18 @@ async function pruneWith(
       peakRssBytes: native.peakRss(),
     };
   });
+}
+
+type Paths = { calibration: string; eval: string | undefined };
+
+/** @throws StruPruneError ERR_ARGUMENT */
+function pathsIn({ calibration, eval: evaluation }: Settings): Paths {
+  for (const text of [calibration, evaluation]) {
+    if (text === undefined || typeof text === 'string') continue;
+    const found = `a graph is calibrated and measured on files, and not on ${nameOf(text)}`;
+    throw new StruPruneError('ERR_ARGUMENT', found, 'give their path');
+  }
+  return { calibration, eval: evaluation } as Paths;
 }
 
 /** Everything that the bytes of a run depend on. */

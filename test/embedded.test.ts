@@ -5,11 +5,11 @@ import { dirname, join } from 'node:path';
 import test from 'ava';
 import { embeddedMix, embeddedModel, embeddedTexts, prune } from '../lib';
 import { overlapWarning } from '../lib/calibration/corpus';
-import { tokenizeFile } from '../lib/tokenizer';
+import { tokenize } from '../lib/tokenizer';
 import { inTurns } from '../lib/turns';
 
 const { calibration, evaluation } = embeddedMix();
-const ids = (path: string) => tokenizeFile({ kind: 'folder', folder: embeddedModel() }, path);
+const ids = (path: string) => tokenize({ kind: 'folder', folder: embeddedModel() }, path);
 
 test('the mix has no passage of what is measured on', async (t) => {
   const mix = await ids(calibration);

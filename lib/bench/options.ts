@@ -2,7 +2,7 @@
 import { embeddedTexts } from '../embedded';
 import { ALLOCATION } from '../options/allocation';
 import { CALIBRATION } from '../options/calibration';
-import { folder } from '../options/kinds';
+import { file, folder } from '../options/kinds';
 import { declare, like } from '../options/option';
 import { SCRATCH } from '../options/output';
 
@@ -31,6 +31,7 @@ export const calibrationOptions = <const Tokens extends number>(tokens: Tokens) 
     { group: 'Text' },
     {
       calibration: like(CALIBRATION.calibration, {
+        takes: file,
         default: () => embeddedTexts().calibration,
         otherwise: OWN_TEXT,
       }),

@@ -1,7 +1,7 @@
 /** The texts: what calibrates, what is measured on, and surveys that are kept. */
 import { embeddedMix } from '../embedded';
 import type { Effort } from './effort';
-import { count, countOrNone, file } from './kinds';
+import { count, countOrNone, file, ownText } from './kinds';
 import { declare } from './option';
 
 const ofEval = (settings: { eval?: string }) =>
@@ -14,7 +14,7 @@ export const CALIBRATION = declare(
   { group: 'Text' },
   {
     calibration: {
-      takes: file,
+      takes: ownText,
       help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph that reads no text: samples of its inputs, as safetensors, .npz or a folder of images',
       default: () => embeddedMix().calibration,
       otherwise: 'a mixed text of this package',
@@ -49,7 +49,7 @@ export const CALIBRATION = declare(
       also: ['survey', 'graph'],
     },
     eval: {
-      takes: file,
+      takes: ownText,
       help: 'text for perplexity before and after; of a graph: samples, as safetensors, .npz or a folder of images',
       otherwise: 'windows of the calibration text behind those that calibrate',
       changes: 'measured',

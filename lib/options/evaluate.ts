@@ -1,11 +1,11 @@
 /** The options of evaluate(). */
-import { count, file, off, path } from './kinds';
+import { count, off, ownText, path } from './kinds';
 import { declare } from './option';
 
 export const EVALUATE = declare(
   { group: 'Evaluation' },
   {
-    text: { takes: file, help: 'UTF-8 text to measure on', required: true, changes: 'run' },
+    text: { takes: ownText, help: 'UTF-8 text to measure on', required: true, changes: 'run' },
     window: {
       takes: count,
       value: '<tokens>',

@@ -60,6 +60,18 @@ export const sizeOrPercent = kind(
   'sizeOrPercent',
 );
 export const file = kind(somePath, '<file>');
+/** A path; in the library also texts, or token ids of the model's vocabulary. */
+export const ownText = kind(
+  z
+    .union([
+      somePath,
+      z.array(z.string().min(1)).min(1),
+      z.array(z.number().int().min(0)).min(1),
+      z.custom<Int32Array>((value) => value instanceof Int32Array),
+    ])
+    .describe('a path, a list of texts, or token ids'),
+  '<file>',
+);
 export const folder = kind(somePath, '<folder>');
 export const path = kind(somePath, '<path>');
 export const text = kind(z.string().min(1), '<text>');

@@ -1,5 +1,5 @@
 export type { Message } from './chat';
-export { type TokenizeFileOptions, tokenizeFile } from './file';
+export { type TokenizeOptions, tokenize } from './file';
 export { tokenizerFromGguf } from './from-gguf';
 export { GrowingText, type OnText } from './growing-text';
 export type { AskedQuestion, Continuation } from './jobs';

@@ -6,7 +6,7 @@ import { chatRenderer, type Message } from './chat';
 import { framedWindows } from './framed';
 import { tokenizerFromGguf } from './from-gguf';
 import { joined, readQuestions } from './questions';
-import { isRecords, readRecords } from './records';
+import { isRecords, readRecords, recordsOf } from './records';
 import { readText } from './text';
 import { ggufMetadataFromTokenizer } from './to-gguf';
 import {
@@ -40,10 +40,13 @@ export interface Continuation {
 /** By name: what goes in, beside the tokenizer, and what comes out. */
 export interface Jobs {
   /**
-   * Ids of a text file, or of the records of a JSONL file, tokenised whole and without BOS: the first `maxTokens` of them. `longest`: characters that may be
+   * Ids of a text file, of the records of a JSONL file, or of texts as such a file would have them, tokenised whole and without BOS: the first `maxTokens` of them. `longest`: characters that may be
    * handed to the tokenizer in one piece.
    */
-  ids: { in: { path: string; maxTokens?: number; longest?: number }; out: Int32Array };
+  ids: {
+    in: { text: string | string[]; maxTokens?: number; longest?: number };
+    out: Int32Array;
+  };
   /** Windows of such a text as an encoder reads them, at most so many: `[windows · window]` (framed.ts). */
   windows: { in: { path: string; window: number; most: number }; out: Int32Array };
   /** Questions of a JSONL file, each with the ids of its prompt and of every continuation behind it. */
@@ -74,10 +77,10 @@ export const RUNNERS: Runners = {
   metadata: metadataOf,
 };
 
-function idsOf({ source, path, maxTokens, longest }: JobInput<'ids'>): Int32Array {
-  return withText(source, path, (parts) =>
-    loadTokenizer(source).encodeParts(parts, maxTokens, longest),
-  );
+function idsOf({ source, text, maxTokens, longest }: JobInput<'ids'>): Int32Array {
+  const idsFrom = (parts: Iterable<string>) =>
+    loadTokenizer(source).encodeParts(parts, maxTokens, longest);
+  return typeof text === 'string' ? withText(source, text, idsFrom) : idsFrom(recordsOf(text));
 }
 
 function windowsOf({ source, path, window, most }: JobInput<'windows'>): Int32Array {

@@ -43,6 +43,11 @@ export function* eachLine<T>(path: string, read: (record: unknown) => T): Genera
   }
 }
 
+/** Texts as records with `text` have them. */
+export function* recordsOf(texts: Iterable<string>): Generator<string, void> {
+  for (const text of texts) yield text.replace(/\r\n?/g, '\n') + BETWEEN;
+}
+
 /** @throws StruPruneError ERR_TEXT */
 function textOf(record: unknown, render: RenderChat): string {
   if (isObject(record)) {

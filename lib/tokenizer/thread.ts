@@ -83,7 +83,7 @@ function excessive(amount: string): StruPruneError {
 
 function limitsOf(job: JobInput<JobName>): Limits {
   const tokenizer = Math.min(MOST_MEBIBYTES, tokenizerMebibytes(job.source));
-  const text = 'path' in job ? mebibytes(job.path) : 0;
+  const text = 'path' in job ? mebibytes(job.path) : 'text' in job ? textMebibytes(job.text) : 0;
   const of = (what: keyof Limits) =>
     Math.ceil(
       LEAST[what] + PER_MEBIBYTE.tokenizer[what] * tokenizer + PER_MEBIBYTE.text[what] * text,
@@ -96,6 +96,11 @@ function tokenizerMebibytes(source: TokenizerSource): number {
   if (source.kind === 'gguf') return mebibytes(source.file);
   const files = ['tokenizer.json', 'vocab.json', 'merges.txt'];
   return files.reduce((sum, name) => sum + mebibytes(join(source.folder, name)), 0);
+}
+
+function textMebibytes(text: string | string[]): number {
+  if (typeof text === 'string') return mebibytes(text);
+  return text.reduce((sum, one) => sum + Buffer.byteLength(one), 0) / 2 ** 20;
 }
 
 const mebibytes = (path: string) =>

@@ -97,11 +97,11 @@ const MAKERS: Record<Kind, Maker> = {
       what: `${what}; tokenizer_config.json ${changed}`,
       bytes: json.length,
       file: join(own, 'tokenizer.json'),
-      use(_, { inThread, tokenizeFile }) {
+      use(_, { inThread, tokenize }) {
         const source = { kind: 'folder', folder: own } as const;
         if (seed % 3 === 0) return inThread('texts', { source, ids: [FIRST_IDS] });
         if (seed % 3 === 1) return inThread('metadata', { source, vocab: 1024 });
-        return tokenizeFile(source, path);
+        return tokenize(source, path);
       },
     };
   },

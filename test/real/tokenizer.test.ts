@@ -23,7 +23,7 @@ import { exportModel } from '../../lib/export-model';
 import {
   loadTokenizer,
   type TokenizerSource,
-  tokenizeFile,
+  tokenize,
   tokenizerFromGguf,
 } from '../../lib/tokenizer';
 import { answerTo, spelled } from '../hostile/tokenizer-answer';
@@ -97,7 +97,7 @@ test('ids of whole corpora equal those of tokenizers and transformers', async (t
     for (let next = queue.shift(); next; next = queue.shift()) {
       const [name, source] = next;
       ours[name] = [];
-      for (const { path } of inputs) ours[name].push(await tokenizeFile(source, path));
+      for (const { path } of inputs) ours[name].push(await tokenize(source, path));
     }
   };
   const workers = Array.from({ length: availableParallelism() }, takeTurns);

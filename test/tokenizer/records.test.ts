@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { embeddedModel, evaluate } from '../../lib';
-import { tokenizeFile } from '../../lib/tokenizer';
+import { tokenize } from '../../lib/tokenizer';
 import { chatRenderer, type Message } from '../../lib/tokenizer/chat';
 import { isRecords, readRecords } from '../../lib/tokenizer/records';
 import { loadTokenizer, readTokenizerFiles } from '../../lib/tokenizer/tokenizer';
@@ -111,7 +111,7 @@ test('a file of records gives the ids of its texts, wherever a text is read', as
   const texts = ['It was a fine day. '.repeat(40), 'And then it rained. '.repeat(40)];
   const path = await jsonl(...texts.map((text) => ({ text })));
   const source = { kind: 'folder', folder: embeddedModel() } as const;
-  const ids = await tokenizeFile(source, path);
+  const ids = await tokenize(source, path);
   t.deepEqual(ids, loadTokenizer(source).encode(texts.map((text) => `${text}\n\n`).join('')));
   const { tokens: measured } = await evaluate(embeddedModel(), { text: path, window: 64 });
   t.is(measured, Math.floor(ids.length / 64) * 64);

@@ -3,7 +3,7 @@ import { settingsFrom } from '../../engine/call';
 import type { EngineOptions } from '../../engine/engine-options';
 import { CALIBRATION } from '../../options/calibration';
 import { IMAGES } from '../../options/images';
-import { count, shares } from '../../options/kinds';
+import { count, path, shares } from '../../options/kinds';
 import { declare, like, schemaOf } from '../../options/option';
 import type { OnProgress } from '../../progress';
 import { outputOption, scratchOption } from '../options';
@@ -30,10 +30,12 @@ export const GRAPHS_OPTIONS = {
     { group: 'Samples' },
     {
       calibration: like(CALIBRATION.calibration, {
+        takes: path,
         help: "samples of the graph's inputs that calibrate, as safetensors, .npz or a folder of images, or a text",
         required: true,
       }),
       eval: like(CALIBRATION.eval, {
+        takes: path,
         help: 'samples that calibrate nothing, or a text: losses are those of them',
         required: true,
       }),

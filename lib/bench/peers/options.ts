@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { settingsFrom } from '../../engine/call';
 import type { EngineOptions } from '../../engine/engine-options';
 import { CALIBRATION } from '../../options/calibration';
-import { program, shareAboveNone } from '../../options/kinds';
+import { file, program, shareAboveNone } from '../../options/kinds';
 import { METHOD } from '../../options/method';
 import { declare, like, schemaOf } from '../../options/option';
 import { TARGET } from '../../options/target';
@@ -43,7 +43,10 @@ export const PEERS_OPTIONS = {
         help: 'tokens of a window',
         otherwise: CALIBRATION.window.otherwise,
       }),
-      eval: like(CALIBRATION.eval, { help: 'text for the perplexity of both results' }),
+      eval: like(CALIBRATION.eval, {
+        takes: file,
+        help: 'text for the perplexity of both results',
+      }),
       evalTokens: like(CALIBRATION.evalTokens, { default: 16384 }),
     },
   ),

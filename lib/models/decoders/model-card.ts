@@ -35,7 +35,7 @@ export function commandOf(source: ModelSource, settings: Identity): string {
     `npx struprune-native prune ${quoted(modelName(source.path))} -o ${gguf ? 'OUT.gguf' : 'OUT'}`,
     ...(settings.calibration === embeddedMix().calibration
       ? []
-      : [`--calibration ${quoted(basename(String(settings.calibration)))}`]),
+      : [`--calibration ${quoted(basename(String(settings.calibration ?? 'TEXT')))}`]),
     ...Object.entries(settings).flatMap(([key, value]) => wordsOf(key, value)),
   ].join(' ');
 }

@@ -1,12 +1,16 @@
 /** Paths that a run reads and writes, as messages name them. */
 import { resolve, sep } from 'node:path';
+import { pathOf, type Text } from '../../calibration/text';
 import { modelFiles, type Named } from '../../checkpoint/apart';
 import { StruPruneError } from '../../errors';
 import type { ModelSource } from '../../model/architecture';
 import type { Settings } from '../../options';
 import { journalFolder } from '../../pruning/journal/folder';
 
-type Texts = Pick<Settings, 'calibration' | 'eval' | 'fromCalibration'>;
+interface Texts extends Pick<Settings, 'fromCalibration'> {
+  calibration: Text;
+  eval?: Text;
+}
 
 export async function placesRead(source: ModelSource, settings: Texts): Promise<Named[]> {
   return [...(await modelFiles(source)), ...textsRead(settings)];
@@ -15,8 +19,8 @@ export async function placesRead(source: ModelSource, settings: Texts): Promise<
 /** Beside the model. */
 export function textsRead({ calibration, eval: evaluation, fromCalibration }: Texts): Named[] {
   return given([
-    ['--calibration', calibration],
-    ['--eval', evaluation],
+    ['--calibration', pathOf(calibration)],
+    ['--eval', pathOf(evaluation)],
     ['--from-calibration', fromCalibration],
   ]);
 }

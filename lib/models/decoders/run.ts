@@ -1,6 +1,6 @@
 /** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
-import { basename, resolve } from 'node:path';
-import { readWindows } from '../../calibration/text';
+import { resolve } from 'node:path';
+import { nameOf, readWindows } from '../../calibration/text';
 import { requireWritable } from '../../checkpoint/atomic';
 import { type Engine, withBytes } from '../../engine/engine';
 import { Session } from '../../engine/session';
@@ -97,7 +97,7 @@ export async function openRun(
     requireNoSliding(settings, architecture, evalWindow);
     const maxTokens = settings.evalTokens;
     evaluation = {
-      name: basename(settings.eval),
+      name: nameOf(settings.eval),
       window: evalWindow,
       ids: await readWindows(source, settings.eval, {
         window: evalWindow,

@@ -2,10 +2,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathOf, type Text } from '../../calibration/text';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { ModelSource } from '../../model/architecture';
 import { optionOf, optionsThat, type Settings } from '../../options';
+import { ownText } from '../../options/kinds';
 import { reaches } from '../../options/method';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
@@ -108,11 +110,12 @@ export function programVersion(): string {
   return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
 }
 
-/** Settings as plain values in the order of their names; null where one is not set. */
+/** Settings as plain values in the order of their names; null where one is not set, or is a text that has no name. */
 export function pick(settings: Settings, keys: readonly string[]): Identity {
   const value = (key: string) => {
     const setting = settings[key as keyof Settings] ?? null;
-    if (Array.isArray(setting)) return setting.join();
+    if (optionOf(key)?.takes === ownText) return pathOf(setting as Text) ?? null;
+    if (Array.isArray(setting) || setting instanceof Int32Array) return setting.join();
     return setting instanceof Own ? String(setting) : setting;
   };
   return Object.fromEntries(keys.toSorted().map((key) => [key, value(key)]));

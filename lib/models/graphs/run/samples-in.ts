@@ -1,5 +1,6 @@
 /** Samples of a graph out of what a path leads to: tensors, a text, a folder of images. */
 import { statSync } from 'node:fs';
+import { pathOf, type Text } from '../../../calibration/text';
 import { StruPruneError } from '../../../errors';
 import { IMAGES, type ImageSettings } from '../../../options/images';
 import { flagOf } from '../../../wording';
@@ -29,8 +30,8 @@ export function samplesIn(
 }
 
 type Asked = {
-  calibration?: string;
-  eval?: string;
+  calibration?: Text;
+  eval?: Text;
   calibrationTokens?: number;
   window?: number;
 } & {
@@ -39,7 +40,7 @@ type Asked = {
 
 /** Refuses what says nothing of samples, and options of a text or of images where there are none. @throws StruPruneError ERR_ARGUMENT */
 export function requireSamples(asked: Asked, model: string, graph: GraphProto): void {
-  const { calibration = '' } = asked;
+  const calibration = pathOf(asked.calibration) ?? '';
   const readsText = !isFolder(calibration) && tokenizerFor(calibration, model, graph) !== null;
   if (!readsText && calibration === '') {
     throw new StruPruneError(
@@ -48,7 +49,7 @@ export function requireSamples(asked: Asked, model: string, graph: GraphProto): 
       'give --calibration: samples of its inputs as .safetensors, .npz or a folder of images',
     );
   }
-  const paths = [calibration, asked.eval ?? ''];
+  const paths = [calibration, pathOf(asked.eval) ?? ''];
   if (!readsText) refuse(asked, ['calibrationTokens', 'window'], `${calibration} has samples`);
   if (!paths.some(isFolder)) refuse(asked, Object.keys(IMAGES), 'no folder of images is read');
 }
