@@ -17,9 +17,11 @@ test('every entry holds options of prune, and no two are the same run', (t) => {
 });
 
 test('an ablation changes one thing of its base', async (t) => {
-  const source = await openCheckpoint(TINY);
-  const inEffect = (options: Partial<PruneOptions>): Record<string, unknown> =>
-    resolve(source, settingsOf({ ...given, ...options })).settings as never;
+  const [dense, experts] = [await openCheckpoint(TINY), await openCheckpoint(`${TINY}-moe`)];
+  const inEffect = (options: Partial<PruneOptions>): Record<string, unknown> => {
+    const source = options.scope === 'experts' ? experts : dense;
+    return resolve(source, settingsOf({ ...given, ...options })).settings as never;
+  };
   for (const entry of METHOD_ENTRIES.filter(({ base }) => base !== null)) {
     const base = METHOD_ENTRIES.find(({ id }) => id === entry.base);
     t.truthy(base, entry.id);
