@@ -124,6 +124,8 @@ for (const mpi of MPIS) {
     const { pid } = JSON.parse(readFileSync(join(folder, JOURNAL, 'lock.json'), 'utf8'));
     const ranks = processesWith(join(folder, 'small'));
     t.is(ranks.length, 2);
+    // Else it could be done before the launcher ends it.
+    process.kill(pid, 'SIGSTOP');
     process.kill(ranks.find((one) => one !== pid)!, 'SIGKILL');
     t.not((await job).code, 0);
     await until(() => processesWith(join(folder, 'small')).length === 0);
