@@ -78,7 +78,7 @@ const OPTIONS: [option: object, message: RegExp][] = [
   [{ temperature: 0 }, /^option temperature is 0; give a number above 0$/],
   [{ output: '' }, /^option output is ''; give a path$/],
   [{ output: undefined }, /^option output is missing; give a path$/],
-  [{ calibration: 3 }, /^option calibration is 3; give a path$/],
+  [{ calibration: 3 }, /^option calibration is 3; give a path, a list of texts, or token ids$/],
   [{ refit: 'no' }, /^option refit is 'no'; give true or false$/],
   [{ format: 'onnx' }, /^option format is 'onnx'; give 'hf' or 'gguf'$/],
   [{ method: 'nope' }, /^option method is 'nope'; give 'struprune', 'magnitude-l2', .* or 'reap'$/],
