@@ -49,7 +49,7 @@ const STORED_RECORD = z.object({
   sha256: z.string(),
   /** Of every site in scope. */
   keep: z.record(z.string(), z.array(z.int32())),
-  stats: z.array(z.custom<LayerStats>(isObject)),
+  stats: z.array(z.custom<LayerStats>(isStats)),
   roles: z.array(z.string()),
 });
 type StoredRecord = z.output<typeof STORED_RECORD>;
@@ -476,4 +476,12 @@ async function clear(folder: string): Promise<void> {
   for (const name of [HEAD, ...names, RESULT]) {
     await rm(join(folder, name), { recursive: true, force: true });
   }
+}
+
+/** An object whose list is one: the rest is shown as it is. */
+function isStats(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { expertTokens } = value;
+  const isList = Array.isArray(expertTokens) && expertTokens.every(Number.isSafeInteger);
+  return expertTokens === null || isList;
 }
