@@ -1,6 +1,7 @@
 /** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
 import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
+import type { RefitRecipe } from '../methods';
 import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
 import { blockTensors, elements, embeddingWidth } from '../model/axes';
 import { type BlockRole, routes, siteOf } from '../model/sublayers';
@@ -50,16 +51,19 @@ export function mixedBytes({
   return most > least * (1 + 1e-9) ? { perGroup, each: least } : undefined;
 }
 
-/** Matrices that stay as they are or lose whole rows; `refitsFfn`: gate and up are refitted. */
+/** Matrices that stay as they are or lose whole rows. */
 export function rowsIn(
   architecture: Architecture,
   scope: Settings['scope'],
-  refitsFfn: boolean,
+  { output, inputs }: RefitRecipe,
 ): readonly BlockRole[] {
   const changed: BlockRole[] = [];
   if (reaches(scope, 'attention')) changed.push('attention.out');
-  if (reaches(scope, 'ffn')) changed.push(...(refitsFfn ? FFN_MATRICES : ['ffn.out' as const]));
-  return matricesOf(architecture).filter((role) => !changed.includes(role));
+  if (reaches(scope, 'ffn'))
+    changed.push(...(inputs.by === 'none' ? ['ffn.out' as const] : FFN_MATRICES));
+  const isRefitted = (role: BlockRole) =>
+    reaches(scope, 'experts') && output === 'exact' && /^experts\.\d+\.out$/.test(role);
+  return matricesOf(architecture).filter((role) => !changed.includes(role) && !isRefitted(role));
 }
 
 /**

@@ -40,7 +40,7 @@ export function outputSpec(
   const dtype = dtypeFor(source, settings);
   requireMultiple(settings, dtype);
   const { architecture } = source;
-  const rows = rowsIn(architecture, scope, refit.inputs.by !== 'none');
+  const rows = rowsIn(architecture, scope, refit);
   const takenOver = takenOverFrom(source, settings, rows);
   const stored = storedAs({ architecture, format, dtype, takenOver });
   const tunesNorms = settings.tuneTokens > 0 && FEW_STEPS.includes(dtype);

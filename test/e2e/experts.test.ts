@@ -10,6 +10,7 @@ import { type BlockKeep, linearParameters, prunedArchitecture } from '../../lib/
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
+import { mixedGguf } from './mixed-gguf';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 
 const work = workspace();
@@ -226,3 +227,20 @@ for (const model of ['mixtral', 'qwen2-moe', 'qwen3-moe-even', 'olmoe-alike', 'g
     t.is(same.perplexity, dense.perplexity);
   });
 }
+
+test('GGUF whose down maps are of several types: refitted ones are written as one', async (t) => {
+  const [base, other] = [work.path('base.gguf'), work.path('other.gguf')];
+  await exportModel(work.model('qwen3-moe-even'), { output: base, dtype: 'q8_0' });
+  await exportModel(work.model('qwen3-moe-even'), { output: other, dtype: 'q4_0' });
+  const names = /blk\.1\.ffn_down_exps/;
+  const source = await mixedGguf(work.path('mixed-experts.gguf'), { base, other, names });
+  const output = join(work.emptyFolder(), 'out.gguf');
+  const asked = options({ scope: 'experts', sparsity: 0.2, output });
+  const { verification, warnings } = await prune(source, asked);
+  t.true(Math.abs(verification.actual - verification.expected) < 1e-7, warnings.join('; '));
+  for (const block of [0, 1]) {
+    // 8.5 and 4.5 bits a weight: 6.5 on average, of which the narrowest stand-in has 8.5.
+    t.is(expertsIn(output, `blk.${block}.ffn_down_exps.weight`).dtype, 'Q8_0');
+    t.is(expertsIn(output, `blk.${block}.ffn_up_exps.weight`).dtype, 'Q8_0');
+  }
+});
