@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { fewerThanAWindow } from './calibration/corpus';
-import { requireTokenizer, type Text } from './calibration/text';
+import { isIds, requireTokenizer, type Text } from './calibration/text';
 import { requireName } from './checkpoint/output-path';
 import { checkedOptions, withEngine } from './engine/call';
 import { measureRates } from './engine/gemm-rate';
@@ -151,8 +151,8 @@ function wholeWindows(tokens: number, window: number): number {
 function tokensOf(text: Text): number {
   const bytes = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (typeof text === 'string') return Math.ceil(bytes(text) / TOKEN_BYTES);
-  if (typeof text[0] === 'number') return text.length;
-  return Math.ceil((text as string[]).join('').length / TOKEN_BYTES);
+  if (isIds(text)) return text.length;
+  return Math.ceil(text.reduce((sum, { length }) => sum + length, 0) / TOKEN_BYTES);
 }
 
 function evaluationOf(

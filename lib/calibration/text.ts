@@ -28,7 +28,7 @@ export function pathOf(text: Text | undefined): string | undefined {
 /** For people. */
 export function nameOf(text: Text): string {
   if (typeof text === 'string') return basename(text);
-  return counted(text.length, typeof text[0] === 'string' ? 'text' : 'token id');
+  return counted(text.length, isIds(text) ? 'token id' : 'text');
 }
 
 /** Whole windows of the first tokens are taken, of all of the text where no number is given. */
@@ -51,7 +51,7 @@ export async function readWindows(
   return windows(ids, window, options.maxTokens).ids;
 }
 
-function isIds(text: Text): text is number[] | Int32Array {
+export function isIds(text: Text): text is number[] | Int32Array {
   return typeof text !== 'string' && typeof text[0] !== 'string';
 }
 

@@ -17,6 +17,11 @@ export interface Batches {
 }
 
 /** A value as a graph states it. */
+/** TensorProto.DataType of an input; 0 where it is no tensor. */
+export function elementTypeOf({ type }: ValueInfoProto): number {
+  return type?.value.case === 'tensorType' ? type.value.value.elemType : 0;
+}
+
 export function infoOf(name: string, elemType: number, dims: readonly Dim[]): ValueInfoProto {
   const dim = dims.map((size) =>
     typeof size === 'number'

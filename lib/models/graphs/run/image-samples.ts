@@ -9,6 +9,7 @@ import { flagOf } from '../../../wording';
 import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import { FileSource } from '../onnx/source';
+import { elementTypeOf } from './batches';
 import { KINDS } from './elements';
 import { type Pixels, pixelsBeside } from './image-pixels';
 import { peer } from './peer';
@@ -56,9 +57,8 @@ export async function samplesOfImages(
   const inputs = inputsOf(graph);
   const [input] = inputs;
   const dims = input && inputs.length === 1 ? dimsStated(input) : undefined;
-  const type = input?.type?.value;
-  const kind = KINDS[type?.case === 'tensorType' ? type.value.elemType : 0];
-  if (dims?.length !== 4 || !(kind?.stored === 'F32' || kind?.stored === 'U8')) {
+  const kind = input && KINDS[elementTypeOf(input)];
+  if (!input || dims?.length !== 4 || !(kind?.stored === 'F32' || kind?.stored === 'U8')) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `${folder} is a folder of images, and ${model} does not read one image of 32-bit floats or bytes alone`,
@@ -70,15 +70,14 @@ export async function samplesOfImages(
   const asked: Pixels = {
     fit: settings.imageFit ?? beside.fit,
     covers: settings.imageFit === undefined ? beside.covers : 1,
-    scale: beside.scale,
+    scale: settings.imageMean || settings.imageStd ? 1 / 255 : beside.scale,
     mean: settings.imageMean ?? beside.mean,
     std: settings.imageStd ?? beside.std,
   };
-  if (settings.imageMean || settings.imageStd) asked.scale = 1 / 255;
   const sharp = peer<Sharp>('sharp', 'images are read');
   const each = shape.height * shape.width * shape.channels * (shape.bytes ? 1 : 4);
   const tensor: ContainerTensor = {
-    name: input!.name,
+    name: input.name,
     dtype: kind.stored,
     shape: [paths.length, ...sizesOf(shape)],
     offset: 0,
@@ -230,7 +229,7 @@ async function unnamed(
     const path = join(folder, 'samples');
     await using file = await open(path, 'wx', 0o600);
     for await (const part of parts()) {
-      await file.write(part).catch((cause: Error) => {
+      await file.appendFile(part).catch((cause: Error) => {
         throw refused(cause);
       });
     }

@@ -7,7 +7,7 @@ import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
 import { FileSource, piecesOf, Range, type Source } from '../onnx/source';
-import { type Batches, infoOf } from './batches';
+import { type Batches, elementTypeOf, infoOf } from './batches';
 import { KINDS, type Kind } from './elements';
 import { parseNpz } from './npz';
 import type { Activations, Runtime } from './runtime';
@@ -169,8 +169,7 @@ function tensorsOf(path: string): ContainerTensor[] {
 
 function inputOf(path: string, info: ValueInfoProto, tensors: ContainerTensor[]): Input {
   const { name } = info;
-  const type = info.type?.value;
-  const dataType = type?.case === 'tensorType' ? type.value.elemType : 0;
+  const dataType = elementTypeOf(info);
   const kind = KINDS[dataType];
   if (!kind) {
     throw new StruPruneError(

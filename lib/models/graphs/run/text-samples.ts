@@ -6,6 +6,7 @@ import { StruPruneError } from '../../../errors';
 import { inThread } from '../../../tokenizer';
 import { dimsStated } from '../constants';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
+import { elementTypeOf } from './batches';
 import { KINDS } from './elements';
 import type { Reader } from './reader';
 import { inputsOf, Samples } from './samples';
@@ -82,9 +83,9 @@ function windowOf(inputs: readonly ValueInfoProto[], asked: number | undefined):
   );
 }
 
-function arrayOf({ name, type }: ValueInfoProto, ids: Int32Array, window: number) {
-  const dataType = type?.value.case === 'tensorType' ? type.value.value.elemType : 0;
-  const { stored: dtype } = KINDS[dataType] ?? { stored: 'I64' };
+function arrayOf(info: ValueInfoProto, ids: Int32Array, window: number) {
+  const { name } = info;
+  const { stored: dtype } = KINDS[elementTypeOf(info)] ?? { stored: 'I64' };
   const values = Array.from(ids, (id, i) => INPUTS[name]!(id, i % window));
   const data = dtype === 'I32' ? Int32Array.from(values) : BigInt64Array.from(values, BigInt);
   return { name, dtype: dtype === 'I32' ? dtype : 'I64', data };
