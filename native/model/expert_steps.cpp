@@ -33,6 +33,16 @@ void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Ro
   }
 }
 
+void RouteTokens(const Sublayer& layer, size_t rows, const float* in, float* logits,
+                 Route* routes) {
+  const ExpertsSpec& spec = *layer.experts();
+  Product(layer, Part::kRouter, rows, in, 0, logits);
+  for (size_t i = 0; i < rows; ++i) {
+    ChooseRoutes(spec, {logits + i * spec.count, spec.count},
+                 {routes + i * spec.top_k, spec.top_k});
+  }
+}
+
 ExpertCounts::ExpertCounts(const ExpertsSpec& spec, size_t hidden, size_t tokens)
     : states(tokens * hidden),
       channels(tokens * std::max(spec.expert.width, spec.shared ? spec.shared->width : 0)) {}

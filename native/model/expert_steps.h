@@ -23,6 +23,10 @@ void LargestOf(std::span<const float> odds, std::span<size_t> places);
 // Chooses routes[top_k] by a token's logits[count], which become the exponentials of its softmax.
 void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Route> routes);
 
+// The same for each token: routes[rows, top_k] by in[rows, hidden], which the router reads.
+// logits[rows, count] is room.
+void RouteTokens(const Sublayer& layer, size_t rows, const float* in, float* logits, Route* routes);
+
 // Numbers of the buffers that tokens need on their way through an expert, at most so many at once.
 struct ExpertCounts {
   ExpertCounts(const ExpertsSpec& spec, size_t hidden, size_t tokens);

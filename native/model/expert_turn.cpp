@@ -75,16 +75,10 @@ class TurnFlight {
   };
 
   void ChooseAll(size_t rows, const float* hidden) {
-    const size_t k = spec_.top_k;
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      float* const logits = work_[worker].logits.data();
       const size_t at = first * hidden_;
       const float* const in = MixerInput(layer_, count, hidden + at, normed_.data() + at);
-      Product(layer_, Part::kRouter, count, in, 0, logits);
-      for (size_t i = 0; i < count; ++i) {
-        ChooseRoutes(spec_, {logits + i * spec_.count, spec_.count},
-                     {&routes_[(first + i) * k], k});
-      }
+      RouteTokens(layer_, count, in, work_[worker].logits.data(), &routes_[first * spec_.top_k]);
     });
   }
 
@@ -171,20 +165,17 @@ void TurnExpert(const Sublayer& layer, const ExpertTurn& turn) {
   const PendingBytes pending(*layer.context().budget,
                              turn.statistics ? turn.statistics->Unmade(flight.segments()) : 0);
   std::vector<PagedMatrix*> weights;
-  for (const auto& expert : {turn.back, turn.out}) {
-    if (!expert) continue;
-    for (const Part part : {Part::kUp, Part::kGate, Part::kOut}) {
-      PagedMatrix* const matrix = layer.inside(*expert).matrix(part);
-      if (matrix) weights.push_back(matrix);
-    }
-  }
-  const PackedWeights packed(layer.context(), rows * spec.top_k / spec.count, weights);
   std::vector<Scan> scans = {ScanOf(layer, page, {Part::kRouter})};
   for (const auto& expert : {turn.back, turn.out}) {
     if (!expert) continue;
-    scans.push_back(ScanOf(layer.inside(*expert), page, {Part::kUp, Part::kGate}));
-    scans.push_back(ScanOf(layer.inside(*expert), page, {Part::kOut}));
+    const Sublayer ffn = layer.inside(*expert);
+    for (const Part part : {Part::kUp, Part::kGate, Part::kOut}) {
+      if (PagedMatrix* const matrix = ffn.matrix(part)) weights.push_back(matrix);
+    }
+    scans.push_back(ScanOf(ffn, page, {Part::kUp, Part::kGate}));
+    scans.push_back(ScanOf(ffn, page, {Part::kOut}));
   }
+  const PackedWeights packed(layer.context(), rows * spec.top_k / spec.count, weights);
   for (size_t row = 0; row < rows; row += page) {
     AnnounceFlights(row, rows, {{turn.hidden, Access::kRead}, {turn.residual, Access::kUpdate}},
                     scans);

@@ -73,11 +73,7 @@ class ExpertFlight {
   // work.sum[rows, hidden]: what the experts make of in[rows, hidden], in their order.
   void Mix(size_t rows, const float* in, Work& work) const {
     const size_t k = spec_.top_k;
-    Product(layer_, Part::kRouter, rows, in, 0, work.logits.data());
-    for (size_t i = 0; i < rows; ++i) {
-      ChooseRoutes(spec_, {work.logits.data() + i * spec_.count, spec_.count},
-                   {&work.routes[i * k], k});
-    }
+    RouteTokens(layer_, rows, in, work.logits.data(), work.routes.data());
     std::fill_n(work.sum.data(), rows * hidden_, 0.0f);
     for (size_t j = 0; j < spec_.count; ++j) {
       work.rows.clear(), work.weights.clear();
