@@ -230,6 +230,18 @@ test.serial(
   },
 );
 
+test.serial('a record with a number for a list is damaged, whatever its hash', async (t) => {
+  const model = work.model('llama2');
+  const settings = options({ resume: true });
+  const path = join(await stopAfter(2, model, settings), 'block-0.json');
+  const record = unsealed<{ stats: object[] }>(readFileSync(path, 'utf8'))!;
+  const stats = record.stats.map((layer) => ({ ...layer, expertTokens: 7 }));
+  writeFileSync(path, sealed({ ...record, stats }));
+  const { resumedBlocks, warnings } = await prune(model, settings);
+  t.deepEqual(resumedBlocks, []);
+  t.regex(warnings.join(), /block 0 in the journal is damaged/);
+});
+
 test.serial('files of a journal that are no JSON, or none of a journal', async (t) => {
   const model = work.model('llama2');
   const settings = options({ resume: true });
