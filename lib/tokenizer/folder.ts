@@ -21,7 +21,7 @@ export const TEMPLATES = 'additional_chat_templates';
 const JINJA = '.jinja';
 
 /** The largest published tokenizer.json has 35 MB. */
-const MOST_BYTES = 2 ** 26;
+export const MOST_BYTES = 2 ** 26;
 
 const SPECIAL_NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 
@@ -85,7 +85,7 @@ export function readTokenizerJson(folder: string): TokenizerJson | null {
 export const TOKENIZER_REFUSAL = { code: 'ERR_TOKENIZER', mend: 'get the file again' } as const;
 
 /** The bytes of a file of the folder; null where there is no such file. @throws StruPruneError ERR_TOKENIZER */
-export function readTokenizerFile(folder: string, name: string): Buffer | null {
+function readTokenizerFile(folder: string, name: string): Buffer | null {
   return readFolderFile(folder, name, TOKENIZER_REFUSAL, MOST_BYTES);
 }
 

@@ -1,39 +1,14 @@
-import { join } from 'node:path';
 import { tokenizerOf } from '../../calibration/text';
-import { withoutCode } from '../../checkpoint/code-references';
 import type { GgufEntry } from '../../checkpoint/container';
+import type { Copied } from '../../checkpoint/copied-files';
 import { ggufBytes } from '../../checkpoint/gguf-writer';
-import { parseJsonObject } from '../../json-object';
 import type { ModelSource } from '../../model/architecture';
 import type { Settings } from '../../options';
 import { inThread } from '../../tokenizer';
-import {
-  readTokenizerFile,
-  TEMPLATES,
-  TOKENIZER_REFUSAL,
-  templateFiles,
-} from '../../tokenizer/folder';
+import { copiedTokenizer } from '../../tokenizer/copied';
 
-/** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */
-const FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
-];
-/** Of these, configurations; keys of the others may be tokens. */
-const CONFIGS = ['tokenizer_config.json', 'special_tokens_map.json'];
-
-export interface TokenizerOutput {
-  /** `name` may lead into a folder. */
-  files: { name: string; text: string | Uint8Array }[];
+export interface TokenizerOutput extends Copied {
   metadata: Record<string, GgufEntry>;
-  /** References to code that were left out. */
-  dropped: string[];
 }
 
 /** The source's tokenizer for an output of the given format: copied, or rebuilt from the other one's data. */
@@ -46,7 +21,7 @@ export async function tokenizerOutput(
   if (format === 'gguf') {
     return { files: [], metadata: await inThread('metadata', job, signal), dropped: [] };
   }
-  if (source.format === 'hf') return copied(source.path);
+  if (source.format === 'hf') return { ...copiedTokenizer(source.path), metadata: {} };
   return { files: await inThread('files', job, signal), metadata: {}, dropped: [] };
 }
 
@@ -71,20 +46,4 @@ export async function tokenizerBytesOf(
   signal?: AbortSignal,
 ): Promise<number> {
   return targetSize === undefined ? 0 : tokenizerBytes(source, format, signal);
-}
-
-function copied(folder: string): TokenizerOutput {
-  const output: TokenizerOutput = { files: [], metadata: {}, dropped: [] };
-  const named = templateFiles(folder).map((name) => join(TEMPLATES, name));
-  for (const name of [...FILES, ...named]) {
-    const text = readTokenizerFile(folder, name);
-    if (text === null) continue;
-    const { value, dropped } = CONFIGS.includes(name)
-      ? withoutCode(parseJsonObject(text, join(folder, name), TOKENIZER_REFUSAL), name)
-      : { value: null, dropped: [] };
-    const kept = dropped.length === 0 ? text : `${JSON.stringify(value, null, 2)}\n`;
-    output.files.push({ name, text: kept });
-    output.dropped.push(...dropped);
-  }
-  return output;
 }
