@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { nameOf } from './calibration/text';
 import { requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
-import { isOnnx, makeFolder, WORK_NAMES } from './checkpoint/output-path';
+import { type GraphPlace, graphPlace } from './checkpoint/graph-folder';
+import { makeFolder, WORK_NAMES } from './checkpoint/output-path';
 import { withEngine } from './engine/call';
 import { type Engine, withBytes } from './engine/engine';
 import { native } from './engine/native';
@@ -12,7 +13,9 @@ import { StruPruneError } from './errors';
 import { placesWritten, textsRead } from './models/decoders/places';
 import { dataPath, OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
+import { filesBeside, notesOn } from './models/graphs/run/beside';
 import { addBiases } from './models/graphs/run/biases';
+import { graphCard } from './models/graphs/run/card';
 import { Counts } from './models/graphs/run/counts';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { lossesOf } from './models/graphs/run/losses';
@@ -44,23 +47,28 @@ import { verify } from './stages/verify';
 import { write } from './stages/write';
 
 /**
- * Prunes the ONNX file at `model` into `options.output`, which appears only when it is whole: units behind convolutions and
- * products, on samples of the graph's inputs (docs/graphs.md). Needs onnxruntime-node.
+ * Prunes the ONNX file at `model`, or the one of a folder as transformers.js has it, into `options.output`, which appears only when it
+ * is whole: units behind convolutions and products, on samples of the graph's inputs (docs/graphs.md). An output that does not end in
+ * .onnx is such a folder. Needs onnxruntime-node.
  * Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
  */
 export async function pruneGraph(model: string, options: GraphOptions): Promise<GraphResult> {
   const settings = graphSettingsOf(options);
-  requireNames(model, settings);
+  const place = graphPlace(model, settings.output);
   const paths = pathsIn(settings);
   return withEngine(options, async (engine) => {
     await requireApart(placesWritten(settings), [
-      ['the model itself', model],
+      ['the model itself', place.model],
+      ...(place.folder ? [["the model's folder", place.folder.path] as const] : []),
       ...textsRead(settings),
     ]);
     const { output, force, resume } = settings;
-    const journal = await Journal.open(output, 'file', { resume, replace: force });
+    const journal = await Journal.open(output, place.folder ? 'folder' : 'file', {
+      resume,
+      replace: force,
+    });
     try {
-      const result = await pruneWith(journal, engine, model, { ...settings, ...paths }, options);
+      const result = await pruneWith(journal, engine, place, { ...settings, ...paths }, options);
       await journal.remove();
       return result;
     } catch (error) {
@@ -72,7 +80,7 @@ export async function pruneGraph(model: string, options: GraphOptions): Promise<
 async function pruneWith(
   journal: Journal,
   engine: Engine,
-  model: string,
+  { model, folder: around }: GraphPlace,
   settings: Omit<Settings, keyof Paths> & Paths,
   options: GraphOptions,
 ): Promise<GraphResult> {
@@ -82,6 +90,7 @@ async function pruneWith(
   const folder = join(journal.folder, WORK_NAMES.output);
   const runtime = new Runtime(engine.threads, folder);
   using file = OnnxFile.open(model);
+  const beside = around && filesBeside(around);
   const [sha256, bytesBefore] = [await file.hash(signal), file.bytes];
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
@@ -118,12 +127,12 @@ async function pruneWith(
     warnings.push(warning);
     tell?.(warning);
   };
-  for (const warning of journal.warnings) warn(warning);
+  for (const warning of [...journal.warnings, ...(beside?.warnings ?? [])]) warn(warning);
   const losses = lossesOf(network);
   const progress = withBytes(engine, onProgress);
   const graph = new GraphNetwork({
     ...{ file, network, added, sites, layers, budget, losses, runtime, samples, engine, journal },
-    ...{ multiple, output, force, store: engine.store(scratch), onProgress: progress },
+    ...{ multiple, output, force, beside, store: engine.store(scratch), onProgress: progress },
   });
   await graph.begin();
   requireMemory(engine.budget, sites);
@@ -147,8 +156,7 @@ async function pruneWith(
     const { removed } = decision.allocation;
     const [before, after] = [counts.after(), counts.after(removed)];
     const bytesAfter = await sizeOf(path);
-    await written.commit([]);
-    return {
+    const result: GraphResult = {
       settings: pick(settings, Object.keys(settings)),
       allocation: String(settings.allocation),
       output,
@@ -160,6 +168,7 @@ async function pruneWith(
       multiplyAddsAfter: after.multiplyAdds,
       sparsity: (before.weights - after.weights) / before.weights,
       ...{ bytesBefore, bytesAfter, losses, held, verification, warnings },
+      notes: beside ? notesOn(beside) : [],
       calibrationSamples: samples.count,
       evaluation: measured,
       sites: siteResults(sites, solved.layerStats),
@@ -168,6 +177,9 @@ async function pruneWith(
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: native.peakRss(),
     };
+    const card = beside && graphCard(around!.path, beside.name, beside.config ?? {}, result);
+    await written.commit(card === null ? [] : [{ name: 'README.md', text: card }]);
+    return result;
   });
 }
 
@@ -203,21 +215,6 @@ function identityOf(
 async function sizeOf(path: string): Promise<number> {
   const data = await stat(dataPath(path)).catch(() => null);
   return (await stat(path)).size + (data?.size ?? 0);
-}
-
-/** @throws StruPruneError ERR_ARGUMENT */
-function requireNames(model: string, { output }: Settings): void {
-  for (const [what, path] of [
-    ['the model', model],
-    ['the output', output],
-  ] as const) {
-    if (isOnnx(path)) continue;
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `${what} ${path} is no .onnx file`,
-      'give a path that ends in .onnx',
-    );
-  }
 }
 
 function requireSites(count: number, model: string): void {

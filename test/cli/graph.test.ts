@@ -1,5 +1,5 @@
 /** `prune` of an ONNX graph as a user runs it. */
-import { readFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { numbersOf } from '../report/page';
@@ -46,4 +46,21 @@ test('flags that a graph does not read are refused before work', async (t) => {
   const { code, stderr } = await run(prune(output, '--tune-tokens', '64', '--no-samples'));
   t.is(code, 2);
   t.regex(stderr, /a graph is pruned without --tune-tokens, --samples; leave them out/);
+});
+
+test('a folder of transformers.js is written as one, with the report in it', async (t) => {
+  const around = await scratch(t);
+  const [folder, output] = [join(around, 'model'), join(around, 'pruned')];
+  await mkdir(join(folder, 'onnx'), { recursive: true });
+  await cp(join(FIXTURES, 'depthwise.onnx'), join(folder, 'onnx/model.onnx'));
+  await cp(join(FIXTURES, 'depthwise.onnx'), join(folder, 'onnx/model_fp16.onnx'));
+  await writeFile(join(folder, 'config.json'), '{}');
+  const [, , , , ...flags] = prune(output);
+  const { code, stdout, stderr } = await run(['prune', folder, '-o', output, ...flags, '--report']);
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^note: graphs that were not pruned .*: onnx\/model_fp16.onnx$/m);
+  t.deepEqual((await readdir(output)).sort(), [
+    ...['.struprune-manifest.json', 'README.md', 'config.json', 'onnx', 'report.html'],
+  ]);
+  soundPage(t, await readFile(join(output, 'report.html'), 'utf8'));
 });

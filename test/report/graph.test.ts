@@ -38,7 +38,7 @@ const result: GraphResult = {
   ],
   held: [{ reason: HOSTILE, share: 0.125 }],
   verification: { expected: 3.5, actual: 3.5 },
-  ...{ seconds: 3, peakRssBytes: 2 ** 28, warnings: [], resumedSites: 0, passes: 7.25 },
+  ...{ seconds: 3, peakRssBytes: 2 ** 28, warnings: [], notes: [], resumedSites: 0, passes: 7.25 },
 };
 
 test('sites and what stays are those of the result', (t) => {

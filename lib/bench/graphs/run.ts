@@ -1,5 +1,6 @@
 /** A graph pruned and sliced to equal sizes: what is lost on samples that calibrated nothing, and what it saves. */
 import { basename, join } from 'node:path';
+import { graphFile } from '../../checkpoint/graph-folder';
 import type {
   BenchDocument,
   BenchGraphRow,
@@ -37,7 +38,7 @@ export async function benchGraphs(model: string, options: GraphsOptions): Promis
     machineOf(engine),
   );
   const graphs = await withScratch(settings.scratch, (folder) =>
-    new GraphBench(model, settings, options, folder).run(),
+    new GraphBench(graphFile(model), settings, options, folder).run(),
   );
   const about = {
     command: commandLine(

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { isGraph } from '../../checkpoint/graph-folder';
 import { isOnnx } from '../../checkpoint/output-path';
 import type { BenchSpeed } from '../../documents/bench';
 import { rankOfProcess } from '../../engine/team';
@@ -25,9 +26,9 @@ export function addPrune(program: Command): void {
   const command = program
     .command('prune')
     .description('Writes a physically smaller checkpoint of a model, or ONNX graph.')
-    .argument('<model>', `${MODEL_HELP}, or .onnx file`)
+    .argument('<model>', `${MODEL_HELP}, or .onnx file or folder of one`)
     .action((model: string, parsed: Parsed) =>
-      isOnnx(model) ? pruneGraph(model, parsed) : pruneModel(model, parsed),
+      isGraph(model) ? pruneGraph(model, parsed) : pruneModel(model, parsed),
     );
   addFlags(command, FLAGS.prune);
   takeKeepBias(command);
@@ -80,7 +81,7 @@ async function pruneGraph(model: string, parsed: Parsed): Promise<void> {
   await run(model, options, parsed, {
     prune: (callbacks) => prune(model, { ...options, ...callbacks }),
     textOf: graphText,
-    isFolder: () => false,
+    isFolder: ({ output }) => !isOnnx(output),
     speedOf: null,
     htmlOf: ({ result }, about) => graphReport(model, options, result, about),
   });

@@ -87,12 +87,14 @@ function whereabouts({
   seconds,
   peakRssBytes,
   verification,
+  notes,
   resumedSites,
   passes,
 }: GraphResult): string {
   return [
     `${resolve(output)}  (${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
     checkedText(verification),
+    ...notes.map((note) => `note: ${note}`),
     `the graph ran as often as ${passes.toFixed(1)} times over all samples`,
     ...(resumedSites > 0
       ? [`taken from the journal of an earlier run: ${counted(resumedSites, 'site')}`]

@@ -227,9 +227,9 @@ export class OnnxFile implements Disposable {
   }
 }
 
-/** Where the external data of a model lie that this program writes. */
+/** Where the external data of a model lie that this program writes: where browsers look for them. */
 export function dataPath(model: string): string {
-  return `${model}.data`;
+  return `${model}_data`;
 }
 
 /** Runs `work`, whose errors about a file's contents then name it. */

@@ -2,11 +2,8 @@
  * A graph as the stages see it. It is pruned without a change of its shape: where a unit has gone its columns in the readers are
  * zero, which gives the same values (docs/decisions/0021). Only what is written is sliced.
  */
-import { readFile, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { Budget } from '../../../allocation';
-import { asOutput } from '../../../checkpoint/output-error';
-import { exists, requireReplaceable, sync, WORK_NAMES } from '../../../checkpoint/output-path';
 import type { Engine } from '../../../engine/engine';
 import type { Refit } from '../../../engine/refit';
 import type { Store } from '../../../engine/store';
@@ -29,13 +26,15 @@ import type {
   Visited,
   VisitSite,
 } from '../../front-end';
-import { dataPath, type OnnxFile } from '../onnx/file';
+import type { OnnxFile } from '../onnx/file';
 import type { TensorProto } from '../onnx/onnx_pb';
 import type { Network } from '../relate';
 import type { Site } from '../sites';
 import { slice } from '../slice';
+import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
 import { Losses, type OutputLoss } from './losses';
+import { writeGraph } from './output';
 import type { Reader } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
@@ -66,6 +65,8 @@ export interface GraphRun {
   multiple: number;
   output: string;
   force: boolean;
+  /** What goes with the graph; null: nothing. */
+  beside: Beside | null;
   onProgress: OnStage | undefined;
 }
 
@@ -269,31 +270,11 @@ export class GraphNetwork implements FrontEnd {
   }
 
   async #write(kept: ReadonlyMap<Site, Int32Array>): Promise<Output> {
-    const { file, network, added, sites, journal, output, force } = this.run;
+    const { file, network, added, sites, journal, output, force, beside } = this.run;
     const touched = sites.filter(({ site }) => kept.has(site)).flatMap(({ readers }) => readers);
     const changed = new Set(tensorsOf(touched));
     slice(network, kept);
     removeBiases(network.graph, added, (tensor) => changed.has(tensor));
-    const folder = join(journal.folder, WORK_NAMES.output);
-    const target = resolve(output);
-    const path = join(folder, basename(target));
-    return asOutput(target, async () => {
-      await file.write(path, { replace: true });
-      return {
-        path,
-        commit: () => asOutput(target, () => moveInto(path, target, force)),
-        abort: () => rm(folder, { recursive: true, force: true }),
-      };
-    });
+    return writeGraph(file, { output, force, work: journal.folder, beside });
   }
-}
-
-/** With its external data, which come first. */
-async function moveInto(path: string, target: string, replace: boolean): Promise<void> {
-  for (const nameOf of [dataPath, (model: string) => model]) {
-    if (!(await exists(nameOf(path)))) continue;
-    await requireReplaceable(nameOf(target), 'file', { replace });
-    await rename(nameOf(path), nameOf(target));
-  }
-  await sync(dirname(target));
 }

@@ -27,6 +27,7 @@ export interface GraphResult
     | 'seconds'
     | 'peakRssBytes'
     | 'warnings'
+    | 'notes'
   > {
   /** Weights of convolutions, products and recurrent layers, which `sparsity` is a share of. */
   weightsBefore: number;

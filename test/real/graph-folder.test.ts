@@ -1,0 +1,59 @@
+/** A folder of transformers.js, pruned, loads there as it is. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { pruneGraph } from '../../lib/prune-graph';
+
+const work = mkdtempSync(join(tmpdir(), 'struprune-graph-folder-'));
+test.after.always(() => rmSync(work, { recursive: true, force: true }));
+
+const { STRUPRUNE_GRAPH_ORACLES, STRUPRUNE_ORACLES, STRUPRUNE_ENCODER } = process.env;
+const env = { ...process.env, PYTHONPATH: `${STRUPRUNE_GRAPH_ORACLES}:${STRUPRUNE_ORACLES}` };
+
+interface Found {
+  ids: number[];
+  states: number[][];
+}
+
+function printed(program: string, script: string, ...args: string[]): Found[] {
+  const words = [join(__dirname, script), ...args];
+  const options = { env, encoding: 'utf8', maxBuffer: 2 ** 28 } as const;
+  return JSON.parse(execFileSync(program, words, options) || '[]');
+}
+
+const TEXTS = [
+  'Whole heads are gone, and what reads them was refitted.',
+  'A cat sat on the mat; nobody asked why.',
+];
+
+const run = process.env.STRUPRUNE_LONG === '1' ? test.serial : test.serial.skip;
+
+run(
+  'an encoder of sentences: tokens and states of transformers.js are those of onnxruntime',
+  async (t) => {
+    t.timeout(900_000);
+    const [folder, output] = [join(work, 'encoder'), join(work, 'pruned')];
+    execFileSync('python3', [join(__dirname, 'graph_folder.py'), STRUPRUNE_ENCODER!, folder], {
+      env,
+    });
+    const result = await pruneGraph(folder, {
+      ...{ output, sparsity: 0.3, allocation: 'uniform', calibrationTokens: 4096, window: 32 },
+    });
+    t.true(result.bytesAfter < 0.87 * result.bytesBefore);
+    const expected = printed('python3', 'graph_folder.py', 'states', output, ...TEXTS);
+    const found = printed(
+      process.execPath,
+      'transformers_states.mjs',
+      ...[process.env.STRUPRUNE_TRANSFORMERS_JS!, output, ...TEXTS],
+    );
+    found.forEach(({ ids, states }, i) => {
+      t.deepEqual(ids, expected[i]!.ids);
+      const gaps = states.flatMap((row, j) =>
+        row.map((value, k) => Math.abs(value - expected[i]!.states[j]![k]!)),
+      );
+      t.true(gaps.length === 384 * ids.length && Math.max(...gaps) < 1e-4, `${Math.max(...gaps)}`);
+    });
+  },
+);
