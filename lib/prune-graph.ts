@@ -28,6 +28,7 @@ import type { Samples } from './models/graphs/run/samples';
 import { requireSamples, samplesIn } from './models/graphs/run/samples-in';
 import { layersOf, prunedSites } from './models/graphs/run/sites';
 import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
+import { Recurrent } from './models/graphs/run/states';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import {
   type Identity,
@@ -94,6 +95,7 @@ async function pruneWith(
   const [sha256, bytesBefore] = [await file.hash(signal), file.bytes];
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
+  const recurrent = Recurrent.prepare(file);
   const network = relate(file);
   requireSamples(options, model, network.graph);
   const { sites, held } = prunedSites(network, fits);
@@ -131,7 +133,8 @@ async function pruneWith(
   const losses = lossesOf(network);
   const progress = withBytes(engine, onProgress);
   const graph = new GraphNetwork({
-    ...{ file, network, added, sites, layers, budget, losses, runtime, samples, engine, journal },
+    ...{ file, network, added, recurrent, sites, layers, budget, losses },
+    ...{ runtime, samples, engine, journal },
     ...{ multiple, output, force, beside, store: engine.store(scratch), onProgress: progress },
   });
   await graph.begin();

@@ -138,6 +138,52 @@ def transposed():
     return g, [first, middle, last]
 
 
+def recurrent():
+    """An LSTM in both directions and a GRU of which the last state alone is read: each reads its own units of a step before."""
+    g = Graph([5, 4], 5)
+    g.node("Transpose", ["x"], "steps", perm=[1, 0, 2])
+    zeros = np.zeros((2, 1, 6), np.float32)
+    g.constants["zeros"] = zeros
+    g.node("Shape", ["x"], "sizes")
+    g.constants.update(first=np.array(0), two=np.array([2]), six=np.array([6]))
+    g.node("Gather", ["sizes", "first"], "samples")
+    g.node("Unsqueeze", ["samples", "front"], "count")
+    g.constants["front"] = np.array([0])
+    g.node("Concat", ["two", "count", "six"], "wide", axis=0)
+    g.node("Expand", ["zeros", "wide"], "begin")
+    g.node("LSTM", ["steps", g.constant("w1", 2, 24, 4), g.constant("r1", 2, 24, 6), g.constant("b1", 2, 48), "", "begin", "begin"], "all", direction="bidirectional", hidden_size=6)
+    g.node("Transpose", ["all"], "sides", perm=[0, 2, 1, 3])
+    g.constants["flat"] = np.array([0, 0, -1])
+    g.node("Reshape", ["sides", "flat"], "joined")
+    g.node("Relu", ["joined"], "r")
+    g.nodes.append(helper.make_node("GRU", ["r", g.constant("w2", 1, 24, 12), g.constant("r2", 1, 24, 8), g.constant("b2", 1, 48)], ["steps2", "last"], name="GRU last", hidden_size=8, linear_before_reset=1))
+    g.node("Squeeze", ["last", "front"], "state")
+    g.node("Gemm", ["state", g.constant("w3", 8, 3), g.constant("b3", 3)], "y")
+    own = lambda name, bias, x, direction: dict(weight=name, bias=bias, x=x, direction=direction)
+    both = [dict(own("r1", "b1", "all", d), own=True) for d in (0, 1)]
+    first = dict(name="w1", units=6, cuts=[("w1", 1), ("r1", 1), ("r1", 2), ("b1", 1), ("w2", 2)], readers=[*both, dict(own("w2", "b2", "r", 0), pairs=True)])
+    second = dict(name="w2", units=8, cuts=[("w2", 1), ("r2", 1), ("r2", 2), ("b2", 1), ("w3", 0)], readers=[dict(own("r2", "b2", "steps2", 0), own=True), dict(weight="w3", x="state", axis=0, bias="b3")])
+    return g, [first, second]
+
+
+def reversed_steps():
+    """An LSTM from the last step to the first that begins with a state which the graph computes, without a bias, and with peepholes."""
+    g = Graph([5, 4], 6)
+    g.node("Transpose", ["x"], "steps", perm=[1, 0, 2])
+    g.node("ReduceMean", ["x"], "mean", axes=[1], keepdims=0)
+    g.node("MatMul", ["mean", g.constant("w0", 4, 6)], "before")
+    g.constants["front"] = np.array([0])
+    g.node("Unsqueeze", ["before", "front"], "h0")
+    g.node("LSTM", ["steps", g.constant("w1", 1, 24, 4), g.constant("r1", 1, 24, 6), "", "", "h0", "", g.constant("p1", 1, 18)], "all", direction="reverse", hidden_size=6)
+    g.constants["side"] = np.array([1])
+    g.node("Squeeze", ["all", "side"], "units")
+    g.node("MatMul", ["units", g.constant("w2", 6, 3)], "each")
+    g.node("ReduceMean", ["each"], "y", axes=[0], keepdims=0)
+    cuts = [("w0", 1), ("w1", 1), ("r1", 1), ("r1", 2), ("p1", 1), ("w2", 0)]
+    readers = [dict(weight="r1", x="all", direction=0, own=True, reverse=True, first="h0"), dict(weight="w2", x="units", axis=0, bias=None)]
+    return g, [dict(name="w0", units=6, cuts=cuts, readers=readers)]
+
+
 def spread(x, kernel, pads=(0, 0, 0, 0), strides=(1, 1), dilations=(1, 1), more=(0, 0)):
     """What a plain convolution with the kernel turned round reads instead: zeros between the positions and around."""
     wide = np.zeros((*x.shape[:2], *((x.shape[2 + i] - 1) * strides[i] + 1 for i in range(2))))
@@ -170,7 +216,10 @@ def problem(g, reader, x, units):
     weight = g.constants[reader["weight"]].astype(np.float64)
     read = g.run(reader["x"], x)
     if weight.ndim == 2:
+        read = read.reshape(-1, read.shape[-1])
         return read, weight if reader["axis"] == 1 else weight.T, [np.array([u]) for u in range(units)]
+    if "direction" in reader:
+        return steps(g, reader, x, read, weight, units)
     kernel = weight.shape[2:]
     if "transposed" in reader:
         rows = spread(read, kernel, **reader["transposed"])
@@ -186,11 +235,23 @@ def problem(g, reader, x, units):
     return rows.reshape(len(rows), -1), weight[part * out : (part + 1) * out].reshape(out, -1), mine
 
 
-def solve(problems, units, remove):
-    """Units that stay, and each reader's weight with zeros where columns have gone, and the gain of its bias."""
+def steps(g, reader, x, read, weight, units):
+    """What a direction reads at each step: what goes in, or its own units of the step before, zeros at first."""
+    direction = reader["direction"]
+    if reader.get("own"):
+        read = read[:, direction]
+        first = g.run(reader["first"], x) if "first" in reader else np.zeros_like(read[:1])
+        read = np.concatenate([read[1:], first] if direction == 1 or "reverse" in reader else [first, read[:-1]])
+    mine = [np.array(columns(reader, units)[u]) for u in range(units)]
+    return read.reshape(-1, read.shape[-1]), weight[direction], mine
+
+
+def solve(problems, units, remove, fits):
+    """Units that stay, and each reader's weight with zeros where columns have gone, and the gain of its bias. `fits`: by reader, whether it has one."""
     sums = []
-    for rows, weight, mine in problems:
-        centred = rows - rows.mean(0)
+    centring = [rows.mean(0) * fit for (rows, _, _), fit in zip(problems, fits)]
+    for (rows, weight, mine), means in zip(problems, centring):
+        centred = rows - means
         energy = ((centred @ weight.T) ** 2).sum()
         sums.append(centred.T @ centred / (energy if len(problems) > 1 else 1))
     mean = np.concatenate([np.diag(h) for h in sums]).mean()
@@ -213,7 +274,12 @@ def solve(problems, units, remove):
     for _ in range(remove):
         kept = min(([v for v in kept if v != u] for u in kept), key=cost)
     fitted = fit(kept)
-    return kept, fitted, [(w - new) @ rows.mean(0) for (rows, w, _), new in zip(problems, fitted)]
+    return kept, fitted, [(w - new) @ means for (_, w, _), means, new in zip(problems, centring, fitted)]
+
+
+def fits_bias(reader):
+    """Convolutions and Gemms get one where they have none; a product and a recurrent layer do not."""
+    return bool(reader.get("bias", "direction" not in reader))
 
 
 def prune(g, sites):
@@ -223,7 +289,7 @@ def prune(g, sites):
     kept = {}
     for site in sites:
         problems = [problem(g, reader, x, site["units"]) for reader in site["readers"]]
-        kept[site["name"]], fitted, gains = solve(problems, site["units"], site["units"] // 2)
+        kept[site["name"]], fitted, gains = solve(problems, site["units"], site["units"] // 2, [fits_bias(reader) for reader in site["readers"]])
         for reader, new, gain in zip(site["readers"], fitted, gains):
             put(g, reader, new, gain)
     cut = dict(g.constants)
@@ -231,10 +297,9 @@ def prune(g, sites):
         for name, axis in site["cuts"]:
             stay = kept[site["name"]]
             wide = dense.get(name, g.constants[name]).shape[axis] // site["units"]
-            if wide == 2:
-                stay = [*stay, *(u + site["units"] for u in stay)]
+            stay = [u + part * site["units"] for part in range(wide) for u in stay]
             cut[name] = np.take(cut[name], stay, axis)
-    weights = [name for name in dense if dense[name].ndim > 1]
+    weights = [name for name in dense if name[0] in "wr" and dense[name].ndim > 1]
     count = lambda values: sum(values[name].size for name in weights)
     return whole, x, cut, kept, (count(dense) - count(cut)) / count(dense)
 
@@ -242,6 +307,8 @@ def prune(g, sites):
 def put(g, reader, new, gain):
     name = reader["weight"]
     weight = g.constants[name]
+    if "direction" in reader:
+        return put_direction(g, reader, new, gain)
     part, parts = reader.get("group", (0, 1))
     out = weight.shape[0] // parts
     if weight.ndim == 2:
@@ -255,6 +322,8 @@ def put(g, reader, new, gain):
         g.constants[name] = weight
     outputs = weight.shape[1] if "transposed" in reader or reader.get("axis") == 0 else weight.shape[0]
     bias = reader.get("bias")
+    if "bias" in reader and bias is None:
+        return
     if not bias:
         bias = f"{name} bias"
         if bias not in g.constants:
@@ -266,11 +335,25 @@ def put(g, reader, new, gain):
     g.constants[bias][start : start + len(gain)] += gain.astype(np.float32)
 
 
+def put_direction(g, reader, new, gain):
+    """Biases of what goes in stand in front of those of the step before."""
+    direction = reader["direction"]
+    for name in filter(None, (reader["weight"], reader.get("bias"))):
+        g.constants[name] = g.constants[name].copy()
+    g.constants[reader["weight"]][direction] = new
+    if "bias" not in reader:
+        return
+    start = len(gain) if reader.get("own") else 0
+    g.constants[reader["bias"]][direction, start : start + len(gain)] += gain.astype(np.float32)
+
+
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps)):
         whole, x, cut, kept, sparsity = prune(*make())
+        for node in whole.graph.node:
+            node.output[:] = ["" if each == "steps2" else each for each in node.output]
         onnx.checker.check_model(whole, full_check=True)
         onnx.save(whole, out / f"{name}.onnx")
         save_file({"x": x}, out / f"{name}.inputs.safetensors")
@@ -279,7 +362,7 @@ def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
             np.savez_compressed(out / "compressed.npz", x=x)
             np.savez(out / "big-endian.npz", x=x[:1].astype(">f4"))
         metadata = {"kept": json.dumps(kept), "sparsity": repr(float(sparsity))}
-        save_file({k: np.ascontiguousarray(v) for k, v in cut.items()}, out / f"{name}.pruned.safetensors", metadata)
+        save_file({k: np.ascontiguousarray(v) for k, v in cut.items() if v.dtype == np.float32 and k != "zeros"}, out / f"{name}.pruned.safetensors", metadata)
 
 
 if __name__ == "__main__":

@@ -176,6 +176,55 @@ test('what is not understood stays, and is named', async (t) => {
   ]);
 });
 
+test('states that are gated before their map, or begin as constants, stay', async (t) => {
+  const folder = folderOf(t);
+  const drawn = (name: string, dims: number[]) => {
+    const made = tensor(name, dims);
+    new Float32Array(made.rawData.buffer).forEach((_, i, all) => {
+      all[i] = Math.cos(7 * i * i);
+    });
+    return made;
+  };
+  const calibration = join(folder, 'samples.safetensors');
+  await writeArrays(calibration, [array('x', [40, 3, 6], wave)], {}, {});
+  const reasons = [
+    [{ hidden_size: 8 }, '', 'GRU: a gate comes before its map (linear_before_reset is 0)'],
+    [
+      { hidden_size: 8, linear_before_reset: 1 },
+      ' - - begin',
+      'GRU: it begins with a constant state',
+    ],
+  ] as const;
+  for (const [set, more, reason] of reasons) {
+    const path = join(folder, 'gated.onnx');
+    const graph = {
+      input: [value('x', [40, 3, 6])],
+      output: [value('y', [1, 3, 2])],
+      initializer: [
+        ...[drawn('a', [6, 5]), drawn('w', [1, 24, 5]), drawn('r', [1, 24, 8])],
+        ...[drawn('c', [8, 2]), drawn('begin', [1, 3, 8])],
+      ],
+      node: [
+        node('MatMul x a -> h'),
+        node(`GRU h w r${more} -> - last`, set),
+        node('MatMul last c -> y'),
+      ],
+    };
+    for (const each of graph.node) {
+      each.input = each.input.map((name) => (name === '-' ? '' : name));
+      each.output = each.output.map((name) => (name === '-' ? '' : name));
+    }
+    writeFileSync(path, model(graph));
+    const output = join(folder, 'small.onnx');
+    const result = await pruneGraph(path, { output, calibration, sparsity: 0.1, force: true });
+    t.deepEqual(
+      result.sites.map(({ name }) => name),
+      ['a'],
+    );
+    t.true(result.held.some((held) => held.reason === reason));
+  }
+});
+
 test('a run that was stopped goes on from its journal to the same bytes', async (t) => {
   const folder = folderOf(t);
   const options = { sparsity: 0.4, calibration: at('residual.inputs.safetensors'), threads: 1 };

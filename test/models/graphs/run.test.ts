@@ -11,7 +11,7 @@ import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
-const NAMES = ['mlp', 'residual', 'depthwise', 'transposed'];
+const NAMES = ['mlp', 'residual', 'depthwise', 'transposed', 'recurrent', 'reversed'];
 
 const at = (name: string) => join(FIXTURES, name);
 

@@ -78,8 +78,9 @@ function joinState(op: Op, state: Value, x: Value, isBatchFirst: boolean): void 
   op.join([state, isBatchFirst ? 0 : 1], [x, isBatchFirst ? 0 : 1]);
 }
 
-export const RECURRENT: Record<string, OpKind> = {
-  GRU: recurrent(3),
-  LSTM: recurrent(4),
-  RNN: recurrent(1),
-};
+/** Rows of a map for each unit. */
+export const GATES: Readonly<Record<string, number>> = { GRU: 3, LSTM: 4, RNN: 1 };
+
+export const RECURRENT: Record<string, OpKind> = Object.fromEntries(
+  Object.entries(GATES).map(([name, gates]) => [name, recurrent(gates)]),
+);

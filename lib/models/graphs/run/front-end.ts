@@ -40,6 +40,7 @@ import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
 import { Segments } from './segments';
 import { type PrunedSite, startsOf, UNITS } from './sites';
+import type { Recurrent } from './states';
 import { SiteSums } from './sums';
 import { Walk } from './walk';
 import { bytesOf, putBytes, putRefitted, restoring, tensorsOf, weightOf } from './weights';
@@ -52,6 +53,7 @@ export interface GraphRun {
   file: OnnxFile;
   network: Network;
   added: readonly AddedBias[];
+  recurrent: Recurrent;
   sites: readonly PrunedSite[];
   layers: readonly Layer[];
   budget: Budget;
@@ -270,11 +272,12 @@ export class GraphNetwork implements FrontEnd {
   }
 
   async #write(kept: ReadonlyMap<Site, Int32Array>): Promise<Output> {
-    const { file, network, added, sites, journal, output, force, beside } = this.run;
+    const { file, network, added, recurrent, sites, journal, output, force, beside } = this.run;
     const touched = sites.filter(({ site }) => kept.has(site)).flatMap(({ readers }) => readers);
     const changed = new Set(tensorsOf(touched));
     slice(network, kept);
     removeBiases(network.graph, added, (tensor) => changed.has(tensor));
+    recurrent.hide();
     return writeGraph(file, { output, force, work: journal.folder, beside });
   }
 }

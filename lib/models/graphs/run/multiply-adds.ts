@@ -1,7 +1,9 @@
 /** How often a sample multiplies with each map. */
+import type { Axis } from '../axes';
 import { product } from '../dims';
 import type { OnnxFile } from '../onnx/file';
 import { relate } from '../relate';
+import type { Value } from '../value';
 import { multiplies } from '../weights';
 import type { Samples } from './samples';
 
@@ -10,7 +12,10 @@ import type { Samples } from './samples';
  * knows counts as one.
  */
 export function rowsOfMaps(file: OnnxFile, samples: Samples): Map<string, number> {
-  const { roles } = relatedTo(file, samples);
+  const { roles, axes } = relatedTo(file, samples);
+  // A recurrent map has one for each direction, and so has what it writes.
+  const isOf = (map: Value, axis: Axis) =>
+    axis >= 0 && map.axes.some((own) => own >= 0 && axes.unit(own, 0) === axes.unit(axis, 0));
   const rows = new Map<string, number>();
   const seen = new Set<string>();
   for (const { kind, node, map, by, position } of roles.filter(multiplies)) {
@@ -19,7 +24,7 @@ export function rowsOfMaps(file: OnnxFile, samples: Samples): Map<string, number
     const use = `${node.output.join(' ')} ${map.name}`;
     if (kind !== counts || seen.has(use)) continue;
     seen.add(use);
-    const others = by.dims!.filter((_, i) => i !== position);
+    const others = by.dims!.filter((_, i) => i !== position && !isOf(map, by.axes[i]!));
     const own = product(others.map((dim) => (typeof dim === 'number' ? dim : 1)));
     rows.set(map.name, (rows.get(map.name) ?? 0) + Number(own) / samples.batch);
   }

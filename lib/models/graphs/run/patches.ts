@@ -1,10 +1,21 @@
-/** Where the patches under a kernel lie. */
+/** Where rows of a reader lie, patches under a kernel among them. */
 import { elements } from '../../../model/axes';
 import type { Dim } from '../dims';
 import type { Windows } from '../ops/maps';
 
 /** `[output positions, kernel]`: where in space of those sizes each element is read; -1: it is padded. */
 export type PlacesOf = (dims: readonly number[]) => Int32Array;
+
+/** Where a reader's rows come from. */
+export interface ReaderUse {
+  /** The activation, the axis that is read and its position there of the map's position 0. */
+  activation: string;
+  axis: number;
+  channel: number;
+  places: PlacesOf;
+  /** Of the axes in front which rows are read, one after the other; −1: zeros. All in order where left out. */
+  outer?: PlacesOf;
+}
 
 /** Along an axis of a size: of each output position where every element of the kernel reads it; −1: nothing. */
 type Along = (size: number, axis: number) => number[][];

@@ -5,10 +5,12 @@ import type { NodeProto } from '../onnx/onnx_pb';
 import { FLOAT } from '../onnx/tensor';
 import type { Op } from '../op';
 import { grown, windowsOf } from '../ops/maps';
+import { GATES } from '../ops/recurrent';
 import type { Network } from '../relate';
 import type { Site, Use } from '../sites';
 import type { Value } from '../value';
-import { inOrder, type PlacesOf, placing, placingTransposed } from './patches';
+import { inOrder, placing, placingTransposed, type ReaderUse } from './patches';
+import { statesBefore } from './states';
 
 /** A map behind a site; of a convolution in groups one group's. */
 export interface Reader {
@@ -28,15 +30,6 @@ export interface Reader {
   /** Of the map, where a refit may change it: `[outputs]` from output `biasFirst` on. */
   bias: Value | null;
   biasFirst: number;
-}
-
-/** Where a reader's rows come from. */
-export interface ReaderUse {
-  /** The activation, the axis that is read and its position there of the map's position 0. */
-  activation: string;
-  axis: number;
-  channel: number;
-  places: PlacesOf;
 }
 
 /** Columns of a reader's rows. */
@@ -86,6 +79,7 @@ export class Readers {
     if (opType === 'Conv') return this.convolutions(map, uses);
     if (opType === 'ConvTranspose') return this.transposed(map, uses);
     if (opType === 'Gemm' || opType === 'MatMul') return this.product(map, uses);
+    if (opType in GATES) return this.recurrent(map, uses);
     return `${opType}: not refitted by this program`;
   }
 
@@ -166,14 +160,40 @@ export class Readers {
     ];
   }
 
+  /** One a direction: the map of what goes in, or the one by which a layer reads its own units of a step before. */
+  private recurrent(map: Value, uses: Use[]): Reader[] | string {
+    const [use, ...others] = uses;
+    const { node, by, position } = use!.role;
+    const op = this.opOf(use!);
+    const [directions, rows, columns] = map.dims as [number, number, number];
+    if (others.length > 0) return `${node.opType}: two layers share a map`;
+    const isOwn = node.input[2] === map.name;
+    const before = isOwn ? statesBefore(op, by) : null;
+    if (typeof before === 'string') return `${node.opType}: ${before}`;
+    const bias = this.biasIn(node.input[3], [directions, 2 * rows]);
+    return Array.from({ length: directions }, (_, direction) => ({
+      ...{ map, out: rows, kernel: 1, first: direction * rows * columns },
+      ...{ outStep: columns, positionStep: 1, positions: positionsOf(use!) },
+      uses: before
+        ? before(direction)
+        : [{ activation: by.name, axis: position, channel: 0, places: inOrder }],
+      bias,
+      biasFirst: (2 * direction + (isOwn ? 1 : 0)) * rows,
+    }));
+  }
+
   /** The vector that is added to what one node gives; null where there is none of its own. */
   private biasOf(uses: Use[], outputs: number): Value | null {
     if (!this.fits || uses.length > 1) return null;
     const { node } = uses[0]!.role;
-    const name = node.opType === 'MatMul' ? this.addedTo(node) : node.input[2];
-    const bias = name ? this.network.values.get(name) : undefined;
+    return this.biasIn(node.opType === 'MatMul' ? this.addedTo(node) : node.input[2], [outputs]);
+  }
+
+  /** A constant of that shape which nothing else uses. */
+  private biasIn(name: string | undefined, dims: readonly number[]): Value | null {
+    const bias = this.fits && name ? this.network.values.get(name) : undefined;
     if (bias?.tensor?.dataType !== FLOAT || this.usesOf(bias.name).length > 1) return null;
-    return bias.dims!.length === 1 && bias.dims![0] === outputs ? bias : null;
+    return String(bias.dims) === String(dims) ? bias : null;
   }
 
   /** The constant of an Add that alone reads what a node gives. */

@@ -1,7 +1,8 @@
 /** What a reader reads, as rows of a matrix. */
 import { StruPruneError } from '../../../errors';
 import { elements } from '../../../model/axes';
-import type { Reader, ReaderUse } from './readers';
+import { inOrder, type ReaderUse } from './patches';
+import type { Reader } from './readers';
 import { columnsOf } from './readers';
 import type { Activation } from './runtime';
 
@@ -25,20 +26,24 @@ export function* rowsOf(
     );
   }
   const [channels, space] = [dims[use.axis]!, elements(dims.slice(use.axis + 1))];
-  const outer = elements(dims.slice(0, use.axis));
+  const outer = (use.outer ?? inOrder)(dims.slice(0, use.axis));
   const places = use.places(dims.slice(use.axis + 1));
   const { kernel, positions } = reader;
   const inner = places.length / kernel;
   const columns = columnsOf(reader);
-  const all = outer * inner;
+  const all = outer.length * inner;
   const step = Math.max(1, Math.floor(PIECE / columns));
   for (let first = 0; first < all; first += step) {
     const count = Math.min(step, all - first);
     const rows = new Float32Array(count * columns);
     let at = 0;
     for (let row = first; row < first + count; row++) {
-      const sample = Math.floor(row / inner) * channels;
+      const sample = outer[Math.floor(row / inner)]! * channels;
       const place = (row % inner) * kernel;
+      if (sample < 0) {
+        at += columns;
+        continue;
+      }
       for (const position of positions) {
         const start = (sample + use.channel + position) * space;
         for (let k = 0; k < kernel; k++) {

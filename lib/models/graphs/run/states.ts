@@ -1,0 +1,123 @@
+/** States of recurrent layers: what each step reads of the one before. */
+import type { OnnxFile } from '../onnx/file';
+import type { NodeProto, TensorProto } from '../onnx/onnx_pb';
+import type { Op } from '../op';
+import { GATES } from '../ops/recurrent';
+import type { Value } from '../value';
+import { inOrder, type PlacesOf, type ReaderUse } from './patches';
+
+/** Positions among a layer's inputs of what it begins with: the state, and the cells of an LSTM. */
+const BEGINS = [5, 6];
+
+/**
+ * Of a layer with outputs `all` [steps, directions, batch, units]: where the rows of its recurrent map come from, by direction. A
+ * text: why that is not known.
+ */
+export function statesBefore(op: Op, all: Value): ((direction: number) => ReaderUse[]) | string {
+  if (op.node.opType === 'GRU' && op.int('linear_before_reset', 0) === 0)
+    return 'a gate comes before its map (linear_before_reset is 0)';
+  if (op.int('layout', 0) === 1) return 'its batch comes first';
+  const first = op.inputs[BEGINS[0]!];
+  if (first?.constant) return 'it begins with a constant state';
+  const goesBack = op.text('direction', 'forward') === 'reverse';
+  return (direction) => {
+    const outer = stepBefore(direction, goesBack || direction === 1, first === undefined);
+    const read = { channel: 0, places: inOrder };
+    const own = { ...read, activation: all.name, axis: 3, outer };
+    if (!first) return [own];
+    return [own, { ...read, activation: first.name, axis: 2, outer: ofDirection(direction) }];
+  };
+}
+
+/** Of every step the one before it; of the first one zeros, or nothing. */
+function stepBefore(direction: number, goesBack: boolean, withFirst: boolean): PlacesOf {
+  return ([steps, directions, batch]) => {
+    const times = Array.from({ length: steps! }, (_, i) => (goesBack ? steps! - 1 - i : i));
+    const before = [...(withFirst ? [-1] : []), ...times.slice(0, -1)];
+    const rows = before.flatMap((step) =>
+      Array.from({ length: batch! }, (_, b) =>
+        step < 0 ? -1 : (step * directions! + direction) * batch! + b,
+      ),
+    );
+    return Int32Array.from(rows);
+  };
+}
+
+function ofDirection(direction: number): PlacesOf {
+  return ([, batch]) => Int32Array.from({ length: batch! }, (_, b) => direction * batch! + b);
+}
+
+/** Recurrent layers of a graph, so that their units can be followed; to be called before the axes are related. */
+export class Recurrent {
+  /** Layers whose outputs of all steps had no name: their last step alone is read. */
+  private readonly shown: NodeProto[] = [];
+
+  /** Names those outputs, and leaves out states of zeros, which are what a layer begins with anyway. */
+  static prepare(file: OnnxFile): Recurrent {
+    const { node } = file.model.graph!;
+    const zeros = new Zeros(file);
+    const recurrent = new Recurrent();
+    for (const layer of node.filter(({ domain, opType }) => domain === '' && opType in GATES)) {
+      for (const at of BEGINS) if (zeros.has(layer.input[at] ?? '')) layer.input[at] = '';
+      if (layer.output[0] !== '') continue;
+      layer.output[0] = `struprune.states.${recurrent.shown.length}`;
+      recurrent.shown.push(layer);
+    }
+    return recurrent;
+  }
+
+  /** Takes the names away again. */
+  hide(): void {
+    for (const layer of this.shown) layer.output[0] = '';
+  }
+}
+
+/** Ops that move elements of their first input. */
+const MOVES = [
+  'Cast',
+  'Expand',
+  'Identity',
+  'Reshape',
+  'Slice',
+  'Squeeze',
+  'Transpose',
+  'Unsqueeze',
+];
+
+/** Which values are nothing but zeros, whatever is read: exporters write states so. */
+class Zeros {
+  private readonly tensors: ReadonlyMap<string, TensorProto>;
+  private readonly makers: ReadonlyMap<string, NodeProto>;
+  private readonly known = new Map<string, boolean>();
+
+  constructor(private readonly file: OnnxFile) {
+    const { initializer, node, input } = file.model.graph!;
+    const given = new Set(input.map(({ name }) => name));
+    const fixed = initializer.filter(({ name }) => !given.has(name));
+    this.tensors = new Map(fixed.map((tensor) => [tensor.name, tensor]));
+    this.makers = new Map(node.flatMap((each) => each.output.map((name) => [name, each])));
+  }
+
+  has(name: string): boolean {
+    // A file may lead round in a circle: then it is none.
+    if (!this.known.has(name)) this.known.set(name, false).set(name, this.isZero(name));
+    return this.known.get(name)!;
+  }
+
+  private isZero(name: string): boolean {
+    const tensor = this.tensors.get(name);
+    if (tensor) return this.isEmpty(tensor);
+    const made = this.makers.get(name);
+    if (made?.domain !== '') return false;
+    const value = made.attribute.find((each) => each.name === 'value')?.t;
+    if (made.opType === 'ConstantOfShape') return value === undefined || this.isEmpty(value);
+    if (made.opType === 'Constant') return value !== undefined && this.isEmpty(value);
+    if (made.opType === 'Concat') return made.input.every((each) => this.has(each));
+    return MOVES.includes(made.opType) && this.has(made.input[0]!);
+  }
+
+  private isEmpty(tensor: TensorProto): boolean {
+    const data = this.file.data(tensor);
+    return data.read(0, data.length).every((byte) => byte === 0);
+  }
+}
