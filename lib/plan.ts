@@ -63,8 +63,8 @@ const TOKEN_BYTES = 4;
  * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TOKENIZER, ERR_ARGUMENT, ERR_TEXT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
-  const { sparsity, targetParams, targetMacs, targetSize } = checkedOptions(options);
-  const targets = [sparsity, targetParams, targetMacs, targetSize];
+  const { sparsity, targetParams, targetMacs, targetSize, targetSpeed } = checkedOptions(options);
+  const targets = [sparsity, targetParams, targetMacs, targetSize, targetSpeed];
   const assumedSparsity = targets.every((target) => target === undefined) ? 0 : null;
   const target = assumedSparsity === null ? {} : { sparsity: assumedSparsity };
   const at = (effort = options.effort) =>

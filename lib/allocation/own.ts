@@ -33,9 +33,11 @@ export async function allocateByCaller(
   const sites = layers.map(choicesFor);
   checkBudget(sites, budget);
   const returned = await rule.call(structuredClone([...layers]), { ...budget });
-  const found = describe(sites, choicesOf(sites, checkedRemovals(rule, layers, sites, returned)));
-  if (found.removedWeights >= budget.remove) return found;
-  throw refusal(rule, `removes ${found.removedWeights} weights where ${budget.remove} have to go`);
+  const chosen = choicesOf(sites, checkedRemovals(rule, layers, sites, returned));
+  const freed = sites.reduce((sum, site, l) => sum + site.freed[chosen[l]!]!, 0);
+  if (freed >= budget.remove) return describe(sites, chosen);
+  const unit = layers.some(({ priced }) => priced) ? budget.counted!.unit : 'weights';
+  throw refusal(rule, `removes ${freed} ${unit} where ${budget.remove} have to go`);
 }
 
 function checkedRemovals(

@@ -4,12 +4,12 @@ import type { Dtype } from '../model/architecture';
 import { grouped } from '../numbers';
 import type { Allocation, Budget } from './types';
 
-/** Weights that can go within the bounds. */
+/** What can go within the bounds, in the budget's unit. */
 export function removableWeights(sites: readonly Choices[]): number {
   return sites.reduce((sum, { freed }) => sum + freed.at(-1)!, 0);
 }
 
-/** Σ N_l: weights of the sites, whether they may go or not. */
+/** Σ N_l: what the sites take of the budget's unit, whether it may go or not. */
 export function scopeWeights(sites: readonly Choices[]): number {
   return sites.reduce((sum, { whole }) => sum + whole, 0);
 }
@@ -50,7 +50,16 @@ export function beyondTarget(
   budget: Budget,
   { least, most }: { least: number; most: number },
 ): StruPruneError {
-  const { unit, keep, dtype, fewerBits } = budget.counted!;
+  const { unit, now, keep, dtype, fewerBits } = budget.counted!;
+  if (unit === 'nanoseconds') {
+    // Rounded down, so that asking for the number printed works.
+    const possible = (Math.floor((1e3 * now) / least) / 1e3).toFixed(3);
+    return new StruPruneError(
+      'ERR_ARGUMENT',
+      `the target is ${(now / keep).toFixed(3)} times as fast, but by the times of widths the scope, the bounds and the rounding of widths let it be ${possible} times`,
+      `ask for at most --target-speed ${possible}, or ${widerFor(sites, budget, most)}`,
+    );
+  }
   const file = fewerBits ? ', or write a .gguf file, whose --dtype can have fewer bits' : '';
   return new StruPruneError(
     'ERR_ARGUMENT',
@@ -82,9 +91,9 @@ export function choicesOf(sites: readonly Choices[], removed: Int32Array): Int32
 export function describe(sites: readonly Choices[], chosen: Int32Array): Allocation {
   let predictedError: number | null = 0;
   let removedWeights = 0;
-  sites.forEach(({ freed, loss }, l) => {
+  sites.forEach(({ weights, loss }, l) => {
     const choice = chosen[l]!;
-    removedWeights += freed[choice]!;
+    removedWeights += weights[choice]!;
     predictedError =
       predictedError === null || loss === null ? null : predictedError + loss[choice]!;
   });

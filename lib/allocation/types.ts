@@ -11,13 +11,13 @@ export type { AllocationLayer } from '../choices/widths';
 export type AllocationScope = AllocationLayer['scope'];
 
 export interface Budget {
-  /** R: linear weights that have to go. */
+  /** R: linear weights that have to go; of layers that are `priced`, what they are priced in. */
   remove: number;
   /** Linear weights of all blocks, whatever the scope; sparsity = removed ÷ total. */
   total: number;
   /** What the target was given in, where that is not sparsity: how much there is now, and what one weight is of it. */
   counted?: {
-    unit: 'weights' | 'parameters' | 'multiply-adds' | 'bytes';
+    unit: 'weights' | 'parameters' | 'multiply-adds' | 'bytes' | 'nanoseconds';
     now: number;
     each: number;
     keep: number;

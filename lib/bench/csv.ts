@@ -1,14 +1,16 @@
 /** Tables of a document as CSV (RFC 4180): a line of names, then one line a row. */
 import type { BenchDocument, BenchGraphs, BenchMasks, BenchQuality } from '../documents/bench';
+import { latencyRows } from '../documents/latency-rows';
 
 type Cell = string | number | null;
 
 /** Text of the section's file; null where the section is no table. */
-export function csvOf({ quality, kernels, masks, graphs }: BenchDocument): string | null {
+export function csvOf({ quality, kernels, masks, graphs, latency }: BenchDocument): string | null {
   if (quality) return lines(qualityTable(quality));
   if (kernels) return lines(kernels.rows);
   if (masks) return lines(masksTable(masks));
   if (graphs) return lines(graphsTable(graphs));
+  if (latency) return lines(latencyRows(latency).map((row) => ({ ...row })));
   return null;
 }
 

@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { type BenchDocument, benchSchema } from '../documents/bench';
 import { StruPruneError } from '../errors';
 
-const SECTIONS = ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory', 'graphs'] as const;
+const SECTIONS = [
+  'quality',
+  'masks',
+  'kernels',
+  'speed',
+  'peers',
+  'memory',
+  'graphs',
+  'latency',
+] as const;
 export type SectionName = (typeof SECTIONS)[number];
 
 /** The documents of folders as the benchmarks left them, and of single .json files. @throws StruPruneError */

@@ -341,6 +341,30 @@ const masks = z.object({
   sites: z.array(maskSite),
 });
 
+/** Seconds a token: of a prompt that is read at once, and of tokens made one by one, where they were measured. */
+const tokenTime = z.object({
+  prompt: z.number().positive(),
+  generation: z.number().positive().nullable(),
+});
+
+/** The whole model's time by the width of one kind of site: `bench latency`. */
+const latency = z.object({
+  model,
+  /** What ran it, and the type of its maps there. */
+  runtime: z.string(),
+  dtype: z.string(),
+  threads: count,
+  promptTokens: count,
+  generatedTokens: count,
+  repeats: count,
+  /** As it is. */
+  dense: tokenTime,
+  /** With so many units of the site in every block, all other sites as they are; without the dense widths. */
+  rows: z.array(tokenTime.extend({ site, units: count })),
+  /** Units of the sites in every block of the dense model. */
+  units: z.record(z.string(), count),
+});
+
 const memoryRow = z.object({
   label: z.string(),
   parameters: count,
@@ -438,6 +462,7 @@ export const benchSchema = z.object({
   memory: memory.optional(),
   masks: masks.optional(),
   graphs: graphs.optional(),
+  latency: latency.optional(),
 });
 
 export type BenchDocument = z.infer<typeof benchSchema>;
@@ -454,6 +479,7 @@ export type BenchQuality = z.infer<typeof quality>;
 export type BenchKernel = z.infer<typeof kernel>;
 export type BenchKernels = z.infer<typeof kernels>;
 export type BenchPace = z.infer<typeof pace>;
+export type BenchLatency = z.infer<typeof latency>;
 export type BenchSpeed = z.infer<typeof speed>;
 export type BenchSpread = z.infer<typeof spread>;
 export type BenchPeers = z.infer<typeof peers>;

@@ -59,6 +59,8 @@ export const sizeOrPercent = kind(
   '<size>',
   'sizeOrPercent',
 );
+/** More than as fast as before. */
+export const speedUp = kind(z.number().gt(1).max(100), '<x>', 'positive');
 export const file = kind(somePath, '<file>');
 /** A path; in the library also texts, or token ids of the model's vocabulary. */
 export const ownText = kind(

@@ -2,15 +2,21 @@
 import { StruPruneError } from '../errors';
 import { flagOf } from '../wording';
 import {
+  choice,
+  file,
   multiplyAddsOrPercent,
   type Percent,
   parametersOrPercent,
   removal,
   sizeOrPercent,
+  speedUp,
 } from './kinds';
 import { declare } from './option';
 
-export const TARGET = declare(
+/** What is timed: a prompt that is read at once, or tokens that are made one by one. */
+export const PACES = ['prompt', 'generation'] as const;
+
+const TARGETS = declare(
   { group: 'How much' },
   {
     sparsity: {
@@ -41,8 +47,39 @@ export const TARGET = declare(
       changes: 'run',
       also: ['allocate', 'graph'],
     },
+    targetSpeed: {
+      takes: speedUp,
+      help: 'instead: how many times as fast the output shall be, 1.3, by the times of widths that --latency has',
+      alternative: true,
+      changes: 'run',
+    },
   },
 );
+
+const ofSpeed = ({ targetSpeed }: Target) =>
+  targetSpeed === undefined ? 'without --target-speed' : null;
+
+export const TARGET = {
+  ...TARGETS,
+  ...declare(
+    { group: 'How much' },
+    {
+      latency: {
+        takes: file,
+        help: 'latency.json of `bench latency MODEL`',
+        changes: 'places', // an identity has the times that it gives
+        read: [ofSpeed],
+      },
+      speedOf: {
+        takes: choice(PACES),
+        help: 'what shall be so fast: reading a prompt, or generation',
+        otherwise: 'generation where --latency has it, else prompt',
+        changes: 'run',
+        read: [ofSpeed],
+      },
+    },
+  ),
+};
 
 /** One of them. */
 export interface Target {
@@ -50,16 +87,17 @@ export interface Target {
   targetParams?: number | Percent;
   targetMacs?: number | Percent;
   targetSize?: number | Percent;
+  targetSpeed?: number;
 }
 
 /** @throws StruPruneError ERR_ARGUMENT */
 export function requireOneTarget(target: Target): void {
-  const keys = Object.keys(TARGET) as (keyof Target)[];
+  const keys = Object.keys(TARGETS) as (keyof Target)[];
   const given = keys.filter((key) => target[key] !== undefined).map(flagOf);
   if (given.length === 1) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',
     given.length ? `${given.join(' and ')} exclude each other` : 'nothing says how much to prune',
-    'give one of --sparsity, --target-params, --target-macs and --target-size',
+    'give one of --sparsity, --target-params, --target-macs, --target-size and --target-speed',
   );
 }

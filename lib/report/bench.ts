@@ -11,6 +11,7 @@ import { costFigures } from './sections/cost';
 import { curveFigures } from './sections/curves';
 import { graphsSummary, graphsTable } from './sections/graphs';
 import { kernelFigures, kernelSummary } from './sections/kernels';
+import { latencyTable } from './sections/latency';
 import { focusOf, layerFigures } from './sections/layers';
 import { masksFigures, masksSummary } from './sections/masks';
 import { memoryFigures, memorySummary } from './sections/memory';
@@ -24,8 +25,8 @@ import { qualitySummary } from './summary/quality';
 /** The whole report, of documents with different sections; the same ones give the same text. */
 export function benchHtml(...documents: readonly BenchDocument[]): string {
   const whole: BenchDocument = Object.assign({}, ...documents.toReversed());
-  const { quality, kernels, speed, peers, memory, masks, graphs, versions, date } = whole;
-  const model = (quality ?? masks ?? kernels ?? peers)?.model;
+  const { quality, kernels, speed, peers, memory, masks, graphs, latency, versions, date } = whole;
+  const model = (quality ?? masks ?? kernels ?? peers ?? latency)?.model;
   const name = model?.name ?? speed?.pruned.label ?? graphs?.model.name ?? 'this machine';
   const of = (title: string, measured: BenchModel | undefined) =>
     measured && measured.name !== name ? `${title}: ${measured.name}` : title;
@@ -47,6 +48,7 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
       ...section('kernels', of('Kernels', kernels?.model), kernels && kernelFigures(kernels)),
       ...section('graphs', 'An ONNX graph', graphs && graphsTable(graphs)),
       ...section('speed', 'Speed', speed && speedFigures(speed)),
+      ...section('latency', of('Latency', latency?.model), latency && latencyTable(latency)),
       ...section('peers', of('Against other programs', peers?.model), peers && peersFigures(peers)),
       ...section('budgets', 'Memory', memory && memoryFigures(memory)),
       { id: 'origin', title: 'How this was made', body: originsOf(documents) },

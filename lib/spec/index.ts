@@ -8,6 +8,7 @@ import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
 import { depthSpec } from './depth';
 import { recipeFor, requireForExperts } from './experts';
+import { timedLayers } from './latency';
 import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
 import { refitNotes, refitSpec, withModelDefaults } from './refit';
@@ -23,7 +24,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const method = methodOf(given.method);
   const allocation = allocationSpec(method, given);
   const settings = withModelDefaults(source, method, given);
-  const { sparsity, targetParams, targetMacs, targetSize } = settings;
+  const { sparsity, targetParams, targetMacs, targetSize, targetSpeed } = settings;
   const recipe = recipeFor(method, settings);
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
@@ -33,12 +34,13 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
   output.notes.push(...refitNotes(given, refit));
-  const target = { sparsity, targetParams, targetMacs, targetSize };
-  const layers = layersOf(architecture, settings, output.dtype);
+  const target = { sparsity, targetParams, targetMacs, targetSize, targetSpeed };
+  const sites = layersOf(architecture, settings, output.dtype);
+  const { layers, timing } = timedLayers(architecture, sites, settings);
   requireForExperts(architecture, layers, survey, settings);
   const gather = { statistics, inputs };
   const spec: RunSpec = {
-    ...{ source, settings, method, target, layers, window },
+    ...{ source, settings, method, target, timing, layers, window },
     ...{ survey, allocation, depth, gather, mask, refit, output },
   };
   requireHolds(spec);

@@ -11,6 +11,7 @@ import { readFolderJson } from '../checkpoint/folder-file';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters, multiplyAdds, totalParameters } from '../model/groups';
 import { mixedBytes, quantisedTypes } from './dtypes';
+import type { Timing } from './latency';
 import type { RunSpec } from './types';
 import {
   budgetFor,
@@ -22,7 +23,7 @@ import {
 } from './widths';
 
 type Sized = Pick<RunSpec, 'source' | 'layers' | 'output'>;
-type Aimed = Sized & Pick<RunSpec, 'target' | 'allocation' | 'depth'>;
+type Aimed = Sized & Pick<RunSpec, 'target' | 'timing' | 'allocation' | 'depth'>;
 
 export function uniformAllocation(spec: Aimed): JointAllocation {
   const { layers, allocation, depth } = spec;
@@ -31,12 +32,20 @@ export function uniformAllocation(spec: Aimed): JointAllocation {
 }
 
 export function budgetOf(spec: Aimed): Budget {
-  const { target, source } = spec;
+  const { target, source, timing } = spec;
   // A share needs to know nothing of the files.
   if (target.sparsity !== undefined) {
     return budgetOfShare(target.sparsity, linearParameters(source.architecture));
   }
+  if (timing)
+    return budgetOfSpeed(target.targetSpeed!, timing, linearParameters(source.architecture));
   return budgetFor(target, targetFacts(spec));
+}
+
+/** Of time, in nanoseconds a token. */
+function budgetOfSpeed(speed: number, { dense: now }: Timing, total: number): Budget {
+  const keep = now / speed;
+  return { remove: now - keep, total, counted: { unit: 'nanoseconds', now, each: 1, keep } };
 }
 
 /** Parameters and bytes are those of the output if nothing were removed: biases that it adds are among them. */

@@ -4,6 +4,7 @@ import type { ModelSource } from '../model/architecture';
 import type { RunSettings } from '../options';
 import type { Target } from '../options/target';
 import type { AllocationSpec } from './allocation';
+import type { Timing } from './latency';
 import type { OutputSpec } from './output';
 import type { RefitSpec } from './refit';
 import type { SurveySpec } from './survey';
@@ -29,6 +30,8 @@ export interface RunSpec extends StageSpec {
   method: Method;
   /** How much goes. */
   target: Target;
+  /** What --target-speed prices widths by; null without. */
+  timing: Timing | null;
   /** What may go: the widths of every site in scope. */
   layers: readonly Layer[];
   /** Tokens of a calibration window. */

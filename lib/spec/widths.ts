@@ -13,6 +13,7 @@ import { bytesEach } from '../checkpoint/container';
 import { type ExportDtype, roundingFor } from '../checkpoint/export';
 
 import { choicesFor } from '../choices';
+import type { Priced } from '../choices/widths';
 import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
 import { sublayersOf } from '../model/blocks';
@@ -36,6 +37,8 @@ export interface Layer {
   groupSize: number;
   /** Removal counts that rounding and bounds allow, ascending. */
   allowed: Int32Array;
+  /** Where the budget is one of time. */
+  priced?: Priced;
 }
 
 /** The sites in the scope, in the order in which they are solved. */
@@ -110,7 +113,7 @@ export function allocationLayers<Curve extends Float64Array | null>(
   curves: readonly Curve[],
   weights: readonly number[],
 ): (AllocationLayer & { block: number; curve: Curve })[] {
-  return layers.map(({ block, site, groups, cost, allowed }, i) => ({
+  return layers.map(({ block, site, groups, cost, allowed, priced }, i) => ({
     block,
     scope: site,
     groups,
@@ -118,6 +121,7 @@ export function allocationLayers<Curve extends Float64Array | null>(
     allowed,
     curve: curves[i]!,
     weight: weights[i]!,
+    ...(priced && { priced }),
   }));
 }
 

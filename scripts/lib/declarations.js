@@ -20,6 +20,7 @@ const OPTIONS_OF = {
   GraphOptions: ['options', 'OPTIONS'],
   GraphsOptions: ['bench/graphs/options', 'GRAPHS_OPTIONS'],
   KernelOptions: ['bench/kernels/options', 'KERNELS_OPTIONS'],
+  LatencyOptions: ['bench/latency/options', 'LATENCY_OPTIONS'],
   MasksOptions: ['bench/masks/options', 'MASKS_OPTIONS'],
   MemoryOptions: ['bench/memory/options', 'MEMORY_OPTIONS'],
   PeersOptions: ['bench/peers/options', 'PEERS_OPTIONS'],

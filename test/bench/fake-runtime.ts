@@ -3,9 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const CODE = `
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readdirSync } from 'node:fs';
 const SEEN = new URL('../../../seen/', import.meta.url);
-let opened = 0;
 const sequence = {
   async clearHistory() {},
   async evaluateWithoutGeneratingNewTokens() {},
@@ -14,7 +13,7 @@ const sequence = {
 export async function getLlama() {
   return {
     async loadModel({ modelPath }) {
-      copyFileSync(modelPath, new URL(\`\${opened++}.gguf\`, SEEN));
+      copyFileSync(modelPath, new URL(\`\${readdirSync(SEEN).length}.gguf\`, SEEN));
       const fileInfo = { metadata: { tokenizer: { ggml: { tokens: Array(100) } } } };
       return { fileInfo, createContext: async () => ({ getSequence: () => sequence }) };
     },
@@ -22,7 +21,7 @@ export async function getLlama() {
 }
 `;
 
-/** Makes it in an empty folder, which it returns; `seen/` gets copies of the files that were to be run. */
+/** Makes it in an empty folder, which it returns; `seen/` gets copies of the files that were to be run, by their number. */
 export function fakeRuntime(folder: string, version = '3.0.0'): string {
   const home = join(folder, 'node_modules/node-llama-cpp');
   mkdirSync(join(home, 'dist'), { recursive: true });

@@ -54,6 +54,7 @@ test('a survey is another one by these options, a run by all but those that chan
         'force',
         'fromCalibration',
         ...Object.keys(IMAGES).toSorted(),
+        'latency',
         'maxShardBytes',
         'output',
         'resume',

@@ -3,7 +3,6 @@
 import type { BenchDocument, BenchSpeed } from '../../documents/bench';
 import { withEngine } from '../../engine/call';
 import { type Engine, withBytes } from '../../engine/engine';
-import { StruPruneError } from '../../errors';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
@@ -13,9 +12,8 @@ import { timeForward } from './forward';
 import { timeLlama } from './llama';
 import { type SpeedOptions, type SpeedSettings, speedSettings } from './options';
 import { type Pair, requireRelated } from './pair';
+import { promptFor } from './prompt';
 import { findRuntime, type Runtime } from './runtime';
-
-const PROMPT_TOKENS = 512;
 
 /**
  * How much faster a model became: prompt and generation in llama.cpp where both are, or can be written as, GGUF files and
@@ -38,7 +36,7 @@ export async function benchSpeed(
       await sourceOf(pruned, calls, engine),
     ] as const;
     requireRelated(pair);
-    const promptTokens = promptFor(pair, settings);
+    const promptTokens = promptFor(pair[0], settings);
     const onStage = withBytes(engine, options.onProgress);
     const speed = await measure(engine, pair, { ...settings, promptTokens }, runtime, {
       signal,
@@ -89,19 +87,4 @@ async function measure(
     runs: left ? [ours] : [llama, ours],
     notes: left ? [llama] : [],
   };
-}
-
-/** @throws StruPruneError ERR_ARGUMENT where the models have too few positions */
-function promptFor(
-  [{ architecture }]: Pair,
-  { promptTokens, generatedTokens }: SpeedSettings,
-): number {
-  const left = architecture.maxPositions - generatedTokens;
-  const asked = promptTokens ?? Math.min(PROMPT_TOKENS, left);
-  if (asked > 0 && asked <= left) return asked;
-  throw new StruPruneError(
-    'ERR_ARGUMENT',
-    `the model has ${architecture.maxPositions} positions, too few for a prompt and ${generatedTokens} tokens more`,
-    'give a smaller --prompt-tokens or --generated-tokens',
-  );
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addGraphs } from './bench/graphs';
 import { addKernels } from './bench/kernels';
+import { addLatency } from './bench/latency';
 import { addMasks } from './bench/masks';
 import { addMemory } from './bench/memory';
 import { addPeers } from './bench/peers';
@@ -22,6 +23,7 @@ export function addBench(program: Command): void {
   addMemory(bench);
   addGraphs(bench);
   addSpeed(bench);
+  addLatency(bench);
   addPeers(bench);
   addReport(bench);
 }

@@ -1,6 +1,7 @@
 /** The flags of every command: the options of the call behind it, and what only the command line has. */
 import { GRAPHS_OPTIONS } from '../../bench/graphs/options';
 import { KERNELS_OPTIONS } from '../../bench/kernels/options';
+import { LATENCY_OPTIONS } from '../../bench/latency/options';
 import { MASKS_OPTIONS } from '../../bench/masks/options';
 import { MEMORY_OPTIONS } from '../../bench/memory/options';
 import { PEERS_OPTIONS } from '../../bench/peers/options';
@@ -73,6 +74,7 @@ export const FLAGS = {
   'bench kernels': bench(KERNELS_OPTIONS, machine),
   'bench graphs': bench(GRAPHS_OPTIONS, { threads, memory }),
   'bench speed': bench(SPEED_OPTIONS, { threads }),
+  'bench latency': bench(LATENCY_OPTIONS, { threads }),
   'bench peers': bench(PEERS_OPTIONS, { threads }),
   'bench report': flagsOf({}, [
     {

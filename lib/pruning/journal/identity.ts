@@ -13,7 +13,7 @@ import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import { storedTypes } from '../../spec/dtypes';
 import type { OutputSpec } from '../../spec/output';
-import { ffnMultiple } from '../../spec/widths';
+import { ffnMultiple, type Layer } from '../../spec/widths';
 import { flagOf } from '../../wording';
 import type { TuneText } from '../texts';
 
@@ -33,6 +33,7 @@ export interface SurveyFacts {
 
 export interface RunFacts extends SurveyFacts {
   tuneText: TuneText | null;
+  layers: readonly Pick<Layer, 'priced'>[];
 }
 
 /**
@@ -40,12 +41,14 @@ export interface RunFacts extends SurveyFacts {
  * results do not depend on them. The threads and the device are, with the limit on the device's memory: they decide how rows
  * are shared out, and a library may round the products of other shapes in another way.
  */
-export function runIdentity({ tuneText, ...facts }: RunFacts): Identity {
+export function runIdentity({ tuneText, layers, ...facts }: RunFacts): Identity {
+  const times = layers.flatMap(({ priced }) => (priced ? [...priced.freed] : []));
   return {
     ...common(facts),
     ...machineIdentity(facts.engine),
     ...settingsInEffect(facts.settings),
     ...resolved(facts),
+    'times of widths': times.length > 0 ? digest(JSON.stringify(times)) : null,
     'tuning tokens': tuneText && digest(bytesOf(tuneText.train), bytesOf(tuneText.heldOut)),
   };
 }
@@ -136,7 +139,13 @@ function digest(...parts: (string | Uint8Array)[]): string {
   return hash.digest('hex');
 }
 
-const HASHED = ['checkpoint', 'calibration tokens', 'calibration samples', 'tuning tokens'];
+const HASHED = [
+  'checkpoint',
+  'calibration tokens',
+  'calibration samples',
+  'tuning tokens',
+  'times of widths',
+];
 
 /** In words how `now` differs from what was stored; null when it does not. */
 export function differenceOf(stored: Identity, now: Identity): string | null {

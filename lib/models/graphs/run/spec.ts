@@ -56,7 +56,7 @@ export function budgetOf(settings: Settings, counts: Counts, bytes: number): Bud
   const budget = budgetFor(settings, { ...dense, total, bytes, dtype: 'F32' });
   const share = { unit: 'weights', now: total, each: 1, keep: total - budget.remove } as const;
   const counted = budget.counted ?? share;
-  const left = AMOUNT[counted.unit];
+  const left = AMOUNT[counted.unit as keyof typeof AMOUNT]; // of time only decoders have tables
   const freed = (removed: Int32Array) => counted.each * (dense[left] - counts.after(removed)[left]);
   return { ...budget, counted: { ...counted, freed } };
 }
