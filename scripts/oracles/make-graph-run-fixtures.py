@@ -29,6 +29,7 @@ class Graph:
     def __init__(self, shape, seed):
         self.random = np.random.default_rng(seed)
         self.constants, self.nodes, self.shape = {}, [], shape
+        self.states = {}
 
     def constant(self, name, *dims, low=None):
         fan = np.prod(dims[1:]) if len(dims) > 1 else 4
@@ -45,17 +46,25 @@ class Graph:
         return self.node("BatchNormalization", [x, *names], output)
 
     def model(self, output=None):
+        """Where the caller keeps states, the file takes one sample at a time."""
         nodes = self.nodes
-        values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *self.shape])]
+        batch = 1 if self.states and output is None else "batch"
+        values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *self.shape])]
+        for name, value in self.states.items():
+            values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, batch, value.shape[2]]))
         name = output or nodes[-1].output[0]
-        last = helper.make_tensor_value_info(name, TensorProto.FLOAT, None if output else ["batch", "outputs"])
+        last = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None if output else [batch, "outputs"])]
+        if output is None:
+            last += [helper.make_tensor_value_info(f"{state}n", TensorProto.FLOAT, [1, 1, value.shape[2]]) for state, value in self.states.items()]
         tensors = [numpy_helper.from_array(v, k) for k, v in self.constants.items()]
-        graph = helper.make_graph(nodes, "graph", values, [last], tensors)
+        graph = helper.make_graph(nodes, "graph", values, last, tensors)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
     def run(self, name, x):
+        if name in self.states:
+            return self.states[name].astype(np.float64)
         session = onnxruntime.InferenceSession(self.model(name).SerializeToString())
-        return session.run(None, {"x": x})[0].astype(np.float64)
+        return session.run(None, {"x": x, **self.states})[0].astype(np.float64)
 
 
 def mlp():
@@ -182,6 +191,21 @@ def reversed_steps():
     cuts = [("w0", 1), ("w1", 1), ("r1", 1), ("r1", 2), ("p1", 1), ("w2", 0)]
     readers = [dict(weight="r1", x="all", direction=0, own=True, reverse=True, first="h0"), dict(weight="w2", x="units", axis=0, bias=None)]
     return g, [dict(name="w0", units=6, cuts=cuts, readers=readers)]
+
+
+def stateful():
+    """An LSTM whose states come from the caller and go back, one sample at a time."""
+    g = Graph([5, 4], 7)
+    g.states = {name: g.random.normal(0, 0.5, (1, SAMPLES, 6)).astype(np.float32) for name in ("h", "c")}
+    g.node("Transpose", ["x"], "steps", perm=[1, 0, 2])
+    g.nodes.append(helper.make_node("LSTM", ["steps", g.constant("w1", 1, 24, 4), g.constant("r1", 1, 24, 6), g.constant("b1", 1, 48), "", "h", "c"], ["all", "hn", "cn"], name="LSTM all", hidden_size=6))
+    g.constants["side"] = np.array([1])
+    g.node("Squeeze", ["all", "side"], "units")
+    g.node("MatMul", ["units", g.constant("w2", 6, 3)], "each")
+    g.node("ReduceMean", ["each"], "y", axes=[0], keepdims=0)
+    cuts = [("w1", 1), ("r1", 1), ("r1", 2), ("b1", 1), ("w2", 0)]
+    readers = [dict(weight="r1", x="all", bias="b1", direction=0, own=True, first="h"), dict(weight="w2", x="units", axis=0, bias=None)]
+    return g, [dict(name="w1", units=6, cuts=cuts, readers=readers)]
 
 
 def spread(x, kernel, pads=(0, 0, 0, 0), strides=(1, 1), dilations=(1, 1), more=(0, 0)):
@@ -350,13 +374,15 @@ def put_direction(g, reader, new, gain):
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps)):
-        whole, x, cut, kept, sparsity = prune(*make())
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful)):
+        g, sites = make()
+        whole, x, cut, kept, sparsity = prune(g, sites)
         for node in whole.graph.node:
             node.output[:] = ["" if each == "steps2" else each for each in node.output]
         onnx.checker.check_model(whole, full_check=True)
         onnx.save(whole, out / f"{name}.onnx")
-        save_file({"x": x}, out / f"{name}.inputs.safetensors")
+        states = {state: np.ascontiguousarray(value.transpose(1, 0, 2)) for state, value in g.states.items()}
+        save_file({"x": x, **states}, out / f"{name}.inputs.safetensors")
         if name == "mlp":
             np.savez(out / f"{name}.inputs.npz", x=x, flags=np.ones((2, 3), bool), one=np.int64(-7))
             np.savez_compressed(out / "compressed.npz", x=x)

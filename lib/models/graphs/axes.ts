@@ -154,6 +154,12 @@ export class Axes {
     return this.reason(this.pinned.at(unit));
   }
 
+  /** Why no slot of the axis can go, by what has been said so far; undefined: one can. */
+  heldBy(axis: Axis): string | undefined {
+    if (axis < 0) return this.marks.reasons[-1 - axis];
+    return this.isPinned(axis) ? this.pinnedBy(this.unit(axis, 0)) : undefined;
+  }
+
   mixedBy(unit: number): string | undefined {
     return this.reason(this.mixed.at(unit));
   }

@@ -23,6 +23,7 @@ export class Edit {
   /** Constants that nodes read instead of sizes that were. */
   readonly added: NodeProto[] = [];
   private next = 0;
+  private readonly around = new Map<NodeProto, { before: NodeProto[]; after: NodeProto[] }>();
   private readonly kept = new Map<Axis, readonly number[]>();
 
   constructor(
@@ -81,6 +82,52 @@ export class Edit {
     input[index] = this.constant(values, [values.length]);
   }
 
+  /** The node reads of that input's axis, which keeps its size, only the positions that stay on another axis of that size. */
+  narrow(op: Op, index: number, position: number, axis: Axis): void {
+    const { input } = op.node;
+    if (!input[index] || !this.hasChanged({ axes: [axis] })) return;
+    const kept = this.constant([...this.keptOf(axis)], [this.size(axis)]);
+    const read = this.name();
+    this.beside(op).before.push(gathered([input[index], kept], read, position));
+    input[index] = read;
+  }
+
+  /** The node's output keeps its size: positions that are gone on the axis are zeros. */
+  widen(op: Op, index: number, position: number, axis: Axis): void {
+    const { output } = op.node;
+    const value = op.outputs[index];
+    if (!value || !output[index] || !this.hasChanged({ axes: [axis] })) return;
+    const kept = this.keptOf(axis);
+    const all = Array.from({ length: this.network.axes.size(axis) }, (_, i) => kept.indexOf(i));
+    // One zero behind what is left.
+    const pads = [...value.axes.map(() => 0), ...value.axes.map((_, i) => Number(i === position))];
+    const [made, padded] = [this.name(), this.name()];
+    const places = all.map((at) => (at < 0 ? kept.length : at));
+    this.beside(op).after.push(
+      create(NodeProtoSchema, {
+        opType: 'Pad',
+        input: [made, this.constant(pads, [pads.length])],
+        output: [padded],
+      }),
+      gathered([padded, this.constant(places, [places.length])], output[index], position),
+    );
+    output[index] = made;
+  }
+
+  /** The nodes with those that were put around them. */
+  placed(nodes: readonly NodeProto[]): NodeProto[] {
+    return nodes.flatMap((node) => {
+      const { before, after } = this.around.get(node) ?? { before: [], after: [] };
+      return [...before, node, ...after];
+    });
+  }
+
+  private beside({ node }: Op) {
+    const known = this.around.get(node) ?? { before: [], after: [] };
+    this.around.set(node, known);
+    return known;
+  }
+
   /** The name of a new constant, int64. */
   constant(values: number[], dims: number[]): string {
     const int64Data = values.map(int64);
@@ -91,11 +138,16 @@ export class Edit {
 
   /** The name of a new constant. */
   add(t: TensorProto): string {
+    const name = this.name();
+    const attribute = [create(AttributeProtoSchema, { name: 'value', type: TENSOR, t })];
+    this.added.push(create(NodeProtoSchema, { opType: 'Constant', output: [name], attribute }));
+    return name;
+  }
+
+  private name(): string {
     let name: string;
     do name = `struprune.${this.next++}`;
     while (this.network.values.has(name));
-    const attribute = [create(AttributeProtoSchema, { name: 'value', type: TENSOR, t })];
-    this.added.push(create(NodeProtoSchema, { opType: 'Constant', output: [name], attribute }));
     return name;
   }
 
@@ -104,6 +156,13 @@ export class Edit {
     if (known) Object.assign(known, value);
     else node.attribute.push(create(AttributeProtoSchema, { name, ...value }));
   }
+}
+
+function gathered(input: string[], output: string, position: number): NodeProto {
+  const attribute = [
+    create(AttributeProtoSchema, { name: 'axis', type: INT, i: BigInt(position) }),
+  ];
+  return create(NodeProtoSchema, { opType: 'Gather', input, output: [output], attribute });
 }
 
 /** Ends that are meant as "to the last" are the largest int64, which no number is. */

@@ -22,16 +22,25 @@ export interface Role {
 /** A value's axis, by its position. */
 export type Place = readonly [value: Value, position: number];
 
+/** Why inputs of a model stay. */
+export const GIVEN = 'an input of the model';
+
 export interface Surroundings {
   axes: Axes;
   opset: number;
   roles: Role[];
+  /** Outputs of the model that are states of its nodes, for the caller to give again. */
+  states: Set<string>;
+  /** Outputs of the model that a value is only passed on to; none where anything computes with it. */
+  passedTo(name: string): string[];
 }
 
 export class Op {
   readonly outputs: Value[] = [];
   /** Axes that the node's attributes are the sizes of, for `rewrite`. */
   readonly axes: Record<string, Axis> = {};
+  /** Inputs and outputs that are the caller's and keep their size, for `rewrite`. */
+  readonly outside: [input: number, output: number][] = [];
   private readonly attributes: Map<string, AttributeProto>;
 
   constructor(
@@ -98,6 +107,15 @@ export class Op {
 
   refuse(why: string): never {
     throw new NotUnderstood(why);
+  }
+
+  /** Whether a state comes from the caller, along that axis, and what becomes of it (an output of the node) goes back to the caller alone. */
+  isOutside(before: Place, after: Value | undefined): boolean {
+    if (this.around.axes.heldBy(at(before)) !== GIVEN) return false;
+    if (!after || after.name === '') return true;
+    const outputs = this.around.passedTo(after.name);
+    for (const name of outputs) this.around.states.add(name);
+    return outputs.length > 0;
   }
 
   /** An axis that no value has. */

@@ -7,7 +7,7 @@ import type { Dim } from './dims';
 import { naming, type OnnxFile } from './onnx/file';
 import type { GraphProto, NodeProto, ValueInfoProto } from './onnx/onnx_pb';
 import { malformed } from './onnx/wire';
-import { NotUnderstood, Op, type Role, type Surroundings } from './op';
+import { GIVEN, NotUnderstood, Op, type Role, type Surroundings } from './op';
 import { kindOf } from './ops';
 import type { OpKind } from './ops/kind';
 import type { Value } from './value';
@@ -41,7 +41,14 @@ export interface Network {
   copies: Copy[];
   roles: Role[];
   unknown: Unknown[];
+  /** Outputs that are states, for the caller to give again as inputs. */
+  states: ReadonlySet<string>;
 }
+
+/** Ops that move elements and compute nothing. */
+const PASSING = [
+  ...['Cast', 'Concat', 'Flatten', 'Identity', 'Reshape', 'Squeeze', 'Transpose', 'Unsqueeze'],
+];
 
 /** @throws StruPruneError ERR_CHECKPOINT, ERR_UNSUPPORTED for an opset that this program does not know */
 export function relate(file: OnnxFile): Network {
@@ -69,12 +76,15 @@ class Relation implements Network, Surroundings {
   readonly copies: Copy[] = [];
   readonly roles: Role[] = [];
   readonly unknown: Unknown[] = [];
+  readonly states = new Set<string>();
   readonly opset: number;
   private readonly shapes = new Map<string, readonly Dim[] | undefined>();
   /** Vectors that a node reads. */
   private readonly used = new Set<Value>();
   /** Ops that the file defines itself. */
   private readonly own: ReadonlySet<string>;
+  /** By value the nodes that read it. */
+  private readonly readers = new Map<string, NodeProto[]>();
 
   constructor(readonly file: OnnxFile) {
     this.graph = file.model.graph!;
@@ -83,6 +93,25 @@ class Relation implements Network, Surroundings {
     const { input, output, valueInfo } = this.graph;
     for (const info of [...valueInfo, ...output, ...input])
       this.shapes.set(info.name, dimsStated(info));
+    for (const node of this.graph.node) {
+      for (const name of new Set([...node.input, ...captured(node)])) {
+        const readers = this.readers.get(name) ?? [];
+        this.readers.set(name, readers);
+        readers.push(node);
+      }
+    }
+  }
+
+  passedTo(name: string): string[] {
+    const outputs = new Set(this.graph.output.map((output) => output.name));
+    const seen = new Set([name]);
+    for (const each of seen) {
+      for (const { domain, opType, output } of this.readers.get(each) ?? []) {
+        if (domain !== '' || !PASSING.includes(opType)) return [];
+        for (const next of output) seen.add(next);
+      }
+    }
+    return [...seen].filter((each) => outputs.has(each));
   }
 
   constants(): void {
@@ -97,7 +126,7 @@ class Relation implements Network, Surroundings {
 
   inputs(): void {
     for (const { name } of this.graph.input) {
-      if (!this.values.has(name)) this.opaque(name, 'an input of the model');
+      if (!this.values.has(name)) this.opaque(name, GIVEN);
     }
   }
 

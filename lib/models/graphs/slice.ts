@@ -33,7 +33,7 @@ export function slice(network: Network, choice: Choice): void {
     const value = network.values.get(info.name);
     if (value) restate(info, value, edit);
   }
-  graph.node.unshift(...edit.added);
+  graph.node = [...edit.added, ...edit.placed(graph.node)];
   removeUnused(graph);
 }
 

@@ -56,7 +56,7 @@ test('batches add up, and several outputs count alike', (t) => {
 });
 
 test('by the op that makes an output, behind copies, and by its name', (t) => {
-  const names = ['a', 'b', 'class_logits', 'd', 'sentence_embedding', 'f'];
+  const names = ['a', 'b', 'class_logits', 'd', 'sentence_embedding', 'f', 'g'];
   const nodes = [
     'Softmax x -> s',
     'Identity s -> a',
@@ -69,7 +69,9 @@ test('by the op that makes an output, behind copies, and by its name', (t) => {
     node: nodes.map((n) => node(n)),
   };
   t.deepEqual(
-    lossesOf({ graph, values: new Map() } as never as Network).map(({ kind }) => kind),
+    lossesOf({ graph, values: new Map(), states: new Set(['g']) } as never as Network).map(
+      ({ kind }) => kind,
+    ),
     [
       ...['KL of probabilities', 'KL of logits', 'KL of logits', '1 - cosine', '1 - cosine'],
       'relative error',

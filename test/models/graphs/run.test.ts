@@ -7,11 +7,15 @@ import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file
 import { parseSafetensors } from '../../../lib/checkpoint/container';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
+import { Runtime } from '../../../lib/models/graphs/run/runtime';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
-const NAMES = ['mlp', 'residual', 'depthwise', 'transposed', 'recurrent', 'reversed'];
+const NAMES = [
+  ...['mlp', 'residual', 'depthwise', 'transposed'],
+  ...['recurrent', 'reversed', 'stateful'],
+];
 
 const at = (name: string) => join(FIXTURES, name);
 
@@ -83,6 +87,38 @@ for (const name of NAMES) {
     t.false(existsSync(`${output}.struprune-journal`));
   });
 }
+
+test('states that a caller keeps have their size: units that are gone are zeros, and are not read', async (t) => {
+  const folder = folderOf(t);
+  const output = join(folder, 'small.onnx');
+  const calibration = at('stateful.inputs.safetensors');
+  const { sites, losses } = await pruneGraph(at('stateful.onnx'), {
+    ...{ output, calibration, sparsity: 0.4, allocation: 'uniform' },
+  });
+  t.deepEqual(
+    losses.map(({ output: name }) => name),
+    ['y'],
+  );
+  const runtime = new Runtime(1, folder);
+  await using session = await runtime.open(output);
+  const x = runtime.tensor('float32', Float32Array.from({ length: 20 }, Math.sin), [1, 5, 4]);
+  const state = (values: Float32Array) => runtime.tensor('float32', values, [1, 1, 6]);
+  const begin = state(new Float32Array(6).fill(0.5));
+  const first = await session.run({ x, h: begin, c: begin });
+  const [h, c] = ['hn', 'cn'].map((name) => first[name]!.data as Float32Array);
+  t.deepEqual(first.hn!.dims, [1, 1, 6]);
+  const gone = [...h!.keys()].filter((i) => h![i] === 0);
+  t.is(gone.length, 6 - sites[0]!.after);
+  t.true(gone.every((i) => c![i] === 0));
+  const noisy = (values: Float32Array) =>
+    state(values.map((value, i) => (gone.includes(i) ? 9 : value)));
+  const [again, same] = [
+    await session.run({ x, h: state(h!), c: state(c!) }),
+    await session.run({ x, h: noisy(h!), c: noisy(c!) }),
+  ];
+  t.deepEqual(again.y!.data, same.y!.data);
+  t.notDeepEqual(again.y!.data, first.y!.data);
+});
 
 for (const [what, offset] of [
   ['hardly vary', 1000],

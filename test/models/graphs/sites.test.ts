@@ -157,6 +157,70 @@ test('an LSTM’s unit is a row of every gate in both directions', (t) => {
   t.is(lstm!.attribute[0]!.i, 2n);
 });
 
+/** Two steps' states from the caller for two layers in one tensor, and back; of the second one the last state is read where asked. */
+function stateful(read: string, given = true) {
+  return opened({
+    input: [value('x', [7, 1, 3]), value('states', [2, 1, 5])],
+    output: [value('y', [1, 1, 2]), value('after', [2, 1, 5])],
+    initializer: [
+      ...[tensor('w', [1, 15, 3]), tensor('r', [1, 15, 5])],
+      ...[tensor('v', [1, 15, 5]), tensor('q', [1, 15, 5])],
+      ...[tensor('out', [5, 2]), sizes('half', [1, 1]), sizes('last', [6]), sizes('axis', [1])],
+    ],
+    node: [
+      node('Split states half -> h0 h1', { axis: 0 }),
+      node(`GRU x w r _ _ ${given ? 'h0' : '_'} -> a a1`, { hidden_size: 5 }),
+      node('Squeeze a axis -> s'),
+      node(`GRU s v q _ _ ${given ? 'h1' : '_'} -> b b1`, { hidden_size: 5 }),
+      ...[node('Concat a1 b1 -> after', { axis: 0 }), node('Squeeze b axis -> u')],
+      node(`MatMul ${read} out -> y`),
+    ].map((each) => {
+      each.input = each.input.map((name) => (name === '_' ? '' : name));
+      return each;
+    }),
+  });
+}
+
+test('states of the caller leave a layer’s units free where they only come and go', (t) => {
+  const found = stateful('u');
+  t.deepEqual(
+    found.sites.map(({ name, units }) => [name, units]),
+    [
+      ['w', 5],
+      ['v', 5],
+    ],
+  );
+  t.deepEqual([...found.network.states], ['after']);
+  const network = keep(found, 1, 3);
+  t.like(shapes(network), { w: [1, 6, 3], r: [1, 6, 2], v: [1, 15, 2], q: [1, 15, 5] });
+  const around = network.graph.node.filter(({ opType }) => ['Gather', 'Pad'].includes(opType));
+  t.deepEqual(
+    around.map(({ opType, output }) => [opType, output.includes('a1')]),
+    [
+      ['Gather', false],
+      ['Pad', false],
+      ['Gather', true],
+    ],
+  );
+  t.deepEqual(constants(network), [
+    [1, 3],
+    [0, 0, 0, 0, 0, 1],
+    [2, 0, 2, 1, 2],
+  ]);
+});
+
+test('a state that something reads stays, and so does one that the caller does not give', (t) => {
+  // Of the second layer what comes out is an answer too.
+  const read = stateful('b1');
+  t.deepEqual(
+    read.sites.map(({ name }) => name),
+    ['w'],
+  );
+  const own = stateful('u', false);
+  t.deepEqual(own.sites, []);
+  t.is(own.network.states.size, 0);
+});
+
 test('a bias that two layers share couples nothing, and is stored twice when they differ', (t) => {
   const found = opened({
     ...io(['b', 4], ['b', 2]),

@@ -55,7 +55,11 @@ function recurrent(gates: number): OpKind {
       for (const map of [w, r]) op.role('writes', [map, 1], [all, 3]);
       if (bias) rows(op, [bias, 1], 2 * gates, hidden);
       if (peepholes) rows(op, [peepholes, 1], 3, hidden);
-      for (const value of [h, c, ...states]) if (value) op.join([value, 2], [all, 3]);
+      for (const [i, before] of [h, c].entries()) {
+        const after = states[i];
+        if (before && op.isOutside([before, 2], after)) op.outside.push([5 + i, 1 + i]);
+        else for (const value of [before, after]) if (value) op.join([value, 2], [all, 3]);
+      }
       for (const value of [r, bias, peepholes]) if (value) op.join([value, 0], [w, 0]);
       for (const value of [h, c]) if (value) joinState(op, value, x, isBatchFirst);
       if (lengths) op.pinAll(lengths, 'lengths of sequences');
@@ -63,6 +67,10 @@ function recurrent(gates: number): OpKind {
     },
     rewrite(op, edit) {
       edit.setSize(op, 'hidden_size', op.axes.hidden);
+      for (const [input, output] of op.outside) {
+        edit.narrow(op, input, 2, op.axes.hidden!);
+        edit.widen(op, output, 2, op.axes.hidden!);
+      }
     },
   };
 }

@@ -14,9 +14,11 @@ export interface OutputLoss {
 /** Mean square of values that count as none: a sigmoid of onnxruntime's is exact to 1e-7. */
 const NOISE = 1e-10;
 
-/** By the op that makes an output, and by the output's name. */
-export function lossesOf({ graph, values }: Network): OutputLoss[] {
-  const computed = graph.output.filter(({ name }) => !values.get(name)?.tensor);
+/** By the op that makes an output, and by the output's name. States that the caller gives again are no answer. */
+export function lossesOf({ graph, values, states }: Network): OutputLoss[] {
+  const computed = graph.output.filter(
+    ({ name }) => !values.get(name)?.tensor && !states.has(name),
+  );
   return computed.map(({ name }) => {
     return { output: name, kind: kindOf(opBehind(name, graph.node), name) };
   });
