@@ -1,5 +1,6 @@
 /** Every method by name. To add one: a file, and its line here. */
 import { StruPruneError } from '../errors';
+import { fasp } from './fasp';
 import { flap } from './flap';
 import { magnitudeL2 } from './magnitude-l2';
 import { osscar } from './osscar';
@@ -11,7 +12,7 @@ import { wandaSp } from './wanda-sp';
 
 export type * from './types';
 
-const ALL = [struprune, magnitudeL2, wandaSp, flap, osscar, tyrLocal, reap] as const;
+const ALL = [struprune, magnitudeL2, wandaSp, flap, fasp, osscar, tyrLocal, reap] as const;
 
 export const METHOD_NAMES = ALL.map(({ name }) => name);
 export type MethodName = (typeof METHOD_NAMES)[number];

@@ -1,6 +1,6 @@
-"""Torch reference of structured magnitude, Wanda-sp, FLAP and Týr's local stage.
+"""Torch reference of structured magnitude, Wanda-sp, FLAP, Týr's local stage and FASP.
 
-Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude-l2|wanda-sp|flap|tyr-local
+Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude-l2|wanda-sp|flap|tyr-local|fasp
          --sparsity S [--allocation uniform|threshold] [--scope ffn|attention|all] [--multiple M]
 FILE.json holds token ids, [windows][window], all windows of one length. S = removed / all linear weights of
 all blocks. Prints JSON: kept FFN channels and KV heads of every block, NLL before and after, and
@@ -20,8 +20,9 @@ import rounds  # noqa: E402
 import scores as baseline_scores  # noqa: E402
 import sites as model_sites  # noqa: E402
 import widths  # noqa: E402
+from ridge import Ridge  # noqa: E402
 
-METHODS = [*baseline_scores.METHODS, "tyr-local"]
+METHODS = [*baseline_scores.METHODS, "tyr-local", "fasp"]
 SCOPES = {"ffn": ["ffn"], "attention": ["attention"], "all": ["attention", "ffn"]}
 
 
@@ -36,10 +37,25 @@ def keep_best(values, removed):
     return sorted(order[removed:]), margin
 
 
-def prune_by_rounds(model, ids, sites, counts):
+def prune_by_sum(site, x, removed):
+    """FASP (arXiv 2501.09412): groups of the least Σ_i |W_ij| ‖X_j‖ go, and the rest is restored by least squares; with our
+    ridge."""
+    norms = torch.linalg.vector_norm(x, dim=0)
+    weight = site.linear.weight.detach().double()
+    values = (weight.abs() * norms).sum(0).view(-1, site.group_size).sum(1)
+    keep, margin = keep_best(values, removed)
+    alive = torch.zeros(site.groups, dtype=torch.bool)
+    alive[keep] = True
+    return Ridge(site, x).put(alive), margin
+
+
+REFITTED = {"tyr-local": rounds.prune_site, "fasp": prune_by_sum}
+
+
+def prune_refitted(model, ids, method, sites, counts):
     """[(groups kept, margin)] a site, on inputs of the model pruned so far."""
     return [
-        rounds.prune_site(site, model_sites.inputs_of(model, ids, site), count)
+        REFITTED[method](site, model_sites.inputs_of(model, ids, site), count)
         for site, count in zip(sites, counts)
     ]
 
@@ -73,9 +89,9 @@ def prune(model, ids, method, sparsity, allocation, scope, multiple=8, max_share
     total = model_sites.linear_weights(model)
     remove = math.ceil(sparsity * total - 1e-9)
     before = model_sites.mean_nll(model, ids)
-    if method == "tyr-local":
+    if method in REFITTED:
         counts = widths.uniform(sites, remove, multiple, max_share)
-        results = prune_by_rounds(model, ids, sites, counts)
+        results = prune_refitted(model, ids, method, sites, counts)
     else:
         counts, results = prune_by_scores(
             model, ids, method, sites, remove, allocation, multiple, max_share

@@ -7,9 +7,9 @@ sum over outputs of W_g (inv(inv(H_KK)_gg) W_g / 2 + C_g), C = H W of the dense 
 import math
 
 import torch
+from ridge import Ridge
 
 ROUNDS = {"ffn": 16, "attention": 1}
-RIDGE, JITTER = 0.05, 1e-6
 
 
 def part_sizes(total, rounds):
@@ -22,42 +22,21 @@ def part_sizes(total, rounds):
 def prune_site(site, x, removed):
     """Removes `removed` groups of a site with inputs x [tokens, in] in place; what stays, and the smallest relative
     distance between what went and what stayed in a round."""
-    weight = site.linear.weight.detach().double().T  # [in, out]
-    mean = x.mean(0)
-    # A bias of the map absorbs the mean.
-    centred = x if site.linear.bias is None else x - mean
-    gram = centred.T @ centred
-    diagonal = gram.diagonal()
-    gram = gram + torch.diag(RIDGE * diagonal + JITTER * diagonal.mean())
-    target = gram @ weight
+    ridge = Ridge(site, x)
     alive = torch.ones(site.groups, dtype=torch.bool)
     margin = math.inf
-
-    def solution():
-        columns = alive.repeat_interleave(site.group_size)
-        inverse = torch.linalg.inv(gram[columns][:, columns])
-        return columns, inverse, inverse @ target[columns]
-
     for count in part_sizes(removed, ROUNDS[site.scope]):
-        columns, inverse, fitted = solution()
+        columns, inverse, fitted = ridge.solution(alive)
         blocks = []
         for start in range(0, len(fitted), site.group_size):
             part = slice(start, start + site.group_size)
             mine = fitted[part]
             rise = torch.linalg.inv(inverse[part, part]) @ mine / 2
-            blocks.append((mine * (rise + target[columns][part])).sum())
+            blocks.append((mine * (rise + ridge.target[columns][part])).sum())
         scores = torch.stack(blocks)
         order = torch.argsort(scores, stable=True)
         gone, kept = scores[order[count - 1]].item(), scores[order[count]].item()
         margin = min(margin, (kept - gone) / max(abs(kept), abs(gone)))
         groups = torch.nonzero(alive)[:, 0]
         alive[groups[order[:count]]] = False
-
-    columns, _, fitted = solution()
-    result = torch.zeros_like(weight)
-    result[columns] = fitted
-    with torch.no_grad():
-        if site.linear.bias is not None:
-            site.linear.bias += ((weight - result).T @ mean).float()
-        site.linear.weight.copy_(result.T)
-    return torch.nonzero(alive)[:, 0].tolist(), margin
+    return ridge.put(alive), margin
