@@ -26,7 +26,7 @@ import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
 import type { Samples } from './models/graphs/run/samples';
 import { requireSamples, samplesIn } from './models/graphs/run/samples-in';
-import { layersOf, prunedSites } from './models/graphs/run/sites';
+import { layersOf, prunedSites, storedIn } from './models/graphs/run/sites';
 import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
 import { Recurrent } from './models/graphs/run/states';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
@@ -117,7 +117,7 @@ async function pruneWith(
   const { multiple = 1, maxLayerSparsity, output, force } = settings;
   const priced = pricedIn(settings);
   const layers = layersOf(sites, counts, { priced, multiple, maxLayerSparsity });
-  const budget = budgetOf(settings, counts, bytesBefore);
+  const budget = budgetOf(settings, counts, { bytes: bytesBefore, stored: storedIn(sites) });
   // Refuses what no choice of widths reaches.
   uniformly(layers, budget, {});
   const identity = identityOf(settings, engine, sha256, samples);
@@ -224,7 +224,7 @@ function requireSites(count: number, model: string): void {
   if (count > 0) return;
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
-    `nothing of ${model} can shrink: no axis lies between maps of 32-bit floats that can be refitted`,
-    'give the model as it was before quantisation, in 32-bit floats',
+    `nothing of ${model} can shrink: no axis lies between maps of 32-bit or 16-bit floats that can be refitted`,
+    'give the model as it was before quantisation',
   );
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ class Graph:
     def __init__(self, shape, seed):
         self.random = np.random.default_rng(seed)
         self.constants, self.nodes, self.shape = {}, [], shape
-        self.states = {}
+        self.states, self.dtype = {}, np.float32
 
     def constant(self, name, *dims, low=None):
         fan = np.prod(dims[1:]) if len(dims) > 1 else 4
@@ -41,6 +41,11 @@ class Graph:
         self.nodes.append(helper.make_node(op, inputs, [output], name=f"{op} {output}", **attributes))
         return output
 
+    def halved(self):
+        """All floats in 16 bits."""
+        self.dtype = np.float16
+        self.constants = {name: value.astype(np.float16) for name, value in self.constants.items()}
+
     def norm(self, x, width, output):
         names = [self.constant(f"{output}.{part}", width, low=low) for part, low in (("scale", 0.5), ("bias", None), ("mean", None), ("var", 0.5))]
         return self.node("BatchNormalization", [x, *names], output)
@@ -49,13 +54,14 @@ class Graph:
         """Where the caller keeps states, the file takes one sample at a time."""
         nodes = self.nodes
         batch = 1 if self.states and output is None else "batch"
-        values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *self.shape])]
+        floats = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        values = [helper.make_tensor_value_info("x", floats, [batch, *self.shape])]
         for name, value in self.states.items():
-            values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, batch, value.shape[2]]))
+            values.append(helper.make_tensor_value_info(name, floats, [1, batch, value.shape[2]]))
         name = output or nodes[-1].output[0]
-        last = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None if output else [batch, "outputs"])]
+        last = [helper.make_tensor_value_info(name, floats, None if output else [batch, "outputs"])]
         if output is None:
-            last += [helper.make_tensor_value_info(f"{state}n", TensorProto.FLOAT, [1, 1, value.shape[2]]) for state, value in self.states.items()]
+            last += [helper.make_tensor_value_info(f"{state}n", floats, [1, 1, value.shape[2]]) for state, value in self.states.items()]
         tensors = [numpy_helper.from_array(v, k) for k, v in self.constants.items()]
         graph = helper.make_graph(nodes, "graph", values, last, tensors)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -208,6 +214,13 @@ def stateful():
     return g, [dict(name="w1", units=6, cuts=cuts, readers=readers)]
 
 
+def half():
+    """The residual block in 16-bit floats."""
+    g, sites = residual()
+    g.halved()
+    return g, sites
+
+
 def spread(x, kernel, pads=(0, 0, 0, 0), strides=(1, 1), dilations=(1, 1), more=(0, 0)):
     """What a plain convolution with the kernel turned round reads instead: zeros between the positions and around."""
     wide = np.zeros((*x.shape[:2], *((x.shape[2 + i] - 1) * strides[i] + 1 for i in range(2))))
@@ -307,7 +320,7 @@ def fits_bias(reader):
 
 
 def prune(g, sites):
-    x = g.random.normal(0, 1, (SAMPLES, *g.shape)).astype(np.float32)
+    x = g.random.normal(0, 1, (SAMPLES, *g.shape)).astype(g.dtype)
     dense = {name: value.copy() for name, value in g.constants.items()}
     whole = g.model()
     kept = {}
@@ -336,10 +349,10 @@ def put(g, reader, new, gain):
     part, parts = reader.get("group", (0, 1))
     out = weight.shape[0] // parts
     if weight.ndim == 2:
-        g.constants[name] = (new if reader["axis"] == 1 else new.T).astype(np.float32)
+        g.constants[name] = (new if reader["axis"] == 1 else new.T).astype(g.dtype)
     elif "transposed" in reader:
         inputs, outputs, *kernel = weight.shape
-        g.constants[name] = new.reshape(outputs, inputs, *kernel).swapaxes(0, 1).astype(np.float32)
+        g.constants[name] = new.reshape(outputs, inputs, *kernel).swapaxes(0, 1).astype(g.dtype)
     else:
         weight = weight.copy()
         weight[part * out : (part + 1) * out] = new.reshape(out, *weight.shape[1:])
@@ -351,12 +364,12 @@ def put(g, reader, new, gain):
     if not bias:
         bias = f"{name} bias"
         if bias not in g.constants:
-            g.constants[bias] = np.zeros(outputs, np.float32)
+            g.constants[bias] = np.zeros(outputs, g.dtype)
             node = next(node for node in g.nodes if name in node.input)
             node.input.append(bias)
     start = part * out if weight.ndim > 2 else 0
     g.constants[bias] = g.constants[bias].copy()
-    g.constants[bias][start : start + len(gain)] += gain.astype(np.float32)
+    g.constants[bias][start : start + len(gain)] += gain.astype(g.dtype)
 
 
 def put_direction(g, reader, new, gain):
@@ -368,13 +381,13 @@ def put_direction(g, reader, new, gain):
     if "bias" not in reader:
         return
     start = len(gain) if reader.get("own") else 0
-    g.constants[reader["bias"]][direction, start : start + len(gain)] += gain.astype(np.float32)
+    g.constants[reader["bias"]][direction, start : start + len(gain)] += gain.astype(g.dtype)
 
 
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half)):
         g, sites = make()
         whole, x, cut, kept, sparsity = prune(g, sites)
         for node in whole.graph.node:
@@ -388,7 +401,7 @@ def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
             np.savez_compressed(out / "compressed.npz", x=x)
             np.savez(out / "big-endian.npz", x=x[:1].astype(">f4"))
         metadata = {"kept": json.dumps(kept), "sparsity": repr(float(sparsity))}
-        save_file({k: np.ascontiguousarray(v) for k, v in cut.items() if v.dtype == np.float32 and k != "zeros"}, out / f"{name}.pruned.safetensors", metadata)
+        save_file({k: np.ascontiguousarray(v) for k, v in cut.items() if v.dtype == g.dtype and k != "zeros"}, out / f"{name}.pruned.safetensors", metadata)
 
 
 if __name__ == "__main__":

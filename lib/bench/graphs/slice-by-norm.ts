@@ -1,10 +1,10 @@
 /** What is usual for graphs: the units of the least norm are sliced away, and nothing makes up for them. */
 import { elements } from '../../model/axes';
 import { OnnxFile } from '../../models/graphs/onnx/file';
-import { FLOAT } from '../../models/graphs/onnx/tensor';
+import { isFloat } from '../../models/graphs/onnx/floats';
 import { relate } from '../../models/graphs/relate';
 import { Counts } from '../../models/graphs/run/counts';
-import { floatsOf } from '../../models/graphs/run/weights';
+import { tensorFloats } from '../../models/graphs/run/weights';
 import { type Site, sitesOf } from '../../models/graphs/sites';
 import { slice } from '../../models/graphs/slice';
 
@@ -42,13 +42,13 @@ export async function sliceByNorm(
   return true;
 }
 
-/** ‖w‖² of each unit over all constants of 32-bit floats along the site that have two axes or more. */
+/** ‖w‖² of each unit over all constants of floats along the site that have two axes or more. */
 function normsOf(file: OnnxFile, { along, units }: Site): Float64Array {
   const norms = new Float64Array(units);
   for (const { value, axis, positions, units: at } of along) {
     const dims = value.dims!.map(Number);
-    if (dims.length < 2 || value.tensor!.dataType !== FLOAT) continue;
-    const all = floatsOf(file, value.tensor!);
+    if (dims.length < 2 || !isFloat(value.tensor!.dataType)) continue;
+    const all = tensorFloats(file, value.tensor!);
     const inner = elements(dims.slice(axis + 1));
     const unitAt = new Map(Array.from(positions, (position, i) => [position, at[i]!]));
     all.forEach((weight, i) => {

@@ -15,6 +15,7 @@ import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
 
 const BYTES = 2;
+const FLOAT16 = 10;
 const RED = [255, 0, 0];
 const BLUE = [0, 0, 255];
 /** Values as they are in the file. */
@@ -91,12 +92,17 @@ test('pixels as the graph has them: order of axes and channels, means, bytes, gr
     (await read(['n', 3, 1, 2], {})).values,
     [-2.118, 2.249, -1.143, 1.536, -0.027, 0.862],
   );
-  const bytes = model({
-    input: [infoOf('x', BYTES, ['n', 3, 1, 2])],
-    output: [infoOf('y', BYTES, ['n', 3, 1, 2])],
-    node: [node('Identity x -> y')],
-  });
-  t.deepEqual((await read([], {}, { graph: bytes })).values, rows, 'bytes stay what they are');
+  const of = (type: number) =>
+    model({
+      input: [infoOf('x', type, ['n', 3, 1, 2])],
+      output: [infoOf('y', type, ['n', 3, 1, 2])],
+      node: [node('Identity x -> y')],
+    });
+  const bytes = await read([], {}, { graph: of(BYTES) });
+  t.deepEqual(bytes.values, rows, 'bytes stay what they are');
+  const halves = await read([], { imageMean: [0], imageStd: [1] }, { graph: of(FLOAT16) });
+  // Of 16 bits: 0, 1, 0.2, 0.8, 0.4 and 0.6.
+  t.deepEqual(halves.values, [0, 0x3c00, 0x3266, 0x3a66, 0x3666, 0x38cd]);
   const grey = await read(['n', 1, 1, 2], PLAIN);
   t.deepEqual(grey.dims, [1, 1, 1, 2]);
   t.true(grey.values[0]! < 60 && grey.values[1]! > 190);

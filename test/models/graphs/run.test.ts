@@ -6,7 +6,8 @@ import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
 import { parseSafetensors } from '../../../lib/checkpoint/container';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
-import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
+import { floatsIn } from '../../../lib/models/graphs/onnx/floats';
+import { dimsOf, FLOAT, FLOAT16 } from '../../../lib/models/graphs/onnx/tensor';
 import { Runtime } from '../../../lib/models/graphs/run/runtime';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
@@ -14,7 +15,7 @@ import { model, node, tensor, value } from './models';
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const NAMES = [
   ...['mlp', 'residual', 'depthwise', 'transposed'],
-  ...['recurrent', 'reversed', 'stateful'],
+  ...['recurrent', 'reversed', 'stateful', 'half'],
 ];
 
 const at = (name: string) => join(FIXTURES, name);
@@ -30,10 +31,11 @@ function expectedOf(name: string) {
   const path = at(`${name}.pruned.safetensors`);
   const { tensors, metadata } = parseSafetensors(path);
   const bytes = readFileSync(path);
-  const constants = tensors.map(({ name: key, shape, offset, bytes: length }) => ({
+  const constants = tensors.map(({ name: key, shape, dtype, offset, bytes: length }) => ({
     key,
     shape,
-    values: new Float32Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer),
+    dataType: dtype === 'F16' ? FLOAT16 : FLOAT,
+    values: floatsIn(dtype === 'F16' ? FLOAT16 : FLOAT, bytes.subarray(offset, offset + length)),
   }));
   const kept: Record<string, number[]> = JSON.parse(metadata.kept!);
   return { constants, kept, sparsity: Number(metadata.sparsity) };
@@ -70,15 +72,20 @@ for (const name of NAMES) {
     );
     using file = OnnxFile.open(output);
     const { initializer, node } = file.model.graph!;
-    for (const { key, shape, values } of constants) {
+    for (const { key, shape, dataType, values } of constants) {
       const weight = key.endsWith(' bias') ? key.slice(0, -' bias'.length) : null;
       const wanted = weight ? node.find(({ input }) => input[1] === weight)!.input[2] : key;
       const tensor = initializer.find((each) => each.name === wanted)!;
-      t.deepEqual(dimsOf(tensor), shape, key);
+      t.deepEqual([tensor.dataType, dimsOf(tensor)], [dataType, shape], key);
       const data = file.data(tensor);
-      const found = new Float32Array(data.read(0, data.length).slice().buffer);
+      const found = floatsIn(dataType, data.read(0, data.length));
       const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-      const gap = found.reduce((a, b, i) => Math.max(a, Math.abs(b - values[i]!)), 0);
+      // Of 16 bits the next one may be as near.
+      const step = dataType === FLOAT16 ? 2 ** -10 : 0;
+      const gap = found.reduce(
+        (a, b, i) => Math.max(a, Math.abs(b - values[i]!) - step * Math.abs(values[i]!)),
+        0,
+      );
       t.true(gap <= 1e-4 * most, `${key}: ${gap} of ${most}`);
     }
     // The verification ran the file itself, which gives on these samples what was measured.

@@ -8,21 +8,23 @@ import { delimited, joined } from './wire';
 
 /** TensorProto.DataType. */
 export const FLOAT = 1;
+export const UINT8 = 2;
 export const INT32 = 6;
 export const INT64 = 7;
+export const FLOAT16 = 10;
 export const DOUBLE = 11;
 
 /** Bytes an element, by TensorProto.DataType; those of less than a byte and strings are not in it. */
 const BYTES: Record<number, number> = {
   [FLOAT]: 4,
-  2: 1, // UINT8
+  [UINT8]: 1,
   3: 1, // INT8
   4: 2, // UINT16
   5: 2, // INT16
   [INT32]: 4,
   [INT64]: 8,
   9: 1, // BOOL
-  10: 2, // FLOAT16
+  [FLOAT16]: 2,
   [DOUBLE]: 8,
   12: 4, // UINT32
   13: 8, // UINT64

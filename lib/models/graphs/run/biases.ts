@@ -1,8 +1,9 @@
 /** Gives convolutions, transposed ones too, and Gemms that have no bias one of zeros, which a refit may change. */
 import { create } from '@bufbuild/protobuf';
+import { isFloat } from '../onnx/floats';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/onnx_pb';
 import { TensorProtoSchema } from '../onnx/onnx_pb';
-import { dimsOf, FLOAT } from '../onnx/tensor';
+import { dimsOf, elementBytes } from '../onnx/tensor';
 
 /** First version of the format in which a constant need not be an input of the graph too. */
 const OWN_CONSTANTS = 4n;
@@ -22,13 +23,13 @@ export function addBiases({ graph, irVersion }: ModelProto): AddedBias[] {
   for (const node of graph!.node) {
     const [, name = '', bias = ''] = node.input;
     const map = tensors.get(name);
-    if (!TAKE_ONE.includes(node.opType) || bias !== '' || map?.dataType !== FLOAT) continue;
+    if (!TAKE_ONE.includes(node.opType) || bias !== '' || !map || !isFloat(map.dataType)) continue;
     const outputs = outputsOf(node, map);
     const tensor = create(TensorProtoSchema, {
       name: `struprune.bias.${added.length}`,
       dims: [BigInt(outputs)],
-      dataType: FLOAT,
-      rawData: new Uint8Array(outputs * Float32Array.BYTES_PER_ELEMENT),
+      dataType: map.dataType,
+      rawData: new Uint8Array(outputs * elementBytes(map.dataType)!),
     });
     graph!.initializer.push(tensor);
     node.input = [...node.input.slice(0, 2), tensor.name];

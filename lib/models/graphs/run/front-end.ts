@@ -8,6 +8,7 @@ import type { Engine } from '../../../engine/engine';
 import type { Refit } from '../../../engine/refit';
 import type { Store } from '../../../engine/store';
 import { StruPruneError } from '../../../errors';
+import type { Dtype } from '../../../model/architecture';
 import { type OnStage, stageReporter } from '../../../progress';
 import type { Journal } from '../../../pruning/journal/journal';
 import { channelStructure } from '../../../solver/structures/channels';
@@ -39,7 +40,7 @@ import type { Reader } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
 import { Segments } from './segments';
-import { type PrunedSite, startsOf, UNITS } from './sites';
+import { type PrunedSite, startsOf, storedIn, UNITS } from './sites';
 import type { Recurrent } from './states';
 import { SiteSums } from './sums';
 import { Walk } from './walk';
@@ -73,7 +74,7 @@ export interface GraphRun {
 }
 
 export class GraphNetwork implements FrontEnd {
-  readonly stored = 'F32';
+  readonly stored: Dtype;
   readonly layers: readonly Layer[];
   readonly parts: number;
   readonly budget: Budget;
@@ -85,6 +86,7 @@ export class GraphNetwork implements FrontEnd {
 
   constructor(private readonly run: GraphRun) {
     const { layers, budget, network, sites } = run;
+    this.stored = storedIn(sites);
     this.layers = layers;
     this.parts = layers.length;
     this.budget = budget;

@@ -8,7 +8,9 @@ import type { Fit, ImageSettings } from '../../../options/images';
 import { flagOf } from '../../../wording';
 import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
+import { floatBytes, isFloat } from '../onnx/floats';
 import { FileSource } from '../onnx/source';
+import { elementBytes, UINT8 } from '../onnx/tensor';
 import { elementTypeOf } from './batches';
 import { KINDS } from './elements';
 import { type Pixels, pixelsBeside } from './image-pixels';
@@ -38,7 +40,8 @@ interface Shape {
   width: number;
   channels: 1 | 3;
   channelsLast: boolean;
-  bytes: boolean;
+  /** TensorProto.DataType: bytes or floats. */
+  dataType: number;
 }
 
 /**
@@ -57,16 +60,16 @@ export async function samplesOfImages(
   const inputs = inputsOf(graph);
   const [input] = inputs;
   const dims = input && inputs.length === 1 ? dimsStated(input) : undefined;
-  const kind = input && KINDS[elementTypeOf(input)];
-  if (!input || dims?.length !== 4 || !(kind?.stored === 'F32' || kind?.stored === 'U8')) {
+  const dataType = input ? elementTypeOf(input) : 0;
+  if (!input || dims?.length !== 4 || !(isFloat(dataType) || dataType === UINT8)) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `${folder} is a folder of images, and ${model} does not read one image of 32-bit floats or bytes alone`,
+      `${folder} is a folder of images, and ${model} does not read one image of floats or bytes alone`,
       'give samples of its inputs as .safetensors or .npz',
     );
   }
   const size = { asked: settings.imageSize, usual: beside.size };
-  const shape = { ...shapeOf(dims, size), bytes: kind.stored === 'U8' };
+  const shape = { ...shapeOf(dims, size), dataType };
   const asked: Pixels = {
     fit: settings.imageFit ?? beside.fit,
     covers: settings.imageFit === undefined ? beside.covers : 1,
@@ -75,10 +78,10 @@ export async function samplesOfImages(
     std: settings.imageStd ?? beside.std,
   };
   const sharp = peer<Sharp>('sharp', 'images are read');
-  const each = shape.height * shape.width * shape.channels * (shape.bytes ? 1 : 4);
+  const each = shape.height * shape.width * shape.channels * elementBytes(dataType)!;
   const tensor: ContainerTensor = {
     name: input.name,
-    dtype: kind.stored,
+    dtype: KINDS[dataType]!.stored,
     shape: [paths.length, ...sizesOf(shape)],
     offset: 0,
     bytes: paths.length * each,
@@ -115,7 +118,7 @@ function imagesIn(folder: string): string[] {
 function shapeOf(
   dims: readonly Dim[],
   { asked, usual }: { asked?: string; usual?: string },
-): Omit<Shape, 'bytes'> {
+): Omit<Shape, 'dataType'> {
   const isColour = (dim: Dim | undefined) => dim === 1 || dim === 3;
   const channelsLast = isColour(dims[3]) && !isColour(dims[1]);
   const [channels, height, width] = channelsLast
@@ -191,12 +194,13 @@ async function pixelsOf(
 /** The bytes of what the graph reads. */
 function valuesOf(
   pixels: Buffer,
-  { height, width, channels, channelsLast, bytes }: Shape,
+  { height, width, channels, channelsLast, dataType }: Shape,
   { scale, mean, std }: Pixels,
   order: ImageSettings['imageChannels'],
 ): Uint8Array {
   const places = height * width;
-  const values = bytes ? new Uint8Array(pixels.length) : new Float32Array(pixels.length);
+  const isBytes = dataType === UINT8;
+  const values = isBytes ? new Uint8Array(pixels.length) : new Float32Array(pixels.length);
   for (let channel = 0; channel < channels; channel += 1) {
     const from = order === 'bgr' ? channels - 1 - channel : channel;
     // Means are of red, green and blue, wherever those lie.
@@ -204,10 +208,10 @@ function valuesOf(
     for (let place = 0; place < places; place += 1) {
       const pixel = pixels[place * channels + from]!;
       const at = channelsLast ? place * channels + channel : channel * places + place;
-      values[at] = bytes ? pixel : (pixel * scale - less!) / by!;
+      values[at] = isBytes ? pixel : (pixel * scale - less!) / by!;
     }
   }
-  return new Uint8Array(values.buffer);
+  return values instanceof Float32Array ? floatBytes(dataType, values) : values;
 }
 
 /** What is written, in a file that goes with its last reader. @throws StruPruneError ERR_SCRATCH */

@@ -1,7 +1,7 @@
 /** How far a network's outputs are from the dense one's. */
 import type { NodeProto } from '../onnx/onnx_pb';
 import type { Network } from '../relate';
-import type { Activations } from './runtime';
+import { type Activations, floatsOf } from './runtime';
 
 /** KL(dense ‖ now) of probabilities or logits, in nats; 1 − cosine; ‖now − dense‖² ÷ ‖dense‖². */
 export type LossKind = 'KL of probabilities' | 'KL of logits' | '1 - cosine' | 'relative error';
@@ -49,12 +49,13 @@ export class Losses {
   /** Of a batch, whose outputs may come one by one. */
   add(dense: Activations, now: Activations): void {
     this.outputs.forEach(({ output, kind }, i) => {
-      const [a, b] = [dense[output]!, now[output]];
+      const of = dense[output]!;
+      const [a, b] = [of, now[output]].map((each) => each && floatsOf(each));
       const sum = this.sums[i]!;
-      if (!(a.data instanceof Float32Array && b?.data instanceof Float32Array)) return;
-      const width = kind === 'relative error' ? a.data.length : (a.dims.at(-1) ?? 1);
-      for (let at = 0; at < a.data.length; at += width) {
-        const [p, q] = [a.data.subarray(at, at + width), b.data.subarray(at, at + width)];
+      if (!(a && b)) return;
+      const width = kind === 'relative error' ? a.length : (of.dims.at(-1) ?? 1);
+      for (let at = 0; at < a.length; at += width) {
+        const [p, q] = [a.subarray(at, at + width), b.subarray(at, at + width)];
         sum.rows++;
         if (kind === 'relative error') {
           sum.loss += p.reduce((all, value, j) => all + (value - q[j]!) ** 2, 0);

@@ -1,8 +1,8 @@
 /** What reads a site, as linear maps that can be refitted: rows of convolutions are patches (im2col). */
 
 import { elements } from '../../../model/axes';
+import { isFloat } from '../onnx/floats';
 import type { NodeProto } from '../onnx/onnx_pb';
-import { FLOAT } from '../onnx/tensor';
 import type { Op } from '../op';
 import { grown, windowsOf } from '../ops/maps';
 import { GATES } from '../ops/recurrent';
@@ -14,7 +14,7 @@ import { statesBefore } from './states';
 
 /** A map behind a site; of a convolution in groups one group's. */
 export interface Reader {
-  /** A constant of floats that nothing else uses. */
+  /** A constant of floats, of 32 bits or 16, that nothing else uses. */
   map: Value;
   /** Of outputs. */
   out: number;
@@ -72,7 +72,8 @@ export class Readers {
   private through(map: Value, uses: Use[]): Reader[] | string {
     const { opType } = uses[0]!.role.node;
     if (uses.some(({ role }) => role.node.opType !== opType)) return 'a map is read in two ways';
-    if (map.tensor?.dataType !== FLOAT) return `${opType}: its map is no constant of 32-bit floats`;
+    if (!isFloat(map.tensor?.dataType))
+      return `${opType}: its map is no constant of 32-bit or 16-bit floats`;
     if (this.usesOf(map.name).length > uses.length)
       return `${opType}: its map is used elsewhere too`;
     if (uses.some(({ role }) => role.by.constant)) return `${opType}: it reads a constant`;
@@ -192,7 +193,7 @@ export class Readers {
   /** A constant of that shape which nothing else uses. */
   private biasIn(name: string | undefined, dims: readonly number[]): Value | null {
     const bias = this.fits && name ? this.network.values.get(name) : undefined;
-    if (bias?.tensor?.dataType !== FLOAT || this.usesOf(bias.name).length > 1) return null;
+    if (!bias || !isFloat(bias.tensor?.dataType) || this.usesOf(bias.name).length > 1) return null;
     return String(bias.dims) === String(dims) ? bias : null;
   }
 

@@ -4,7 +4,7 @@ import { elements } from '../../../model/axes';
 import { inOrder, type ReaderUse } from './patches';
 import type { Reader } from './readers';
 import { columnsOf } from './readers';
-import type { Activation } from './runtime';
+import { type Activation, floatsOf } from './runtime';
 
 /** Floats of the rows that are made at once. */
 const PIECE = 1 << 22;
@@ -18,11 +18,12 @@ export function* rowsOf(
   reader: Reader,
   use: ReaderUse,
 ): Generator<Float32Array> {
-  const { data, dims } = activation;
-  if (!(data instanceof Float32Array)) {
+  const { dims } = activation;
+  const data = floatsOf(activation);
+  if (!data) {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
-      `${use.activation} is ${activation.type}, and maps are refitted on 32-bit floats`,
+      `${use.activation} is ${activation.type}, and maps are refitted on floats of 32 or 16 bits`,
     );
   }
   const [channels, space] = [dims[use.axis]!, elements(dims.slice(use.axis + 1))];

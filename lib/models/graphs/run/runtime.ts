@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { StruPruneError } from '../../../errors';
 import type { OnnxFile } from '../onnx/file';
+import { widened } from '../onnx/floats';
 import { type NodeProto, type ValueInfoProto, ValueInfoProtoSchema } from '../onnx/onnx_pb';
 import { captured } from '../relate';
 import { removeUnused } from '../slice';
@@ -14,6 +15,14 @@ export interface Activation {
   type: string;
   data: Elements;
   dims: readonly number[];
+}
+
+/** Floats of an activation of 32 or 16 bits; null of any other. */
+export function floatsOf({ type, data }: Activation): Float32Array | null {
+  if (data instanceof Float32Array) return data;
+  if (type !== 'float16') return null;
+  // Where Node has a Float16Array it is one.
+  return widened(new Uint16Array(data.buffer, data.byteOffset, data.length));
 }
 
 export type Activations = Readonly<Record<string, Activation>>;

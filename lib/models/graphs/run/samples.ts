@@ -154,6 +154,10 @@ async function checked(arrays: Arrays, inputs: readonly Input[]): Promise<string
 }
 
 function areFinite({ type, of }: Kind, bytes: Uint8Array): boolean {
+  // All bits of the exponent are set.
+  if (type === 'float16') {
+    return (of(new Uint8Array(bytes)) as Uint16Array).every((bits) => (bits & 0x7c00) !== 0x7c00);
+  }
   if (type !== 'float32' && type !== 'float64') return true;
   return (of(new Uint8Array(bytes)) as Float32Array).every(Number.isFinite);
 }

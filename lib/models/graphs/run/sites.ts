@@ -1,6 +1,8 @@
 /** Which sites of a graph shrink, and what holds the other weights. */
 import { allowedRemovals } from '../../../allocation';
+import type { Dtype } from '../../../model/architecture';
 import type { Layer } from '../../../spec/widths';
+import { FLOAT16 } from '../onnx/tensor';
 import type { Network } from '../relate';
 import { type Site, sitesOf } from '../sites';
 import { weightsOf } from '../weights';
@@ -37,6 +39,12 @@ export function prunedSites(
   const { all, pinned } = weightsOf(network);
   const held = [...pinned].map(([reason, weights]) => ({ reason, share: weights / all }));
   return { sites, held: held.sort((a, b) => b.share - a.share) };
+}
+
+/** What the readers' maps are stored in: 16-bit floats where all are. */
+export function storedIn(sites: readonly PrunedSite[]): Dtype {
+  const types = sites.flatMap(({ readers }) => readers.map(({ map }) => map.tensor!.dataType));
+  return types.every((type) => type === FLOAT16) ? 'F16' : 'F32';
 }
 
 function pin({ axes }: Network, { readers, writers }: Site, reason: string): void {

@@ -2,6 +2,7 @@
 import type { Budget } from '../../../allocation';
 import { StruPruneError } from '../../../errors';
 import { methodOf } from '../../../methods';
+import type { Dtype } from '../../../model/architecture';
 import type { RunSettings, Settings } from '../../../options';
 import type { StageSpec } from '../../../spec';
 import { allocationSpec } from '../../../spec/allocation';
@@ -50,10 +51,14 @@ export function pricedIn({ targetMacs }: Settings): 'weights' | 'multiplyAdds' {
 }
 
 /** What has to go. A map loses units on both of its sides, so that what goes with a unit depends on all the others. */
-export function budgetOf(settings: Settings, counts: Counts, bytes: number): Budget {
+export function budgetOf(
+  settings: Settings,
+  counts: Counts,
+  { bytes, stored }: { bytes: number; stored: Dtype },
+): Budget {
   const dense = counts.after();
   const total = dense[pricedIn(settings)];
-  const budget = budgetFor(settings, { ...dense, total, bytes, dtype: 'F32' });
+  const budget = budgetFor(settings, { ...dense, total, bytes, dtype: stored });
   const share = { unit: 'weights', now: total, each: 1, keep: total - budget.remove } as const;
   const counted = budget.counted ?? share;
   const left = AMOUNT[counted.unit as keyof typeof AMOUNT]; // of time only decoders have tables

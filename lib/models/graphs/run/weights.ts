@@ -1,23 +1,25 @@
 /** Elements of maps and biases in the file, read and changed. */
 import type { OnnxFile } from '../onnx/file';
+import { floatBytes, floatsIn } from '../onnx/floats';
 import type { TensorProto } from '../onnx/onnx_pb';
 import { MemorySource, type Source } from '../onnx/source';
-import { dimsOf } from '../onnx/tensor';
+import { dimsOf, elementBytes } from '../onnx/tensor';
 import { columnsOf, type Reader } from './readers';
 import type { Refitted } from './sums';
 
 /** `[out, columns]`. */
 export function weightOf(file: OnnxFile, reader: Reader): Float32Array {
   const [start, end] = spanOf(reader);
-  const bytes = Float32Array.BYTES_PER_ELEMENT;
-  const read = file.data(reader.map.tensor!).read(start * bytes, (end - start) * bytes);
-  const all = new Float32Array(read.slice().buffer);
+  const tensor = reader.map.tensor!;
+  const bytes = elementBytes(tensor.dataType)!;
+  const read = file.data(tensor).read(start * bytes, (end - start) * bytes);
+  const all = floatsIn(tensor.dataType, read);
   return Float32Array.from(placesOf(reader), (place) => all[place - start]!);
 }
 
 export function putRefitted(file: OnnxFile, refitted: readonly Refitted[]): void {
   const tensors = tensorsOf(refitted.map(({ reader }) => reader));
-  const changed = new Map(tensors.map((tensor) => [tensor, floatsOf(file, tensor)]));
+  const changed = new Map(tensors.map((tensor) => [tensor, tensorFloats(file, tensor)]));
   for (const { reader, weight, shift } of refitted) {
     const { map, bias, biasFirst } = reader;
     const all = changed.get(map.tensor!)!;
@@ -28,7 +30,9 @@ export function putRefitted(file: OnnxFile, refitted: readonly Refitted[]): void
       changed.get(bias!.tensor!)![biasFirst + o]! += gain;
     });
   }
-  for (const [tensor, values] of changed) putBytes(file, tensor, new Uint8Array(values.buffer));
+  for (const [tensor, values] of changed) {
+    putBytes(file, tensor, floatBytes(tensor.dataType, values));
+  }
 }
 
 /** What a refit of these readers changes. */
@@ -67,8 +71,8 @@ export function putBytes(
   file.replace(tensor, dimsOf(tensor), new MemorySource(bytes));
 }
 
-export function floatsOf(file: OnnxFile, tensor: TensorProto): Float32Array<ArrayBuffer> {
-  return new Float32Array(bytesOf(file, tensor).slice().buffer);
+export function tensorFloats(file: OnnxFile, tensor: TensorProto): Float32Array<ArrayBuffer> {
+  return floatsIn(tensor.dataType, bytesOf(file, tensor));
 }
 
 /** Elements of the map from the reader's first one on, and where its last one ends. */
