@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "test" / "oracles"))
 import experts  # noqa: E402
 
-VOCAB, WINDOWS, WINDOW = 256, 8, 48
+VOCAB, WINDOWS, WINDOW = 256, 64, 48
 # Closer decisions than this could turn with the order of a sum: another calibration is drawn.
 MARGIN = 2e-3
 # How many of every layer's experts go.

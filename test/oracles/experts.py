@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 ROUNDS = 8
 RIDGE, JITTER = 0.05, 1e-6
+REFIT_ROUNDS, TOKENS_A_CHANNEL = 2, 64
 
 
 def open_model(folder):
@@ -59,9 +60,9 @@ class Layer:
             return self.experts(x, chosen, weights).double()
 
     def refit(self, x, dense):
-        """Each of those that stay in turn: its output map becomes the exact ridge solution for what is missing of `dense`."""
+        """Each of those that stay in turn, twice: its output map becomes the exact ridge solution for what is missing of `dense`."""
         _, weights, chosen = self.gate(x)
-        for j in sorted(set(range(self.count)) - set(self.gone)):
+        for j in REFIT_ROUNDS * sorted(set(range(self.count)) - set(self.gone)):
             missing = dense - self.experts(x, chosen, weights).double()
             mine = (chosen == j).any(-1)
             gates = (weights * (chosen == j)).sum(-1)[mine].double()
@@ -69,7 +70,8 @@ class Layer:
             read = gates[:, None] * self.experts.act_fn(gate) * up
             gram = read.T @ read
             diagonal = gram.diagonal()
-            ridge = RIDGE * diagonal + (JITTER * diagonal.mean() if diagonal.sum() > 0 else 1)
+            ridge = RIDGE + (TOKENS_A_CHANNEL * len(gram) / max(1, len(read))) ** 2
+            ridge = ridge * diagonal + (JITTER * diagonal.mean() if diagonal.sum() > 0 else 1)
             shift = torch.linalg.solve(gram + ridge.diag(), read.T @ missing[mine]).T
             self.experts.down_proj[j] += shift.float()
 

@@ -11,8 +11,16 @@ import { type ExpertStates, refitsExperts, trialOf } from './experts';
 import { withSolver } from './site-solver';
 import { copyOf, cutSite, type SolveContext, solvesSequentially } from './solve';
 
-/** How often each expert has its turn in a refit. */
-export const EXPERT_ROUNDS = 1;
+/** How often each expert has its turn in a refit (docs/decisions/0036). */
+export const EXPERT_ROUNDS = 2;
+
+/** Tokens a channel at which the ridge has grown by 1. */
+const TOKENS_A_CHANNEL = 64;
+
+/** An expert has far fewer tokens than a layer, and little of what is missing is its own to give (docs/decisions/0036). */
+function ridgeOf(lambda: number, width: number, tokens: number): number {
+  return lambda + ((TOKENS_A_CHANNEL * width) / Math.max(1, tokens)) ** 2;
+}
 
 /** Measures the layer's experts on the run's own hidden states, has some chosen, refits them and takes the states on. */
 export async function chooseExperts<C extends Chosen>(
@@ -96,7 +104,8 @@ async function refitExperts(
       await block.turnExpert(layer, { ...run, back, out, statistics });
       const everything = new Uint8Array(width).fill(1);
       const map = { site, groupSize: 1 };
-      await withSolver(lambda, block, map, { statistics, metric: null }, async (solver) => {
+      const ridge = ridgeOf(lambda, width, statistics.read().tokens);
+      await withSolver(ridge, block, map, { statistics, metric: null }, async (solver) => {
         using refit = await solver.refit(everything, { bias: false, stored: stored.matrices });
         await block.setOutput(site, refit);
         if (refit.ridgeRaised > most.ridgeRaised) most = refit;
