@@ -35,10 +35,14 @@ class Encoder(torch.nn.Module):
 
 
 def export(folder, out):
+    export_model(Encoder(folder).eval(), out)
+
+
+def export_model(model, out):
     ids = torch.ones(2, 16, dtype=torch.long)
     axes = {name: {0: "batch", 1: "sequence"} for name in NAMES}
     torch.onnx.export(
-        Encoder(folder).eval(),
+        model,
         (ids, ids, torch.zeros_like(ids)),
         out,
         input_names=NAMES,
