@@ -138,29 +138,44 @@ const gemm: OpKind = {
   },
 };
 
-const matMul: OpKind = {
+/** `turned`: the last two axes of the first operand are swapped, and of the second. */
+function multiply(op: Op, turned: readonly [boolean, boolean] = [false, false]): void {
+  const [a, b] = [op.shaped(0), op.shaped(1)];
+  if (a.dims.length < 2 || b.dims.length < 2) op.refuse('one of its operands is a vector');
+  const rank = Math.max(a.dims.length, b.dims.length);
+  const batch = Array.from({ length: rank - 2 }, (_, i) =>
+    [a, b].flatMap((value): Place[] => {
+      const position = i - rank + value.dims.length;
+      return position >= 0 && value.dims[position] !== 1 ? [[value, position]] : [];
+    }),
+  );
+  const [rows, inner] = lastTwo(a, turned[0]);
+  const [other, columns] = lastTwo(b, turned[1]);
+  const outer = batch.map((places) => widest(places.map(sizeAt)));
+  const y = op.output([...outer, sizeAt(rows), sizeAt(columns)]);
+  batch.forEach((places, i) => {
+    for (const place of places) op.join(place, [y, i]);
+  });
+  contract(op, inner, other);
+  carry(op, rows, [y, rank - 2]);
+  carry(op, columns, [y, rank - 1]);
+}
+
+function lastTwo(value: Value, isTurned: boolean): [Place, Place] {
+  const places: [Place, Place] = [
+    [value, value.axes.length - 2],
+    [value, value.axes.length - 1],
+  ];
+  return isTurned ? [places[1], places[0]] : places;
+}
+
+const matMul: OpKind = { relate: (op) => multiply(op) };
+
+/** onnxruntime's, which may turn its operands. */
+export const fusedMatMul: OpKind = {
   relate(op) {
-    const [a, b] = [op.shaped(0), op.shaped(1)];
-    if (a.dims.length < 2 || b.dims.length < 2) op.refuse('one of its operands is a vector');
-    const rank = Math.max(a.dims.length, b.dims.length);
-    const batch = Array.from({ length: rank - 2 }, (_, i) =>
-      [a, b].flatMap((value): Place[] => {
-        const position = i - rank + value.dims.length;
-        return position >= 0 && value.dims[position] !== 1 ? [[value, position]] : [];
-      }),
-    );
-    const [rows, columns]: Place[] = [
-      [a, a.dims.length - 2],
-      [b, b.dims.length - 1],
-    ];
-    const outer = batch.map((places) => widest(places.map(sizeAt)));
-    const y = op.output([...outer, sizeAt(rows!), sizeAt(columns!)]);
-    batch.forEach((places, i) => {
-      for (const place of places) op.join(place, [y, i]);
-    });
-    contract(op, [a, a.dims.length - 1], [b, b.dims.length - 2]);
-    carry(op, rows!, [y, rank - 2]);
-    carry(op, columns!, [y, rank - 1]);
+    if (op.int('transBatchA', 0) || op.int('transBatchB', 0)) op.refuse('it turns its batches');
+    multiply(op, [op.int('transA', 0) === 1, op.int('transB', 0) === 1]);
   },
 };
 

@@ -5,7 +5,7 @@ import { at, type Op, type Place } from '../op';
 import type { Value } from '../value';
 import { alongLast, broadcast, elementwise } from './elementwise';
 import type { OpKind } from './kind';
-import { MAPS } from './maps';
+import { fusedMatMul, MAPS } from './maps';
 import { normalise } from './norms';
 
 /** [batch, sequence, heads × size]: the axis is cut into heads, of which whole ones go. */
@@ -111,6 +111,8 @@ export const MICROSOFT: Record<string, OpKind> = {
   BiasGelu: elementwise,
   FastGelu: elementwise,
   FusedConv: fusedConv,
+  FusedGemm: MAPS.Gemm!,
+  FusedMatMul: fusedMatMul,
   Gelu: elementwise,
   MultiHeadAttention: multiHeadAttention,
   QuickGelu: elementwise,

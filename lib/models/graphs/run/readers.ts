@@ -32,6 +32,18 @@ export interface Reader {
   biasFirst: number;
 }
 
+/** Products, and whether a bias is among their inputs or stands alone. */
+const PRODUCTS: Readonly<Record<string, 'among' | 'alone'>> = {
+  ...{ FusedGemm: 'among', FusedMatMul: 'alone' },
+  ...{ Gemm: 'among', MatMul: 'alone' },
+};
+
+/** Where onnxruntime's own ops that add a vector to their input have it. */
+const ADDING: Readonly<Record<string, number>> = {
+  ...{ BiasGelu: 1, FastGelu: 1 },
+  ...{ SkipLayerNormalization: 4, SkipSimplifiedLayerNormalization: 3 },
+};
+
 /** Columns of a reader's rows. */
 export function columnsOf({ positions, kernel }: Reader): number {
   return positions.length * kernel;
@@ -77,9 +89,9 @@ export class Readers {
     if (this.usesOf(map.name).length > uses.length)
       return `${opType}: its map is used elsewhere too`;
     if (uses.some(({ role }) => role.by.constant)) return `${opType}: it reads a constant`;
-    if (opType === 'Conv') return this.convolutions(map, uses);
+    if (opType === 'Conv' || opType === 'FusedConv') return this.convolutions(map, uses);
     if (opType === 'ConvTranspose') return this.transposed(map, uses);
-    if (opType === 'Gemm' || opType === 'MatMul') return this.product(map, uses);
+    if (opType in PRODUCTS) return this.product(map, uses);
     if (opType in GATES) return this.recurrent(map, uses);
     return `${opType}: not refitted by this program`;
   }
@@ -187,7 +199,8 @@ export class Readers {
   private biasOf(uses: Use[], outputs: number): Value | null {
     if (!this.fits || uses.length > 1) return null;
     const { node } = uses[0]!.role;
-    return this.biasIn(node.opType === 'MatMul' ? this.addedTo(node) : node.input[2], [outputs]);
+    const own = PRODUCTS[node.opType] === 'alone' ? this.addedTo(node) : node.input[2];
+    return this.biasIn(own, [outputs]);
   }
 
   /** A constant of that shape which nothing else uses. */
@@ -197,11 +210,14 @@ export class Readers {
     return String(bias.dims) === String(dims) ? bias : null;
   }
 
-  /** The constant of an Add that alone reads what a node gives. */
+  /** The vector that a node adds which alone reads what this one gives. */
   private addedTo({ output }: NodeProto): string | undefined {
-    const [add, ...others] = this.usesOf(output[0]!);
-    if (others.length > 0 || add?.opType !== 'Add') return undefined;
-    return add.input.find((name) => name !== output[0]);
+    const [added, ...others] = this.usesOf(output[0]!);
+    if (others.length > 0 || !added) return undefined;
+    const { opType, input } = added;
+    const at = ADDING[opType];
+    if (at !== undefined) return input.indexOf(output[0]!) < at ? input[at] : undefined;
+    return opType === 'Add' ? input.find((name) => name !== output[0]) : undefined;
   }
 
   private usesOf(name: string): (NodeProto | null)[] {
