@@ -243,6 +243,27 @@ def fused():
     return g, sites
 
 
+def concat():
+    """Maps that read two sites behind a Concat: what one site loses the other one makes up for, but for units that have gone."""
+    g = Graph([3, 5, 5], 9)
+    g.node("Conv", ["x", g.constant("w1", 6, 3, 1, 1), g.constant("b1", 6)], "c1")
+    g.node("Relu", ["c1"], "r1")
+    g.node("Conv", ["x", g.constant("w2", 4, 3, 3, 3), g.constant("b2", 4)], "c2", pads=[1, 1, 1, 1])
+    g.node("Relu", ["c2"], "r2")
+    g.node("Concat", ["r1", "r2"], "both", axis=1)
+    g.node("Conv", ["both", g.constant("w3", 5, 10, 2, 2), g.constant("b3", 5)], "c3")
+    g.node("Conv", ["both", g.constant("w4", 5, 10, 1, 1)], "c4")
+    g.node("GlobalAveragePool", ["c3"], "p3")
+    g.node("GlobalAveragePool", ["c4"], "p4")
+    g.node("Concat", ["p3", "p4"], "pooled", axis=1)
+    g.node("Flatten", ["pooled"], "y")
+    reads = lambda at, size: [dict(weight="w3", x="both", bias="b3", at=at, size=size), dict(weight="w4", x="both", at=at, size=size)]
+    cuts = lambda at: [("w3", 1, at), ("w4", 1, at)]
+    first = dict(name="w1", units=6, cuts=[("w1", 0), ("b1", 0), *cuts(0)], readers=reads(0, 6))
+    second = dict(name="w2", units=4, cuts=[("w2", 0), ("b2", 0), *cuts(6)], readers=reads(6, 4))
+    return g, [first, second]
+
+
 def half():
     """The residual block in 16-bit floats."""
     g, sites = residual()
@@ -298,6 +319,8 @@ def problem(g, reader, x, units):
     rows = patches(read[:, part * width : (part + 1) * width], kernel, **options)
     size = kernel[0] * kernel[1]
     mine = [np.concatenate([np.arange(c * size, (c + 1) * size) for c in channels]) for channels in columns(reader, units)]
+    if "at" in reader:
+        mine = [columns + reader["at"] * size for columns in mine]
     return rows.reshape(len(rows), -1), weight[part * out : (part + 1) * out].reshape(out, -1), mine
 
 
@@ -312,29 +335,54 @@ def steps(g, reader, x, read, weight, units):
     return read.reshape(-1, read.shape[-1]), weight[direction], mine
 
 
-def solve(problems, units, remove, fits):
+def others(reader, weight, gone):
+    """Columns of a map that are not the site's and have not gone before."""
+    if "at" not in reader:
+        return np.array([], int)
+    size = int(np.prod(weight.shape[2:]))
+    own = set(range(reader["at"], reader["at"] + reader["size"]))
+    left = [c for c in range(weight.shape[1]) if c not in own and c not in gone.get(reader["weight"], set())]
+    return np.concatenate([np.arange(c * size, (c + 1) * size) for c in left])
+
+
+def ridge(h):
+    return h + np.diag(LAMBDA * np.diag(h) + 1e-6 * np.diag(h).mean())
+
+
+def solve(problems, units, remove, fits, beside):
     """Units that stay, and each reader's weight with zeros where columns have gone, and the gain of its bias. `fits`: by reader, whether it has one."""
-    sums = []
+    sums, through = [], []
     centring = [rows.mean(0) * fit for (rows, _, _), fit in zip(problems, fits)]
-    for (rows, weight, mine), means in zip(problems, centring):
+    for (rows, weight, mine), means, other in zip(problems, centring, beside):
         centred = rows - means
-        energy = ((centred @ weight.T) ** 2).sum()
-        sums.append(centred.T @ centred / (energy if len(problems) > 1 else 1))
-    mean = np.concatenate([np.diag(h) for h in sums]).mean()
+        own = np.sort(np.concatenate(mine))
+        energy = ((centred[:, own] @ weight[:, own].T) ** 2).sum()
+        h = centred.T @ centred
+        # What the other columns give of the site's own is no loss.
+        both = np.concatenate([own, other])
+        ridged = ridge(h[np.ix_(both, both)])[len(own) :, len(own) :]
+        through.append(np.linalg.solve(ridged, h[np.ix_(other, own)]))
+        left = np.zeros_like(h)
+        left[np.ix_(own, own)] = h[np.ix_(own, own)] - h[np.ix_(own, other)] @ through[-1]
+        sums.append(left / (energy if len(problems) > 1 else 1))
+    owns = [np.sort(np.concatenate(mine)) for _, _, mine in problems]
+    mean = np.concatenate([np.diag(h)[own] for h, own in zip(sums, owns)]).mean()
     ridged = [h + np.diag(LAMBDA * np.diag(h) + 1e-6 * mean) for h in sums]
 
     def fit(kept):
         fitted = []
-        for (_, weight, mine), h in zip(problems, ridged):
+        for (_, weight, mine), h, own, other, b in zip(problems, ridged, owns, beside, through):
             stay = np.sort(np.concatenate([mine[u] for u in kept]))
-            new = np.zeros_like(weight)
-            new[:, stay] = np.linalg.solve(h[np.ix_(stay, stay)], h[stay] @ weight.T).T
+            new = weight.copy()
+            new[:, own] = 0
+            new[:, stay] = np.linalg.solve(h[np.ix_(stay, stay)], h[np.ix_(stay, own)] @ weight[:, own].T).T
+            new[:, other] += (weight - new)[:, own] @ b.T
             fitted.append(new)
         return fitted
 
     def cost(kept):
-        gaps = [weight - new for (_, weight, _), new in zip(problems, fit(kept))]
-        return sum(np.einsum("oi,ij,oj", gap, h, gap) for gap, h in zip(gaps, ridged))
+        gaps = [(weight - new)[:, own] for (_, weight, _), new, own in zip(problems, fit(kept), owns)]
+        return sum(np.einsum("oi,ij,oj", gap, h[np.ix_(own, own)], gap) for gap, h, own in zip(gaps, ridged, owns))
 
     kept = list(range(units))
     for _ in range(remove):
@@ -352,19 +400,27 @@ def prune(g, sites):
     x = g.random.normal(0, 1, (SAMPLES, *g.shape)).astype(g.dtype)
     dense = {name: value.copy() for name, value in g.constants.items()}
     whole = g.model()
-    kept = {}
+    kept, gone = {}, {}
     for site in sites:
         problems = [problem(g, reader, x, site["units"]) for reader in site["readers"]]
-        kept[site["name"]], fitted, gains = solve(problems, site["units"], site["units"] // 2, [fits_bias(reader) for reader in site["readers"]])
+        kept[site["name"]], fitted, gains = solve(problems, site["units"], site["units"] // 2, [fits_bias(reader) for reader in site["readers"]], [others(reader, g.constants[reader["weight"]], gone) for reader in site["readers"]])
+        for reader in site["readers"]:
+            lost = set(range(site["units"])) - set(kept[site["name"]])
+            gone.setdefault(reader["weight"], set()).update(reader.get("at", 0) + u for u in lost)
         for reader, new, gain in zip(site["readers"], fitted, gains):
             put(g, reader, new, gain)
-    cut = dict(g.constants)
+    cut, marks = dict(g.constants), {}
     for site in sites:
-        for name, axis in site["cuts"]:
+        for name, axis, *at in site["cuts"]:
             stay = kept[site["name"]]
+            if at:
+                marks.setdefault((name, axis), []).extend(at[0] + u for u in stay)
+                continue
             wide = dense.get(name, g.constants[name]).shape[axis] // site["units"]
             stay = [u + part * site["units"] for part in range(wide) for u in stay]
             cut[name] = np.take(cut[name], stay, axis)
+    for (name, axis), stay in marks.items():
+        cut[name] = np.take(cut[name], stay, axis)
     weights = [name for name in dense if name[0] in "wr" and dense[name].ndim > 1]
     count = lambda values: sum(values[name].size for name in weights)
     return whole, x, cut, kept, (count(dense) - count(cut)) / count(dense)
@@ -416,7 +472,7 @@ def put_direction(g, reader, new, gain):
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat)):
         g, sites = make()
         whole, x, cut, kept, sparsity = prune(g, sites)
         for node in whole.graph.node:

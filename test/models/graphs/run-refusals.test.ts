@@ -225,31 +225,36 @@ test('states that are gated before their map, or begin as constants, stay', asyn
   }
 });
 
-test('a run that was stopped goes on from its journal to the same bytes', async (t) => {
-  const folder = folderOf(t);
-  const options = { sparsity: 0.4, calibration: at('residual.inputs.safetensors'), threads: 1 };
-  const [whole, stopped] = [join(folder, 'whole.onnx'), join(folder, 'stopped.onnx')];
-  await pruneGraph(at('residual.onnx'), { ...options, output: whole });
-  const stop = new AbortController();
-  const reason = new Error('stopped');
-  const run = pruneGraph(at('residual.onnx'), {
-    ...options,
-    ...{ output: stopped, signal: stop.signal },
-    onProgress: ({ stage, done }) => {
-      if (stage === 'solve' && done === 2) stop.abort(reason);
-    },
+for (const [name, finished] of [
+  ['residual', 2],
+  ['concat', 1],
+] as const) {
+  test(`${name}: a run that was stopped goes on from its journal to the same bytes`, async (t) => {
+    const folder = folderOf(t);
+    const options = { sparsity: 0.4, calibration: at(`${name}.inputs.safetensors`), threads: 1 };
+    const [whole, stopped] = [join(folder, 'whole.onnx'), join(folder, 'stopped.onnx')];
+    await pruneGraph(at(`${name}.onnx`), { ...options, output: whole });
+    const stop = new AbortController();
+    const reason = new Error('stopped');
+    const run = pruneGraph(at(`${name}.onnx`), {
+      ...options,
+      ...{ output: stopped, signal: stop.signal },
+      onProgress: ({ stage, done }) => {
+        if (stage === 'solve' && done === finished) stop.abort(reason);
+      },
+    });
+    t.is(await t.throwsAsync(run), reason);
+    t.false(existsSync(stopped));
+    const resumed = await pruneGraph(at(`${name}.onnx`), {
+      ...options,
+      output: stopped,
+      resume: true,
+    });
+    t.is(resumed.resumedSites, finished);
+    t.deepEqual(readFileSync(stopped), readFileSync(whole));
+    await t.throwsAsync(pruneGraph(at(`${name}.onnx`), { ...options, output: stopped }), {
+      code: 'ERR_OUTPUT',
+      message: /exists already/,
+    });
   });
-  t.is(await t.throwsAsync(run), reason);
-  t.false(existsSync(stopped));
-  const resumed = await pruneGraph(at('residual.onnx'), {
-    ...options,
-    output: stopped,
-    resume: true,
-  });
-  t.is(resumed.resumedSites, 2);
-  t.deepEqual(readFileSync(stopped), readFileSync(whole));
-  await t.throwsAsync(pruneGraph(at('residual.onnx'), { ...options, output: stopped }), {
-    code: 'ERR_OUTPUT',
-    message: /exists already/,
-  });
-});
+}

@@ -36,7 +36,7 @@ import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
 import { Losses, type OutputLoss } from './losses';
 import { writeGraph } from './output';
-import type { Reader } from './readers';
+import { type Reader, staying } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
 import { Segments } from './segments';
@@ -126,7 +126,7 @@ export class GraphNetwork implements FrontEnd {
     using walk = this.#walk();
     for (const at of layers.keys()) {
       await walk.to(this.#starts[at]!);
-      await using sums = await this.#sumsOf(walk, at, lambda);
+      await using sums = await this.#sumsOf(walk, at, lambda, new Map());
       using solver = await sums.solver();
       const tryOut = async (_kept: Int32Array, refit: Refit) => {
         losses[at] = await this.#tried(walk, sites[at]!, sums, refit);
@@ -196,7 +196,7 @@ export class GraphNetwork implements FrontEnd {
       leave: async () => {},
       cut: () => this.columns(),
       shrink: async (_layer, choose) => {
-        await using sums = await this.#sumsOf(walk, index, lambda);
+        await using sums = await this.#sumsOf(walk, index, lambda, keptUnits);
         using solver = await sums.solver();
         const chosen = await choose({ by: 'gram', solver, hasBias: false });
         const fit = await take(sums, chosen);
@@ -235,13 +235,20 @@ export class GraphNetwork implements FrontEnd {
   }
 
   /** What the readers of a site read of the network as it is. */
-  async #sumsOf(walk: Walk, at: number, lambda: number): Promise<SiteSums> {
+  async #sumsOf(
+    walk: Walk,
+    at: number,
+    lambda: number,
+    kept: ReadonlyMap<Site, Int32Array>,
+  ): Promise<SiteSums> {
     const { file, sites, store } = this.run;
     const { site, readers } = sites[at]!;
     const uses = readers.flatMap((reader) => reader.uses);
     const wanted = new Set(uses.map(({ activation }) => activation));
-    const sums = SiteSums.of(store, site.units, lambda, readers, (reader) =>
-      weightOf(file, reader),
+    const sums = SiteSums.of(
+      ...([store, site.units, lambda, readers] as const),
+      (reader) => weightOf(file, reader),
+      (reader) => staying(reader, kept),
     );
     try {
       await walk.visit(wanted, (values) => sums.add(values));

@@ -26,6 +26,8 @@ export interface Reader {
   positionStep: number;
   /** Positions on the map's axis, unit after unit. */
   positions: Int32Array;
+  /** Others on it: units of other sites behind a Concat, and what stays. */
+  beside: Int32Array;
   uses: ReaderUse[];
   /** Of the map, where a refit may change it: `[outputs]` from output `biasFirst` on. */
   bias: Value | null;
@@ -44,9 +46,33 @@ const ADDING: Readonly<Record<string, number>> = {
   ...{ SkipLayerNormalization: 4, SkipSimplifiedLayerNormalization: 3 },
 };
 
+/** Before it is known what else lies on the axis. */
+type Part = Omit<Reader, 'beside'>;
+
+/** Columns of a reader up to which those of other sites are refitted too. */
+const MOST_COLUMNS = 4096;
+
 /** Columns of a reader's rows. */
-export function columnsOf({ positions, kernel }: Reader): number {
+export function columnsOf({ positions, kernel }: Pick<Reader, 'positions' | 'kernel'>): number {
   return positions.length * kernel;
+}
+
+/** Positions beside a reader's own that no site has lost so far. */
+export function staying(
+  { map, beside }: Reader,
+  kept: ReadonlyMap<Site, ArrayLike<number>>,
+): Int32Array {
+  if (beside.length === 0) return beside;
+  const gone = new Set<number>();
+  for (const [{ readers }, units] of kept) {
+    const left = new Set(Array.from(units));
+    for (const use of readers.filter(({ role }) => role.map === map)) {
+      use.positions.forEach((position, i) => {
+        if (!left.has(use.units[i]!)) gone.add(position);
+      });
+    }
+  }
+  return beside.filter((position) => !gone.has(position));
 }
 
 /** Finds the readers of sites. */
@@ -76,12 +102,14 @@ export class Readers {
         readers.filter(({ role }) => role.map === map),
       );
       if (typeof made === 'string') return made;
-      found.push(...made);
+      const [{ role }] = readers.filter((use) => use.role.map === map) as [Use];
+      const size = Number(map.dims![map.axes.indexOf(role.axis)]);
+      found.push(...made.map((reader) => ({ ...reader, beside: besideOf(reader, size) })));
     }
     return found;
   }
 
-  private through(map: Value, uses: Use[]): Reader[] | string {
+  private through(map: Value, uses: Use[]): Part[] | string {
     const { opType } = uses[0]!.role.node;
     if (uses.some(({ role }) => role.node.opType !== opType)) return 'a map is read in two ways';
     if (!isFloat(map.tensor?.dataType))
@@ -97,7 +125,7 @@ export class Readers {
   }
 
   /** One a group. */
-  private convolutions(map: Value, uses: Use[]): Reader[] {
+  private convolutions(map: Value, uses: Use[]): Part[] {
     const [outputs, inputs, ...kernel] = map.dims as number[];
     const size = elements(kernel);
     const groups = this.opOf(uses[0]!).int('group', 1);
@@ -122,7 +150,7 @@ export class Readers {
     }));
   }
 
-  private transposed(map: Value, uses: Use[]): Reader[] | string {
+  private transposed(map: Value, uses: Use[]): Part[] | string {
     const [, out, ...kernel] = map.dims as number[];
     const ops = uses.map((use) => this.opOf(use));
     if (ops.some((op) => op.int('group', 1) > 1)) return 'ConvTranspose: in groups';
@@ -146,7 +174,7 @@ export class Readers {
     ];
   }
 
-  private product(map: Value, uses: Use[]): Reader[] | string {
+  private product(map: Value, uses: Use[]): Part[] | string {
     if (map.dims!.length !== 2) return 'MatMul: its map has more than two axes';
     if (uses.some(({ role }) => isScaled(role.node))) return 'Gemm: its product is scaled';
     const axis = map.axes.indexOf(uses[0]!.role.axis);
@@ -174,7 +202,7 @@ export class Readers {
   }
 
   /** One a direction: the map of what goes in, or the one by which a layer reads its own units of a step before. */
-  private recurrent(map: Value, uses: Use[]): Reader[] | string {
+  private recurrent(map: Value, uses: Use[]): Part[] | string {
     const [use, ...others] = uses;
     const { node, by, position } = use!.role;
     const op = this.opOf(use!);
@@ -233,6 +261,13 @@ export class Readers {
 
 function isScaled({ attribute }: NodeProto): boolean {
   return attribute.some(({ name, f }) => (name === 'alpha' || name === 'beta') && f !== 1);
+}
+
+/** Other positions of an axis; none where refitting them too would take too long. */
+function besideOf({ positions, kernel }: Part, size: number): Int32Array {
+  const own = new Set(positions);
+  const others = Array.from({ length: size }, (_, i) => i).filter((i) => !own.has(i));
+  return Int32Array.from(size * kernel > MOST_COLUMNS ? [] : others);
 }
 
 /** Of each unit the positions, one unit after the other. */

@@ -24,5 +24,16 @@ export function requireMemory(memory: number, sites: readonly PrunedSite[]): voi
 function bytesOf({ readers }: PrunedSite): number {
   const columns = readers.reduce((sum, reader) => sum + columnsOf(reader), 0);
   const out = readers.reduce((sum, reader) => sum + reader.out, 0);
-  return SQUARES * 8 * columns ** 2 + 16 * out * columns;
+  // With what they read beside the site: all sums at once, and the matrices of one solve.
+  const wide = readers.map(
+    (reader) => (columnsOf(reader) + reader.beside.length * reader.kernel) ** 2,
+  );
+  const beside = wide.reduce((sum, squares) => sum + squares, 0) - columns ** 2;
+  const largest = readers.some((reader) => reader.beside.length > 0) ? Math.max(...wide) : 0;
+  return (
+    SQUARES * 8 * columns ** 2 +
+    16 * out * columns +
+    8 * Math.max(0, beside) +
+    (SQUARES - 1) * 8 * largest
+  );
 }

@@ -14,13 +14,18 @@ import type { Activations } from './runtime';
 
 /** A reader with its weights and the sums of its rows. */
 interface Summed {
+  /** Its positions are those of the site, then others that it reads beside them. */
   reader: Reader;
+  /** Columns of the site, the first ones. */
+  own: number;
   /** `[out, columns]`. */
   weight: Float32Array;
   /** Of rows less `origin`. */
   statistics: Statistics;
   /** About the means of the columns, where they are taken out: a difference of large sums would be none. */
   origin: Float32Array | null;
+  /** `[own, others]` by which the other columns give what those of the site do; null where there are none. */
+  through: Float32Array | null;
 }
 
 /** What a reader becomes. */
@@ -40,20 +45,26 @@ export class SiteSums implements AsyncDisposable {
     private readonly summed: readonly Summed[],
   ) {}
 
-  /** `weightOf`: `[out, columns]` as they are now. */
+  /**
+   * `weightOf`: `[out, columns]` as they are now. `besideOf`: other positions that a reader reads and that have not gone; they
+   * stay, and are refitted with the rest.
+   */
   static of(
     store: Store,
     units: number,
     lambda: number,
     readers: readonly Reader[],
     weightOf: (reader: Reader) => Float32Array,
+    besideOf: (reader: Reader) => Int32Array,
   ): SiteSums {
-    const summed = readers.map((reader) => ({
-      reader,
-      weight: weightOf(reader),
-      statistics: store.statistics(columnsOf(reader), { gram: true }),
-      origin: null,
-    }));
+    const summed = readers.map((each) => {
+      const reader = { ...each, positions: Int32Array.of(...each.positions, ...besideOf(each)) };
+      return {
+        ...{ reader, own: columnsOf(each), weight: weightOf(reader) },
+        statistics: store.statistics(columnsOf(reader), { gram: true }),
+        ...{ origin: null, through: null },
+      };
+    });
     return new SiteSums(store, units, lambda, summed);
   }
 
@@ -79,7 +90,9 @@ export class SiteSums implements AsyncDisposable {
   async solver(): Promise<Solver> {
     const scales: number[] = [];
     for (const one of this.summed) scales.push(await this.scaleOf(one));
-    return this.joined(this.summed, scales);
+    const grams: Float64Array[] = [];
+    for (const one of this.summed) grams.push(await this.withoutOthers(one));
+    return this.joined(this.summed, grams, scales);
   }
 
   refitted(refit: Refit): Refitted[] {
@@ -92,16 +105,19 @@ export class SiteSums implements AsyncDisposable {
       keptAt[column] = i;
     });
     let firstOut = 0;
-    return this.summed.map(({ reader, weight, statistics, origin }, r) => {
+    return this.summed.map((one, r) => {
+      const { reader, own, weight, statistics, origin } = one;
       const { out } = reader;
       const columns = columnsOf(reader);
-      const fitted = new Float32Array(out * columns);
+      const fitted = weight.slice();
       for (let o = 0; o < out; o++) {
-        for (let j = 0; j < columns; j++) {
+        for (let j = 0; j < own; j++) {
           const at = keptAt[places[r]![j]!]!;
-          if (at >= 0) fitted[o * columns + j] = weights[(firstOut + o) * kept.length + at]!;
+          const value = at >= 0 ? weights[(firstOut + o) * kept.length + at]! : 0;
+          fitted[o * columns + j] = value;
         }
       }
+      makeUp(one, fitted);
       firstOut += out;
       const means = origin && meansOf(statistics).map((mean, j) => mean + origin[j]!);
       const shift = means && shiftOf(weight, fitted, means, out);
@@ -116,11 +132,38 @@ export class SiteSums implements AsyncDisposable {
   /** One over the energy of what a reader gives; 1 where it is the only one, or gives nothing. */
   private async scaleOf(one: Summed): Promise<number> {
     if (this.summed.length === 1) return 1;
-    using solver = await this.joined([one], [1]);
+    using solver = await this.joined([one], [gramOf(one, one.own)], [1]);
     return solver.targetNormSq > 0 ? 1 / solver.targetNormSq : 1;
   }
 
-  private async joined(summed: readonly Summed[], scales: readonly number[]): Promise<Solver> {
+  /**
+   * The Gram matrix of a reader's own columns, as far as the others do not give it: what is lost of them is made up for there. The
+   * ridge on the others is that of every refit.
+   */
+  private async withoutOthers(one: Summed): Promise<Float64Array> {
+    const { own } = one;
+    const all = columnsOf(one.reader);
+    if (own === all) return gramOf(one, own);
+    const gram = gramOf(one, all);
+    if (gram.every((value) => value === 0)) return gramOf(one, own);
+    const weight = new Float32Array(own * all);
+    for (let j = 0; j < own; j++) weight[j * all + j] = 1;
+    const { tokens } = one.statistics.read();
+    const sums = new Float64Array(all);
+    using solver = await this.store.solver({
+      ...{ in: all, out: own, tokens, gram, sums, weight },
+      ...{ lambda: this.lambda, groupSize: 1 },
+    });
+    using refit = await solver.refit(Uint8Array.from({ length: all }, (_, j) => Number(j >= own)));
+    one.through = refit.weight();
+    return less(gram, one.through, own, all);
+  }
+
+  private async joined(
+    summed: readonly Summed[],
+    grams: readonly Float64Array[],
+    scales: readonly number[],
+  ): Promise<Solver> {
     const width = this.widthOf(summed);
     const all = this.units * width;
     const out = summed.reduce((total, { reader }) => total + reader.out, 0);
@@ -128,21 +171,17 @@ export class SiteSums implements AsyncDisposable {
     const weight = new Float32Array(out * all);
     const places = this.placesOf(summed);
     let firstOut = 0;
-    summed.forEach(({ reader, statistics, weight: own }, r) => {
+    summed.forEach(({ reader, own, weight: weights }, r) => {
       const to = places[r]!;
       const columns = columnsOf(reader);
-      const sums = reader.bias ? meansOf(statistics) : null;
-      const { tokens } = statistics.read();
-      for (let i = 0; i < columns; i++) {
-        const row = statistics.gramRows(i, 1);
-        for (let j = 0; j < columns; j++) {
-          const mean = sums ? tokens * sums[i]! * sums[j]! : 0;
-          gram[to[i]! * all + to[j]!] = scales[r]! * (row[j]! - mean);
+      for (let i = 0; i < own; i++) {
+        for (let j = 0; j < own; j++) {
+          gram[to[i]! * all + to[j]!] = scales[r]! * grams[r]![i * own + j]!;
         }
       }
       for (let o = 0; o < reader.out; o++) {
-        for (let j = 0; j < columns; j++) {
-          weight[(firstOut + o) * all + to[j]!] = own[o * columns + j]!;
+        for (let j = 0; j < own; j++) {
+          weight[(firstOut + o) * all + to[j]!] = weights[o * columns + j]!;
         }
       }
       firstOut += reader.out;
@@ -166,22 +205,70 @@ export class SiteSums implements AsyncDisposable {
 
   /** Columns of a unit in all of them. */
   private widthOf(summed: readonly Summed[]): number {
-    return summed.reduce((width, { reader }) => width + columnsOf(reader) / this.units, 0);
+    return summed.reduce((width, { own }) => width + own / this.units, 0);
   }
 
   /** Of each reader where its columns are among all: those of a unit together. */
   private placesOf(summed: readonly Summed[]): Int32Array[] {
     const width = this.widthOf(summed);
     let first = 0;
-    return summed.map(({ reader }) => {
-      const each = columnsOf(reader) / this.units;
+    return summed.map(({ own }) => {
+      const each = own / this.units;
       const start = first;
       first += each;
       return Int32Array.from(
-        { length: columnsOf(reader) },
+        { length: own },
         (_, j) => Math.floor(j / each) * width + start + (j % each),
       );
     });
+  }
+}
+
+/** `[count, count]` of a reader's first columns; about their means where a bias takes those up. */
+function gramOf({ reader, statistics }: Summed, count: number): Float64Array {
+  const gram = new Float64Array(count * count);
+  const means = reader.bias ? meansOf(statistics) : null;
+  const { tokens } = statistics.read();
+  for (let i = 0; i < count; i++) {
+    const row = statistics.gramRows(i, 1);
+    for (let j = 0; j < count; j++) {
+      gram[i * count + j] = row[j]! - (means ? tokens * means[i]! * means[j]! : 0);
+    }
+  }
+  return gram;
+}
+
+/** Of the own columns what the others do not give: G_uu − B G_cu. */
+function less(gram: Float64Array, through: Float32Array, own: number, all: number): Float64Array {
+  const others = all - own;
+  const left = new Float64Array(own * own);
+  for (let i = 0; i < own; i++) {
+    for (let j = 0; j <= i; j++) {
+      let given = 0;
+      for (let k = 0; k < others; k++) {
+        given += through[i * others + k]! * gram[j * all + own + k]!;
+      }
+      const rest = gram[i * all + j]! - given;
+      left[i * own + j] = rest;
+      left[j * own + i] = rest;
+    }
+  }
+  return left;
+}
+
+/** The other columns take over what they can of what the own ones do not give any more. */
+function makeUp({ reader, own, weight, through }: Summed, fitted: Float32Array): void {
+  if (!through) return;
+  const columns = columnsOf(reader);
+  const others = columns - own;
+  for (let o = 0; o < reader.out; o++) {
+    for (let j = 0; j < own; j++) {
+      const lost = weight[o * columns + j]! - fitted[o * columns + j]!;
+      if (lost === 0) continue;
+      for (let k = 0; k < others; k++) {
+        fitted[o * columns + own + k]! += lost * through[j * others + k]!;
+      }
+    }
   }
 }
 
