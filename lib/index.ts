@@ -77,7 +77,7 @@ export type {
   ModelSource,
   TensorRef,
 } from './model/architecture';
-export type { Activation, BlockRole, Part, Rope, Site } from './model/sublayers';
+export type { Activation, BlockRole, ClampedGate, Part, Rope, Site } from './model/sublayers';
 export type { StageName, StagePlan } from './models/decoders/plan';
 export type { LossKind, OutputLoss } from './models/graphs/run/losses';
 export type { Evaluation as GraphEvaluation } from './models/graphs/run/measured';

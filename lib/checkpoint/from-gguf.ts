@@ -9,7 +9,6 @@ import {
   blockTensorName,
   everyNth,
   type Family,
-  type GgufDescription,
   type TensorNames,
 } from '../model/family';
 import {
@@ -134,7 +133,7 @@ export function architectureFromGguf(
   const family = familyOfGguf(prefix, { slides: slidingWindow > 0, experts: experts > 0 });
   requireTensors(count, tensors.count, file, key('block_count'));
   const gguf = family.gguf!;
-  const { blocks, routing } = withExperts(gguf, blocksOf(named, file, key), named, file, key);
+  const { blocks, routing } = withExperts(family, blocksOf(named, file, key), named, file, key);
   const headDim = headDimOf(named, Math.max(...blocks.map(({ heads }) => heads)), file, key);
   const dims = turnedDims(family, named, headDim, where);
   if (count === gguf.scalesByHeadsAt) {
@@ -175,9 +174,11 @@ export function architectureFromGguf(
     slidingWindow,
     qkNorm: family.qkNorm,
     queryScalar: queryScalarOf({ scoreScale: scores && shortest(scores) }, headDim),
+    sinks: family.sinks === true,
     scoreCap: gguf.caps ? shortest(named.attn_logit_softcapping ?? gguf.caps.scores) : null,
     activation: gguf.activation,
     gated: family.gated,
+    clampedGate: gguf.clampedGate ?? null,
     biases: biasesOf(ggufNames(gguf), tensors, count),
     embeddingScale: family.scalesEmbedding
       ? Math.sqrt(hidden)
@@ -212,12 +213,13 @@ function blocksOf(named: Named, file: Stated, key: (name: string) => string): Bl
 
 /** The blocks as experts, where the file has such. */
 function withExperts(
-  { experts: held }: GgufDescription,
+  { gguf, routerBias }: Family,
   blocks: BlockWidths[],
   named: Named,
   file: Stated,
   key: (name: string) => string,
 ): Pick<Architecture, 'blocks' | 'routing'> {
+  const held = gguf!.experts;
   const { expert_count: experts, expert_used_count: topK = 0 } = named;
   if (!held || !experts) return { blocks, routing: null };
   const keys = { experts: key('expert_count'), topK: key('expert_used_count') };
@@ -230,6 +232,7 @@ function withExperts(
     routing: {
       topK,
       renormalised: held.sums,
+      bias: routerBias === true,
       sharedWidth: named.expert_shared_feed_forward_length ?? 0,
     },
   };

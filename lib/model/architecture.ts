@@ -1,4 +1,4 @@
-import type { Activation, BlockRole, Rope } from './sublayers';
+import type { Activation, BlockRole, ClampedGate, Rope } from './sublayers';
 
 /**
  * A decoder-only transformer as data. Nothing outside lib/model/families knows a family's name: the
@@ -50,12 +50,16 @@ export interface Architecture {
   queryScalar: number | null;
   /** Attention scores s, so divided, become scoreCap · tanh(s ÷ scoreCap) (Gemma 2); null: they stay. */
   scoreCap: number | null;
+  /** A learned logit of each query head joins the sum of its softmax (gpt-oss). */
+  sinks: boolean;
   activation: Activation;
   /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
   gated: boolean;
   biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };
-  /** Of blocks with experts: how many a token passes, whether their probabilities are made to sum to 1, and the width of one more that all pass; 0: there is none. */
-  routing: { topK: number; renormalised: boolean; sharedWidth: number } | null;
+  /** In place of the activation of experts (gpt-oss). */
+  clampedGate: ClampedGate | null;
+  /** Of blocks with experts: how many a token passes, whether their probabilities are made to sum to 1, whether the router has a bias, and the width of one more that all pass; 0: there is none. */
+  routing: { topK: number; renormalised: boolean; bias: boolean; sharedWidth: number } | null;
   /** Of the embedding's rows as they come into the first block, not of a tied head: √hidden in Gemma, Granite's own, else 1. */
   embeddingScale: number;
   /** Of what attention and FFN add to the stream (Granite). Loaded output maps and their biases have it in them. */
@@ -96,7 +100,10 @@ export type Dtype =
   | 'Q4_K'
   | 'Q5_K'
   | 'Q6_K'
-  | 'F8_E4M3';
+  | 'F8_E4M3'
+  | 'F4_E2M1'
+  | 'F8_E8M0'
+  | 'MXFP4';
 
 /** Block types of less than 8 bits that can be written: 16 or 32 steps. */
 export const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1'];
@@ -147,6 +154,8 @@ export interface TensorRef {
    * a stored row further.
    */
   storedColumns?: number;
+  /** Every so-many-th stored row, or entry of a vector, is one of its own: those between are another tensor's. */
+  step?: number;
   /** The stored values are times these (FP8). */
   scales?: BlockScales;
   /** Values are `times` the stored ones, 1 where left out, `plus` this, 0 where left out. */

@@ -10,8 +10,8 @@ import {
 
 /** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
-  const { norm, biases, headDim, queryScalar, scoreCap, qkNorm, gated, activation, routing } =
-    architecture;
+  const { norm, biases, headDim, queryScalar, scoreCap, sinks, qkNorm, routing } = architecture;
+  const { gated, activation, clampedGate: clamp } = architecture;
   const { ffn, experts = 0, heads, kvHeads, global, unturned } = architecture.blocks[block]!;
   const rope = (global && architecture.globalRope) || architecture.rope;
   const queries = kvHeads === 0 ? 1 : heads / kvHeads;
@@ -22,7 +22,13 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
     streamNorm: placement === 'post' ? own : null,
     outNorm: placement === 'sandwich' || placement === 'behind' ? own : null,
   };
-  const channels = (width: number): FeedForwardSpec => ({ kind: 'ffn', width, activation, gated });
+  const channels = (width: number): FeedForwardSpec => ({
+    kind: 'ffn',
+    width,
+    activation,
+    gated,
+    clamp,
+  });
   const sublayers: Sublayer[] = [
     {
       name: 'attention',
@@ -37,6 +43,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
         normJoinsHeads: qkNorm === 'heads',
         scale: queryScalar === null ? null : 1 / Math.sqrt(queryScalar),
         cap: scoreCap,
+        sinks,
       },
       ...norms,
       biases: { in: biases.qkv, out: biases.o },
@@ -53,12 +60,12 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
 }
 
 function expertsOf(
-  { topK, renormalised, sharedWidth }: NonNullable<Architecture['routing']>,
+  { topK, renormalised, bias, sharedWidth }: NonNullable<Architecture['routing']>,
   count: number,
   expert: FeedForwardSpec,
 ): ExpertsSpec {
   const shared = sharedWidth > 0 ? { ...expert, width: sharedWidth } : null;
-  return { kind: 'experts', count, topK, renormalised, expert, shared };
+  return { kind: 'experts', count, topK, renormalised, routerBias: bias, expert, shared };
 }
 
 /** The sites of a block in the order in which they run. */

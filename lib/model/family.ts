@@ -1,5 +1,5 @@
 import type { Architecture, ModelRole } from './architecture';
-import type { Activation, BlockRole } from './sublayers';
+import type { Activation, BlockRole, ClampedGate } from './sublayers';
 
 /**
  * A model family as data: how its config.json and its GGUF metadata are read, what its tensors are
@@ -15,6 +15,8 @@ export interface Family {
   qkNorm: Architecture['qkNorm'];
   /** Rows of the position table to skip; null where positions are rotary. */
   positionOffset: number | null;
+  /** A learned logit of each query head joins the sum of its softmax. */
+  sinks?: true;
   /** Embeddings come into the first block times the root of their width. */
   scalesEmbedding?: true;
   /** Rope may turn a part of every head. */
@@ -29,6 +31,8 @@ export interface Family {
   unturnedEvery?: number;
   /** The probabilities of the experts that a token passes are made to sum to 1, where no key of the configuration says so. */
   renormalises?: true;
+  /** The router has a bias. */
+  routerBias?: true;
   /**
    * Constant, or the key of config.json that switches it. Biases under one key come and go together,
    * which is also what the stock class can hold after pruning.
@@ -62,6 +66,8 @@ export interface HfDescription {
   /** What weights of norms are stored less. */
   normOffset?: number;
   names: TensorNames;
+  /** Matrices of experts may be MXFP4, in two tensors each: `_blocks` and `_scales`. */
+  mxfp4?: true;
 }
 
 /** Keys of config.json, by what they mean here. */
@@ -102,6 +108,9 @@ export interface ConfigKeys {
   /** Of the expert that all tokens pass. */
   sharedWidth?: string;
   renormalises?: string;
+  /** Of experts' clamped gates. */
+  gateLimit?: string;
+  gateAlpha?: string;
   /** Every so-many-th block has experts, but for a list of blocks without. */
   expertsEvery?: string;
   denseBlocks?: string;
@@ -126,6 +135,8 @@ export interface GgufDescription {
   holdsLongrope?: true;
   /** The activation of its graph. */
   activation: Activation;
+  /** Of its experts, in place of the activation. */
+  clampedGate?: ClampedGate;
   /** Its loader wants a head beside the embedding. */
   needsHead?: true;
   /** Whether its graph slides. */
@@ -158,10 +169,17 @@ export interface TensorNames {
   block: Partial<Record<BlockRole, string>>;
   /** Other names of files that have the experts of a block in one tensor, `[experts, out, in]`, as transformers has them in memory. */
   stacked?: Partial<Record<BlockRole, string>>;
-  /** Matrices of blocks are stored `[in, out]`. */
-  transposed?: true;
+  /** Matrices of blocks, or of experts alone, are stored `[in, out]`. */
+  transposed?: true | 'experts';
+  /** Rows of gate and up take turns in a tensor that has both. */
+  alternating?: true;
   /** Matrices of one row are stored as vectors. */
   flat?: true;
+}
+
+/** Those of files whose experts are MXFP4, which is never stored transposed. */
+export function packedNames({ transposed, ...names }: TensorNames): TensorNames {
+  return names;
 }
 
 /** Those of files that have the experts of a block in one tensor. */

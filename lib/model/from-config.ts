@@ -111,6 +111,8 @@ const NAMED = {
   expertWidth: size.optional(),
   sharedWidth: size.optional(),
   renormalises: flag.optional(),
+  gateLimit: positive.optional(),
+  gateAlpha: positive.optional(),
   expertsEvery: size.optional(),
   denseBlocks: sizes.nullish(),
 } satisfies Record<keyof ConfigKeys, z.ZodType>;
@@ -185,13 +187,16 @@ export function architectureFromConfig(
     qkNorm: family.qkNorm,
     queryScalar: queryScalarOf(named, headDim),
     scoreCap: named.scoreCap ?? null,
+    sinks: family.sinks === true,
     activation: activation(named.activation, where),
     gated: family.gated,
+    clampedGate: named.gateLimit ? { limit: named.gateLimit, alpha: named.gateAlpha! } : null,
     biases: own ? own.biases : stockBiases(family, file),
     routing: blocks.some(({ experts }) => experts)
       ? {
           topK: named.topK!,
           renormalised: named.renormalises ?? family.renormalises === true,
+          bias: family.routerBias === true,
           sharedWidth: named.sharedWidth ?? 0,
         }
       : null,
@@ -234,7 +239,7 @@ function withExperts(
 
 function refuseVariants(family: Family, common: Common, { values, where }: Stated): void {
   const dense = 'use a dense model of this family';
-  fp8BlocksOf(values, where);
+  quantisationOf(values, family, where);
   for (const key of ['num_experts', 'num_local_experts', 'n_routed_experts'] as const) {
     if (!common[key] || key === family.hf.keys.experts) continue;
     throw unsupported(where, `${key} (a mixture of experts)`, dense);
@@ -249,25 +254,33 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
   }
 }
 
+/** What a checkpoint's matrices are quantised as: in FP8 with a scale for each block of so many rows and columns, or experts in MXFP4. */
+export type Quantisation =
+  | { method: 'fp8'; blocks: readonly [rows: number, columns: number] }
+  | { method: 'mxfp4' };
+
 const FP8 = fieldsOf({
   quant_method: z.literal('fp8'),
   fmt: z.literal('e4m3').nullish(),
   weight_block_size: z.tuple([size, size]),
 });
+const MXFP4 = fieldsOf({ quant_method: z.literal('mxfp4') });
 
 /**
- * Rows and columns of the blocks of a checkpoint whose matrices are in FP8 with a scale for each block; null where nothing is
- * quantised.
- * @throws StruPruneError ERR_UNSUPPORTED for other quantised weights
+ * What a configuration says that weights are quantised as; null: nothing.
+ * @throws StruPruneError ERR_UNSUPPORTED for what this program does not read
  */
-export function fp8BlocksOf(
+export function quantisationOf(
   { quantization_config: stated }: Record<string, unknown>,
+  { hf }: Family,
   where: string,
-): [rows: number, columns: number] | null {
+): Quantisation | null {
   if (stated === undefined || stated === null) return null;
-  const read = FP8.safeParse(stated);
-  if (read.success) return read.data.weight_block_size;
-  const mend = 'use the unquantised checkpoint, or one in FP8 (E4M3) with weight_block_size';
+  const fp8 = FP8.safeParse(stated);
+  if (fp8.success) return { method: 'fp8', blocks: fp8.data.weight_block_size };
+  if (hf.mxfp4 && MXFP4.safeParse(stated).success) return { method: 'mxfp4' };
+  const held = `in FP8 (E4M3) with weight_block_size${hf.mxfp4 ? ', or in MXFP4' : ''}`;
+  const mend = `use the unquantised checkpoint, or one ${held}`;
   throw unsupported(where, `quantization_config (${JSON.stringify(stated).slice(0, 60)})`, mend);
 }
 

@@ -75,6 +75,14 @@ export interface AttentionSpec {
   scale: number | null;
   /** Scaled scores s become cap · tanh(s ÷ cap); null: they stay. */
   cap: number | null;
+  /** A logit of each query head joins the sum of its softmax, as that of a key whose value is 0. */
+  sinks: boolean;
+}
+
+/** gpt-oss's SwiGLU of gate and up: g σ(alpha g) (u + 1) with g = min(gate, limit), u = up within ±limit. */
+export interface ClampedGate {
+  limit: number;
+  alpha: number;
 }
 
 export interface FeedForwardSpec {
@@ -82,6 +90,8 @@ export interface FeedForwardSpec {
   width: number;
   activation: Activation;
   gated: boolean;
+  /** In place of the activation; of experts alone. */
+  clamp: ClampedGate | null;
 }
 
 /**
@@ -95,6 +105,7 @@ export interface ExpertsSpec {
   topK: number;
   /** The probabilities of these are divided by their sum: the softmax over them alone. */
   renormalised: boolean;
+  routerBias: boolean;
   /** Each of them. */
   expert: FeedForwardSpec;
   /** One more that all tokens pass, times the sigmoid of a map of its own. */
@@ -132,7 +143,9 @@ export const PARTS = [
   'vBias',
   'qNorm',
   'kNorm',
+  'sinks',
   'router',
+  'routerBias',
   'sharedGate',
   'gate',
   'gateBias',
@@ -213,11 +226,12 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     if (biases.in) axes[`${part}Bias`] = [units(per)];
   };
   if (mixer.kind === 'attention') {
-    const { headDim, queries, headNorm, normJoinsHeads } = mixer;
+    const { headDim, queries, headNorm, normJoinsHeads, sinks } = mixer;
     const keys = headsPerUnit(mixer) * headDim;
     reads('q', queries * keys);
     reads('k', keys);
     reads('v', keys);
+    if (sinks) axes.sinks = [units(headsPerUnit(mixer) * queries)];
     const normed = (per: number): Axis =>
       normJoinsHeads ? units(per) : { site: null, per: headDim };
     Object.assign(
@@ -230,6 +244,7 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     reads('up', 1);
   } else {
     axes.router = [units(1), stream];
+    if (mixer.routerBias) axes.routerBias = [units(1)];
     if (mixer.shared) axes.sharedGate = [{ site: null, per: 1 }, stream];
   }
   const own = PARTS.flatMap((part) => {

@@ -106,6 +106,7 @@ AttentionSpec DecodeAttention(const Plain& object) {
   const Plain& scale = FieldOf(object, "scale");
   if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
   spec.cap = CapIn(object, "cap");
+  spec.sinks = FlagOf(FieldOf(object, "sinks"), "sinks");
   if (spec.queries == 0 || spec.head_dim == 0) {
     throw BadArgument("an attention has query heads for each KV head");
   }
@@ -122,13 +123,24 @@ FeedForwardSpec DecodeFeedForward(const Plain& object) {
           FlagOf(FieldOf(object, "gated"), "gated")};
 }
 
+// Of experts, whose gate may be clamped.
+FeedForwardSpec DecodeExpert(const Plain& object) {
+  FeedForwardSpec spec = DecodeFeedForward(object);
+  const Plain& clamp = FieldOf(object, "clamp");
+  if (clamp.absent()) return spec;
+  spec.clamp = ClampedGate{static_cast<float>(NumberIn(clamp, "limit")),
+                           static_cast<float>(NumberIn(clamp, "alpha"))};
+  if (!spec.gated) throw BadArgument("there is no gate to clamp");
+  return spec;
+}
+
 ExpertsSpec DecodeExperts(const Plain& object) {
   ExpertsSpec spec{.count = WidthIn(object, "count"),
                    .top_k = WidthIn(object, "topK"),
                    .renormalised = FlagOf(FieldOf(object, "renormalised"), "renormalised"),
-                   .expert = DecodeFeedForward(FieldOf(object, "expert"))};
+                   .expert = DecodeExpert(FieldOf(object, "expert"))};
   const Plain& shared = FieldOf(object, "shared");
-  if (!shared.absent()) spec.shared = DecodeFeedForward(shared);
+  if (!shared.absent()) spec.shared = DecodeExpert(shared);
   if (spec.count > kMostExperts || spec.top_k == 0 || spec.top_k > spec.count) {
     throw BadArgument("a token passes some of the experts that there are");
   }
@@ -145,6 +157,7 @@ SublayerSpec DecodeSublayer(const Plain& object) {
   if (kind == "attention") {
     spec.mixer = DecodeAttention(mixer);
   } else if (kind == "ffn") {
+    if (!FieldOf(mixer, "clamp").absent()) throw BadArgument("only experts clamp their gates");
     spec.mixer = DecodeFeedForward(mixer);
   } else if (kind == "experts") {
     spec.mixer = DecodeExperts(mixer);
@@ -187,7 +200,8 @@ BlockScales DecodeScales(const Plain& object, const TensorSource& source, Files 
       source.stored_columns != 0 || LayoutOf(scales.dtype).elements != 1) {
     throw BadArgument(source.name + " cannot have scales of blocks");
   }
-  const size_t rows = (scales.row + source.rows + scales.block_rows - 1) / scales.block_rows;
+  const size_t last = scales.row + (source.rows - 1) * source.step;
+  const size_t rows = source.rows == 0 ? 0 : last / scales.block_rows + 1;
   const size_t cols = (source.cols + scales.block_cols - 1) / scales.block_cols;
   if (bytes < rows * cols * LayoutOf(scales.dtype).bytes || scales.offset > scales.file->size() ||
       bytes > scales.file->size() - scales.offset) {
@@ -264,6 +278,8 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   if (!heads.absent()) source.rope_heads = SizeOf(heads, "ropeHeads");
   const Plain& columns = FieldOf(ref, "storedColumns");
   if (!columns.absent()) source.stored_columns = WidthOf(columns, "storedColumns");
+  const Plain& step = FieldOf(ref, "step");
+  if (!step.absent()) source.step = WidthOf(step, "step");
   const Plain& plus = FieldOf(ref, "plus");
   if (!plus.absent()) source.scaling.plus = static_cast<float>(NumberOf(plus, "plus"));
   const Plain& times = FieldOf(ref, "times");
@@ -276,6 +292,10 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   if (source.stored_columns != 0 &&
       (source.stored_columns < source.rows || LayoutOf(source.dtype).elements != 1)) {
     throw BadArgument(source.name + " cannot be stored transposed");
+  }
+  if (source.step == 0 || (source.step > 1 && source.rope_heads != 0) ||
+      (source.step > 1 && source.rows == 1 && LayoutOf(source.dtype).elements != 1)) {
+    throw BadArgument(source.name + " cannot have rows between its own");
   }
   if (!HasBytes(source.rows, source.cols, LayoutOf(source.dtype), source.bytes)) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " has not the bytes of its shape",

@@ -142,13 +142,11 @@ class GpuKernels {
     const auto queries = GpuValues<float>(gpu_, run_.tokens * q),
                keys = GpuValues<float>(gpu_, run_.tokens * kv);
     const CudaArray<float> out(gpu_, run_.tokens * q);
-    const cuda::AttentionShape shape{Int(run_.window),
-                                     Int(attention_.heads()),
-                                     Int(attention_.kv_heads),
-                                     Int(attention_.head_dim),
-                                     Int(attention_.sliding),
-                                     1.0f / static_cast<float>(attention_.head_dim),
-                                     attention_.cap};
+    const cuda::AttentionShape shape{
+        Int(run_.window),         Int(attention_.heads()),
+        Int(attention_.kv_heads), Int(attention_.head_dim),
+        Int(attention_.sliding),  1.0f / static_cast<float>(attention_.head_dim),
+        attention_.cap,           attention_.sinks ? queries.data() : nullptr};
     Time(
         {"attention", std::to_string(run_.tokens / run_.window) + " × " + ShapeText(run_.window, q),
          "f32", 4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},

@@ -116,7 +116,7 @@ class Kernels {
     const double tokens = D(run_.tokens), window = D(run_.window);
     const double seen =
         attention_.sliding ? std::min(D(attention_.sliding), (window + 1) / 2) : (window + 1) / 2;
-    const AttentionShape shape = ShapeOf(attention_, run_.window);
+    const AttentionShape shape = ShapeOf(attention_layer_, run_.window);
     const std::string name =
         std::to_string(run_.tokens / run_.window) + " × " + ShapeText(run_.window, q);
     const double product = 2 * D(q) * seen * tokens;

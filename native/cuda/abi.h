@@ -12,7 +12,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 14;
+inline constexpr uint32_t kAbiVersion = 15;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -82,6 +82,8 @@ struct AttentionShape {
   int64_t window, heads, kv_heads, head_dim, sliding;  // sliding 0 = all
   float scale;
   float cap;  // of scaled scores, cap tanh(score / cap); 0: none
+  // [heads] in device memory, null: none; exp(sink) joins the denominator of a query's softmax.
+  const float* sinks;
 };
 
 // What is known of tokens while a vocabulary passes by, [tokens] each: the largest logit so far,

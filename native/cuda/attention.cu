@@ -42,8 +42,8 @@ __global__ void __launch_bounds__(256) AttentionKernel(AttentionShape shape, con
   float result[RQ][kOwn], top[RQ], sum[RQ];
 #pragma unroll
   for (int r = 0; r < RQ; ++r) {
-    top[r] = -INFINITY;
-    sum[r] = 0;
+    top[r] = shape.sinks ? shape.sinks[head] : -INFINITY;
+    sum[r] = shape.sinks ? 1 : 0;
 #pragma unroll
     for (int i = 0; i < kOwn; ++i) result[r][i] = 0;
   }

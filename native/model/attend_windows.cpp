@@ -7,14 +7,14 @@ namespace struprune {
 
 namespace {
 
-// Keys and values of all heads, which every query tile of a head multiplies by. Capped attention
-// takes none (ops/attention.cpp).
+// Keys and values of all heads, which every query tile of a head multiplies by. Attention with caps
+// or sinks takes none (ops/attention.cpp).
 class PackedHeads {
  public:
   PackedHeads(Context& context, const AttentionShape& shape, size_t rows, const float* k,
               const float* v) {
     const size_t hd = shape.head_dim, stride = shape.kv_heads * hd;
-    if (shape.cap > 0 || shape.window % PackedOperand::kAlignment != 0) return;
+    if (!shape.plain() || shape.window % PackedOperand::kAlignment != 0) return;
     for (size_t head = 0; head < shape.kv_heads; ++head) {
       keys_.emplace_back(context, OperandSide::kB, rows, hd);
       values_.emplace_back(context, OperandSide::kB, hd, rows);

@@ -396,7 +396,7 @@ class GradientFlight {
               at(work.q, spec.q_width()), at(work.k, spec.kv_width()), at(work.v, spec.kv_width()),
               at(work.q_raw, spec.q_width()), at(work.k_raw, spec.kv_width()));
     });
-    AttendWindows(context_, ShapeOf(spec, run_.window), rows, work.q.data(), work.k.data(),
+    AttendWindows(context_, ShapeOf(work.layer, run_.window), rows, work.q.data(), work.k.data(),
                   work.v.data(), work.x.data(), work.log_sum.data(), scratch_);
     if (work.sums.input) work.sums.input->Add(segment_, rows, work.x.data(), nullptr);
   }
@@ -494,9 +494,10 @@ class GradientFlight {
         },
         [](size_t, size_t) {});
     AtOutput(work, rows, work.delta.empty() ? grad : work.delta.data());
-    AttendWindowsBackward(context_, ShapeOf(spec, run_.window), rows, work.q.data(), work.k.data(),
-                          work.v.data(), work.x.data(), work.log_sum.data(), work.grad_x.data(),
-                          work.grad_q.data(), work.grad_k.data(), work.grad_v.data(), scratch_);
+    AttendWindowsBackward(context_, ShapeOf(work.layer, run_.window), rows, work.q.data(),
+                          work.k.data(), work.v.data(), work.x.data(), work.log_sum.data(),
+                          work.grad_x.data(), work.grad_q.data(), work.grad_k.data(),
+                          work.grad_v.data(), scratch_);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       ThroughProjections(i, first, count, grad + first * hidden_, worker);
     });

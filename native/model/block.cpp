@@ -271,6 +271,7 @@ void Block::KeepExperts(size_t sublayer, std::span<const int32_t> indices) {
     throw Error("ERR_ARGUMENT", "as many experts stay as a token passes, at least, ascending");
   }
   Slice({sublayer, Part::kRouter}, 0, indices);
+  Slice({sublayer, Part::kRouterBias}, 0, indices);
   const auto [first, end] = spec_.Inside(sublayer);
   std::vector<std::array<Tensor, kParts>> kept;
   for (const int32_t index : indices) {
@@ -356,7 +357,7 @@ std::vector<std::byte> EncodeRows(Context& context, const TensorSource& source, 
                                   size_t row, size_t count) {
   auto values = context.Allocate<float>(count * source.cols);
   LoadRows(source, row, count, values.data());
-  if (source.rows == 1 || source.dtype != dtype) {
+  if (source.rows == 1 || source.dtype != dtype || source.step != 1) {
     return EncodeRows(values.data(), count, source.cols, dtype, 0, count, 0, source.name);
   }
   // Its very bytes, now that they are known to be numbers.

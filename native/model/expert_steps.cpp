@@ -1,7 +1,6 @@
 #include "model/expert_steps.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "model/forward_steps.h"
@@ -9,11 +8,11 @@
 
 namespace struprune {
 
-void LargestOf(std::span<const float> odds, std::span<size_t> places) {
-  std::vector<size_t> order(odds.size());
+void LargestOf(std::span<const float> values, std::span<size_t> places) {
+  std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto larger = [&](size_t a, size_t b) {
-    return odds[a] != odds[b] ? odds[a] > odds[b] : a < b;
+    return values[a] != values[b] ? values[a] > values[b] : a < b;
   };
   const auto end = order.begin() + static_cast<std::ptrdiff_t>(places.size());
   std::partial_sort(order.begin(), end, order.end(), larger);
@@ -22,10 +21,9 @@ void LargestOf(std::span<const float> odds, std::span<size_t> places) {
 
 void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Route> routes) {
   const size_t count = logits.size();
-  const float most = MaximumOf(count, logits.data(), -std::numeric_limits<float>::infinity());
-  const float all = ExpInPlace(count, logits.data(), most);
   std::vector<size_t> places(routes.size());
   LargestOf(logits, places);
+  const float all = ExpInPlace(count, logits.data(), logits[places.front()]);
   float chosen = 0;
   for (const size_t place : places) chosen += logits[place];
   for (size_t i = 0; i < routes.size(); ++i) {
@@ -33,10 +31,14 @@ void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Ro
   }
 }
 
+void RouterLogits(const Sublayer& layer, size_t rows, const float* in, float* logits) {
+  Linear(layer, Part::kRouter, Part::kRouterBias, rows, in, logits);
+}
+
 void RouteTokens(const Sublayer& layer, size_t rows, const float* in, float* logits,
                  Route* routes) {
   const ExpertsSpec& spec = *layer.experts();
-  Product(layer, Part::kRouter, rows, in, 0, logits);
+  RouterLogits(layer, rows, in, logits);
   for (size_t i = 0; i < rows; ++i) {
     ChooseRoutes(spec, {logits + i * spec.count, spec.count},
                  {routes + i * spec.top_k, spec.top_k});

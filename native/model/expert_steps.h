@@ -17,14 +17,17 @@ struct Route {
   float weight = 0;
 };
 
-// The largest of odds[count], largest first, of equal ones the first: as many as `places` has.
-void LargestOf(std::span<const float> odds, std::span<size_t> places);
+// The largest of values[count], largest first, of equal ones the first: as many as `places` has.
+void LargestOf(std::span<const float> values, std::span<size_t> places);
 
 // Chooses routes[top_k] by a token's logits[count], which become the exponentials of its softmax.
 void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Route> routes);
 
-// The same for each token: routes[rows, top_k] by in[rows, hidden], which the router reads.
-// logits[rows, count] is room.
+// logits[rows, count] of in[rows, hidden], which the router reads.
+void RouterLogits(const Sublayer& layer, size_t rows, const float* in, float* logits);
+
+// Both for each token: routes[rows, top_k] by in[rows, hidden]; logits[rows,
+// count] is room.
 void RouteTokens(const Sublayer& layer, size_t rows, const float* in, float* logits, Route* routes);
 
 // Numbers of the buffers that tokens need on their way through an expert, at most so many at once.

@@ -92,7 +92,7 @@ class SumFlight {
   struct Token {
     std::vector<Route> dense;
     std::vector<size_t> slots;  // experts
-    std::vector<float> odds;    // of each
+    std::vector<double> odds;   // of each
     std::vector<double> rest;   // of all that stay, less those of each of the first top_k slots
     double all = 0;             // of all that stay
   };
@@ -123,19 +123,21 @@ class SumFlight {
 
   // Leaves in work.logits the odds of those that stay.
   void Choose(size_t rows, const float* in, Work& work) const {
-    Product(layer_, Part::kRouter, rows, in, 0, work.logits.data());
-    std::vector<float> all, odds(stay_.size());
+    RouterLogits(layer_, rows, in, work.logits.data());
+    std::vector<float> all, left(stay_.size());
+    std::vector<double> odds(stay_.size());
     for (size_t i = 0; i < rows; ++i) {
       Token& token = work.tokens[i];
       const std::span<float> logits = Logits(work, i);
-      for (size_t m = 0; m < stay_.size(); ++m) odds[m] = logits[stay_[m]];
+      for (size_t m = 0; m < stay_.size(); ++m) left[m] = logits[stay_[m]];
       all.assign(logits.begin(), logits.end());
       token.dense.resize(spec_.top_k);
       ChooseRoutes(spec_, all, token.dense);
-      const float most = MaximumOf(odds.size(), odds.data(), -std::numeric_limits<float>::max());
-      ExpInPlace(odds.size(), odds.data(), most);
+      // In doubles those of the others are still numbers above 0 where one has nearly all.
+      const double most = MaximumOf(left.size(), left.data(), -std::numeric_limits<float>::max());
+      std::ranges::transform(left, odds.begin(), [&](double at) { return std::exp(at - most); });
       std::vector<size_t> places(slots_);
-      LargestOf(odds, places);
+      LargestOf(left, places);
       token.slots.clear(), token.odds.clear(), token.rest.clear();
       for (const size_t place : places) {
         token.slots.push_back(stay_[place]);
@@ -148,7 +150,7 @@ class SumFlight {
         token.rest.push_back(std::accumulate(odds.begin(), odds.end(), 0.0));
         odds[places[slot]] = token.odds[slot];
       }
-      for (size_t m = 0; m < stay_.size(); ++m) logits[stay_[m]] = odds[m];
+      for (size_t m = 0; m < stay_.size(); ++m) logits[stay_[m]] = static_cast<float>(odds[m]);
     }
   }
 
@@ -224,7 +226,7 @@ class SumFlight {
   double Scale(const Token& token, size_t without) const {
     if (!spec_.renormalised) return without < spec_.top_k ? token.rest[without] : token.all;
     double sum = 0;
-    for (size_t slot = 0; slot < slots_; ++slot) sum += slot == without ? 0.0f : token.odds[slot];
+    for (size_t slot = 0; slot < slots_; ++slot) sum += slot == without ? 0 : token.odds[slot];
     return sum;
   }
 

@@ -154,8 +154,8 @@ class SiteFlight {
               q_.data() + first * n_.width, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
     });
-    AttendWindows(context_, ShapeOf(*attention_, run_.window), rows, q_.data(), k_.data(),
-                  v_.data(), activations, nullptr, scratch_);
+    AttendWindows(context_, ShapeOf(layer_, run_.window), rows, q_.data(), k_.data(), v_.data(),
+                  activations, nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {

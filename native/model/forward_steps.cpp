@@ -16,6 +16,12 @@ void AddBias(size_t rows, size_t cols, const float* bias, float* x) {
   }
 }
 
+void ActivateFfn(const FeedForwardSpec& spec, size_t count, const float* gate, const float* up,
+                 float* out) {
+  if (spec.clamp) return ActivateClamped(*spec.clamp, count, gate, up, out);
+  Activate(spec.activation, count, gate, up, out);
+}
+
 void ApplyNorm(const Sublayer& layer, const NormSpec& norm, Part weight, Part bias, size_t rows,
                const float* x, float* out) {
   const size_t d = layer.hidden();
@@ -74,7 +80,7 @@ void FfnHidden(const Sublayer& layer, size_t rows, const float* x, float* gate, 
       const Sublayer& of = *static_cast<const Sublayer*>(state);
       if (of.has(Part::kUpBias)) AddBias(1, count, of.data(Part::kUpBias) + column, linear);
       if (of.has(Part::kGateBias)) AddBias(1, count, of.data(Part::kGateBias) + column, gated);
-      Activate(of.ffn()->activation, count, gated, linear, to);
+      ActivateFfn(*of.ffn(), count, gated, linear, to);
     };
     const StripJoin join{.apply = activate, .state = &layer, .out = out, .ld = spec.width};
     if (JoinedStripProducts(layer.context(), {layer.matrix(Part::kUp), out},
@@ -83,7 +89,7 @@ void FfnHidden(const Sublayer& layer, size_t rows, const float* x, float* gate, 
     }
   }
   UpAndGate(layer, rows, x, out, gate);
-  Activate(spec.activation, rows * spec.width, gate, out, out);
+  ActivateFfn(spec, rows * spec.width, gate, out, out);
 }
 
 const float* MixerInput(const Sublayer& layer, size_t rows, const float* hidden, float* scratch) {
@@ -146,11 +152,13 @@ Scan ScanOf(const Sublayer& layer, size_t rows, std::initializer_list<Part> weig
   return scan;
 }
 
-AttentionShape ShapeOf(const AttentionSpec& spec, size_t window) {
+AttentionShape ShapeOf(const Sublayer& layer, size_t window) {
+  const AttentionSpec& spec = *layer.attention();
   const float usual = 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
-  return {window,        spec.heads(), spec.kv_heads,
-          spec.head_dim, spec.sliding, spec.scale.value_or(usual),
-          spec.cap};
+  return {window,        spec.heads(),
+          spec.kv_heads, spec.head_dim,
+          spec.sliding,  spec.scale.value_or(usual),
+          spec.cap,      layer.data(Part::kSinks)};
 }
 
 void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {

@@ -61,7 +61,8 @@ void StreamNorm(const Sublayer& layer, size_t rows, const float* x, float* out);
 // flight of `rows` rows reads them.
 Scan ScanOf(const Sublayer& layer, size_t rows, std::initializer_list<Part> weights);
 
-AttentionShape ShapeOf(const AttentionSpec& spec, size_t window);
+// With the sublayer's sinks.
+AttentionShape ShapeOf(const Sublayer& layer, size_t window);
 
 // Throws ERR_NAN where one of hidden[rows, hidden] is no number.
 void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden);

@@ -28,6 +28,8 @@ std::optional<PartShape> ShapeIn(const AttentionSpec& spec, size_t hidden, Part 
       return NormShape(spec.head_norm, spec.normed(spec.heads()), false);
     case Part::kKNorm:
       return NormShape(spec.head_norm, spec.normed(spec.kv_heads), false);
+    case Part::kSinks:
+      return spec.sinks ? std::optional(PartShape{1, spec.heads()}) : std::nullopt;
     default:
       return std::nullopt;
   }
@@ -52,6 +54,8 @@ std::optional<PartShape> ShapeIn(const ExpertsSpec& spec, size_t hidden, Part pa
   switch (part) {
     case Part::kRouter:
       return PartShape{spec.count, hidden};
+    case Part::kRouterBias:
+      return PartShape{1, spec.count};
     case Part::kSharedGate:
       return spec.shared ? std::optional(PartShape{1, hidden}) : std::nullopt;
     default:

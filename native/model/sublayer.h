@@ -31,6 +31,7 @@ struct AttentionSpec {
   bool norm_joins_heads = false;      // head_norm is over all heads of a token at once
   std::optional<float> scale = {};    // of scores; none: 1 / sqrt(head_dim)
   float cap = 0;                      // of scaled scores (ops/soft_cap.h); 0: none
+  bool sinks = false;                 // a logit a query head joins the sum of its softmax
 
   size_t heads() const { return kv_heads * queries; }
   size_t q_width() const { return heads() * head_dim; }
@@ -43,6 +44,7 @@ struct FeedForwardSpec {
   size_t width = 0;
   Activation activation = Activation::kSilu;
   bool gated = true;
+  std::optional<ClampedGate> clamp = {};  // in place of the activation; of experts alone
 };
 
 // FFNs of which a token passes those with the largest of its router's probabilities.
@@ -102,7 +104,9 @@ enum class Part : uint8_t {
   kVBias,
   kQNorm,
   kKNorm,
+  kSinks,
   kRouter,
+  kRouterBias,
   kSharedGate,
   kGate,
   kGateBias,
@@ -113,12 +117,13 @@ enum class Part : uint8_t {
   kOutNorm,
   kOutNormBias,
 };
-inline constexpr size_t kParts = 22;
+inline constexpr size_t kParts = 24;
 // As in lib/model/sublayers.ts.
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "norm", "normBias", "streamNorm", "streamNormBias", "q",       "qBias",      "k",    "kBias",
-    "v",    "vBias",    "qNorm",      "kNorm",          "router",  "sharedGate", "gate", "gateBias",
-    "up",   "upBias",   "out",        "outBias",        "outNorm", "outNormBias"};
+    "norm",  "normBias", "streamNorm", "streamNormBias", "q",       "qBias",
+    "k",     "kBias",    "v",          "vBias",          "qNorm",   "kNorm",
+    "sinks", "router",   "routerBias", "sharedGate",     "gate",    "gateBias",
+    "up",    "upBias",   "out",        "outBias",        "outNorm", "outNormBias"};
 
 struct PartShape {
   size_t rows = 0, cols = 0;  // vectors: 1 x n

@@ -72,6 +72,18 @@ void Activate(Activation kind, size_t count, const float* gate, const float* up,
 }
 
 STRUPRUNE_CLONES
+void ActivateClamped(ClampedGate by, size_t count, const float* gate, const float* up, float* out) {
+  const auto [limit, alpha] = by;
+#pragma omp simd
+  for (size_t i = 0; i < count; ++i) {
+    const float below = up[i] < limit ? up[i] : limit;
+    const float linear = below > -limit ? below : -limit;
+    const float g = gate[i] < limit ? gate[i] : limit;
+    out[i] = g / (1.0f + Exp(-alpha * g)) * (linear + 1.0f);
+  }
+}
+
+STRUPRUNE_CLONES
 void ActivateWithSlopes(Activation kind, size_t count, float* gate, float* up, float* out) {
   switch (kind) {
     case Activation::kSilu:

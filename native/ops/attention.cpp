@@ -54,9 +54,9 @@ void SoftmaxBackwardRow(float* scores, float* grad, size_t keys, Visible part, f
   std::fill(grad + part.end, grad + keys, 0.0f);
 }
 
-// Of the calling thread's AMX path; 0: general products, as for capped scores.
+// Of the calling thread's AMX path; 0: general products.
 size_t AmxParts(const AttentionShape& shape) {
-  return shape.cap > 0 ? 0 : PartsOf(CurrentGemmPath());
+  return shape.plain() ? PartsOf(CurrentGemmPath()) : 0;
 }
 
 }  // namespace
@@ -76,8 +76,9 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
   float* scores = scratch.scores.data();
   float* maximum = scratch.aux.data();
   float* sum = maximum + kQueryTile;
-  std::fill_n(maximum, count, -std::numeric_limits<float>::infinity());
-  std::fill_n(sum, count, 0.0f);
+  const float* const sink = shape.sinks ? shape.sinks + head : nullptr;
+  std::fill_n(maximum, count, sink ? *sink : -std::numeric_limits<float>::infinity());
+  std::fill_n(sum, count, sink ? 1.0f : 0.0f);
   const float* queries = q + first * q_stride + head * hd;
   float* to = out + first * q_stride + head * hd;
   for (size_t i = 0; i < count; ++i) std::fill_n(to + i * q_stride, hd, 0.0f);
@@ -112,7 +113,8 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
 }
 
 // P = exp(scale q kᵀ − log_sum); grad_v = Pᵀ g; dS = P ∘ (g vᵀ − rowsum(g ∘ out)); grad_q = scale
-// dS k; grad_k = scale dSᵀ q. (Standard softmax attention gradient, by tiles.)
+// dS k; grad_k = scale dSᵀ q. (Standard softmax attention gradient, by tiles.) A sink is in log_sum
+// alone: its value is 0.
 void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q, const float* k,
                     const float* v, const float* out, const float* log_sum, const float* grad_out,
                     float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch) {

@@ -10,7 +10,7 @@ namespace struprune {
 // One head of one sequence, queries [first, first + count).
 // q[window, heads*head_dim], k and v[window, kv_heads*head_dim] start at the sequence; out is like
 // q. `packed` (may be null) is read in place of k and v. log_sum[count] (may be null) receives log
-// Σ exp(scores) of every query, for the backward pass.
+// Σ exp(scores) of every query, its sink among them, for the backward pass.
 void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count,
                 const float* q, const float* k, const float* v, const PackedHead* packed,
                 float* out, float* log_sum, AttentionScratch& scratch);

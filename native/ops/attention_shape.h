@@ -19,6 +19,12 @@ struct AttentionShape {
   size_t sliding = 0;  // tokens a query may look back on, itself included; 0 = all
   float scale = 1;     // > 0
   float cap = 0;       // of scaled scores (ops/soft_cap.h); 0: none
+  // [heads], null: none. exp(sink) joins the denominator of a query's softmax, as of one key more
+  // whose value is 0.
+  const float* sinks = nullptr;
+
+  // The kernels in AMX tiles have no place for the rest.
+  bool plain() const { return cap == 0 && !sinks; }
 };
 
 // Scratch of one thread, grown on first use.

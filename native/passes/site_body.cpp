@@ -42,13 +42,14 @@ struct SiteArrays {
     gate = If(!attention && s.layer.ffn()->gated, x);
     q_norm = attention ? attention->normed(attention->heads()) : 0;
     k_norm = attention ? attention->normed(attention->kv_heads) : 0;
+    sinks = attention && attention->sinks ? attention->heads() : 0;
     angles = attention ? s.demand.window * (attention->head_dim / 2) : 0;
     stage = WeightLoader::Floats(s.hidden * std::max(s.layer.width(), kv_width),
                                  std::max(s.hidden, s.layer.width()));
   }
   size_t page, dense_before, dense_after, x, out, x_out, inputs, targets, normed, gram, moments,
       band, cross, residual_sums;
-  size_t q, kv, gate, q_norm, k_norm, angles, stage;
+  size_t q, kv, gate, q_norm, k_norm, sinks, angles, stage;
 };
 
 // Where each sum begins in the array of all.
@@ -89,7 +90,7 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   // Biases and norms that are absent make the plan a little too large, never too small.
   const auto norms = [&](const std::optional<NormSpec>& norm) { return norm ? 2 * Floats(d) : 0; };
   bytes.device = norms(s.layer.norm) + norms(s.layer.out_norm) + norms(s.layer.stream_norm) +
-                 Floats(n.q_norm) + Floats(n.k_norm) + 2 * Floats(n.angles);
+                 Floats(n.q_norm) + Floats(n.k_norm) + Floats(n.sinks) + 2 * Floats(n.angles);
   for (const Part part : {Part::kQ, Part::kK, Part::kV, Part::kGate, Part::kUp, Part::kOut}) {
     if (const auto shape = ShapeOf(s.layer, d, part)) {
       bytes.device += DeviceMap::Bytes(gpu, shape->rows, shape->cols, forward);
@@ -180,6 +181,7 @@ void SiteBody::LoadVectors() {
     stream_norm_ = load(Part::kStreamNorm, hidden_);
     stream_norm_bias_ = load(Part::kStreamNormBias, hidden_);
     q_norm_ = load(Part::kQNorm, n.q_norm), k_norm_ = load(Part::kKNorm, n.k_norm);
+    sinks_ = load(Part::kSinks, n.sinks);
     const size_t angles = rope_ ? run_.window * rope_->half() : 0;
     cosine_ = Uploaded(gpu_, rope_ ? rope_->cosines().data() : nullptr, angles);
     sine_ = Uploaded(gpu_, rope_ ? rope_->sines().data() : nullptr, angles);
@@ -296,10 +298,10 @@ void SiteBody::Attention(size_t rows, const float* in, float* x) const {
   };
   prepare(q_norm_, attention.heads(), q_.data());
   prepare(k_norm_, attention.kv_heads, k_.data());
-  const cuda::AttentionShape shape{
-      Int(run_.window), Int(attention.heads()), Int(attention.kv_heads),
-      Int(head),        Int(attention.sliding), ShapeOf(attention, run_.window).scale,
-      attention.cap};
+  const cuda::AttentionShape shape{Int(run_.window),        Int(attention.heads()),
+                                   Int(attention.kv_heads), Int(head),
+                                   Int(attention.sliding),  ShapeOf(layer_, run_.window).scale,
+                                   attention.cap,           sinks_.data()};
   gpu_.Call(&Api::attention, &shape, Int(rows / run_.window), q_.data(), k_.data(), v_.data(), x);
 }
 

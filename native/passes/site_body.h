@@ -97,7 +97,7 @@ class SiteBody : private PageBody {
   const cuda::Precision forward_, gram_precision_;
   Slot slots_[kSlots];
   CudaArray<float> norm_, norm_bias_, out_norm_, out_norm_bias_, stream_norm_, stream_norm_bias_,
-      q_norm_, k_norm_, cosine_, sine_;
+      q_norm_, k_norm_, sinks_, cosine_, sine_;
   std::array<DeviceMap, kMaps.size()> maps_;
   CudaArray<float> x_, normed_, q_, k_, v_, gate_, residual_;
   const Segments segments_;

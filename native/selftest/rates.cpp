@@ -83,7 +83,8 @@ void PrintAttention(const CudaDevice& gpu, size_t heads, size_t head_dim) {
   const auto values = RandomValues<float>(cells, 2);
   const auto q = Upload(gpu, values), k = Upload(gpu, values), v = Upload(gpu, values);
   const CudaArray<float> out(gpu, cells);
-  const cuda::AttentionShape shape{Int(window), Int(heads), Int(heads), Int(head_dim), 0, 0.1f, 0};
+  const cuda::AttentionShape shape{Int(window), Int(heads), Int(heads), Int(head_dim),
+                                   0,           0.1f,       0,          nullptr};
   const double seconds = SecondsOf(gpu, [&] {
     gpu.Call(&cuda::Api::attention, &shape, 1, q.data(), k.data(), v.data(), out.data());
   });

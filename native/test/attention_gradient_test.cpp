@@ -47,7 +47,7 @@ Attention Naive(const AttentionShape& shape, size_t rows, const std::vector<floa
         return sum;
       };
       Doubles p, slopes;
-      double sum = 0, mean = 0;
+      double sum = shape.sinks ? std::exp(double{shape.sinks[h]}) : 0, mean = 0;
       for (size_t s = first; s <= t; ++s) {
         double score = shape.scale * dot(q, k, s);
         if (shape.cap > 0) score = shape.cap * std::tanh(score / shape.cap);
@@ -88,13 +88,18 @@ void ExpectNear(const std::vector<float>& got, const Doubles& wanted, double sha
 struct Shape {
   size_t window, heads, kv_heads, head_dim, sliding;
   float cap = 0;
+  bool sinks = false;
 };
 
 class AttentionGradientTest : public testing::TestWithParam<Shape> {};
 
 TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
-  const auto [window, heads, kv_heads, head_dim, sliding, cap] = GetParam();
-  const AttentionShape shape{window, heads, kv_heads, head_dim, sliding, 0.7f, cap};
+  const auto [window, heads, kv_heads, head_dim, sliding, cap, has_sinks] = GetParam();
+  // Of which some have most of the weight, and some next to none.
+  std::vector<float> sinks(heads);
+  for (size_t h = 0; h < heads; ++h) sinks[h] = h % 2 ? -3.0f : 4.0f;
+  const AttentionShape shape{window,  heads, kv_heads, head_dim,
+                             sliding, 0.7f,  cap,      has_sinks ? sinks.data() : nullptr};
   const size_t rows = 2 * window;
   std::mt19937 generator(11);
   std::normal_distribution<float> normal;
@@ -154,12 +159,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{40, 2, 1, 4, 1}, Shape{300, 3, 1, 4, 7}, Shape{520, 2, 2, 4, 200},
                     Shape{520, 2, 1, 4, 256}, Shape{520, 1, 1, 4, 300}, Shape{100, 2, 1, 4, 100},
                     Shape{300, 4, 2, 80, 0}, Shape{50, 3, 1, 40, 0}, Shape{300, 2, 1, 72, 20},
-                    Shape{300, 2, 1, 16, 0, 2}, Shape{130, 2, 2, 8, 50, 0.5f}),
+                    Shape{300, 2, 1, 16, 0, 2}, Shape{130, 2, 2, 8, 50, 0.5f},
+                    Shape{1, 2, 1, 4, 0, 0, true}, Shape{300, 4, 2, 16, 0, 0, true},
+                    Shape{520, 2, 1, 8, 7, 1.5f, true}),
     [](const auto& info) {
       const Shape& s = info.param;
       return "Window" + std::to_string(s.window) + "Heads" + std::to_string(s.heads) + "Over" +
              std::to_string(s.kv_heads) + "Dim" + std::to_string(s.head_dim) + "Sliding" +
-             std::to_string(s.sliding) + (s.cap > 0 ? "Capped" : "");
+             std::to_string(s.sliding) + (s.cap > 0 ? "Capped" : "") + (s.sinks ? "Sinks" : "");
     });
 
 }  // namespace

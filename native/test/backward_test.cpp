@@ -109,6 +109,13 @@ std::vector<Variation> Variations() {
               s.sliding = 3;
             }),
        {}},
+      {"GptOss",
+       With(Base(),
+            [](auto& s) {
+              s.sinks = true;
+              s.sliding = 3;
+            }),
+       {true, true, false, false, false}},
       {"Olmo2",
        With(Base(),
             [](auto& s) {

@@ -27,10 +27,15 @@ using test::RandomFloats;
 constexpr size_t kWindow = 8, kTokens = 24, kHidden = 12, kWidth = 10, kShared = 6, kCount = 5;
 constexpr StripSize kStrip{64, 3};
 
-BlockSpec Spec(bool renormalised, bool shared, size_t top_k = 2) {
-  const FeedForwardSpec expert{kWidth, Activation::kSilu, true};
+// Cuts some gates and linear parts of those at hand.
+constexpr ClampedGate kClamp{1.5f, 1.7f};
+
+// `clamped`: as gpt-oss has them; its weights have biases.
+BlockSpec Spec(bool renormalised, bool shared, bool clamped = false, size_t top_k = 2) {
+  FeedForwardSpec expert{kWidth, Activation::kSilu, true};
+  if (clamped) expert.clamp = kClamp;
   ExpertsSpec experts{kCount, top_k, renormalised, expert};
-  if (shared) experts.shared = FeedForwardSpec{kShared, Activation::kSilu, true};
+  if (shared) experts.shared = expert, experts.shared->width = kShared;
   BlockSpec spec{kHidden, {{.name = "experts", .mixer = experts, .norm = NormSpec{}}}};
   std::ranges::move(InsideOf(spec.sublayers[0]), std::back_inserter(spec.sublayers));
   return spec;
@@ -39,12 +44,13 @@ BlockSpec Spec(bool renormalised, bool shared, size_t top_k = 2) {
 using Weights = std::vector<std::array<std::vector<float>, kParts>>;
 
 Weights RandomWeights(const BlockSpec& spec) {
+  const bool biased = spec.sublayers[0].experts()->expert.clamp.has_value();
   Weights weights(spec.sublayers.size());
   for (size_t i = 0; i < weights.size(); ++i) {
     for (size_t p = 0; p < kParts; ++p) {
       const auto part = static_cast<Part>(p);
       const auto shape = ShapeOf(spec.sublayers[i], kHidden, part);
-      if (!shape || IsBias(part)) continue;
+      if (!shape || (IsBias(part) && !biased)) continue;
       weights[i][p] = RandomFloats(shape->rows * shape->cols, static_cast<unsigned>(40 * i + p));
     }
   }
@@ -81,19 +87,37 @@ std::vector<double> Times(const std::vector<float>& weight, const std::vector<do
   return y;
 }
 
+// With the part's bias, where there is one.
+std::vector<double> Affine(const Weights& weights, size_t sublayer, Part part, Part bias,
+                           const std::vector<double>& x) {
+  auto y = Times(At(weights, sublayer, part), x);
+  const auto& added = At(weights, sublayer, bias);
+  for (size_t i = 0; i < added.size(); ++i) y[i] += added[i];
+  return y;
+}
+
 using Gone = std::vector<uint8_t>;
 
 // What an FFN's output map reads.
 std::vector<double> FfnInput(const Weights& weights, size_t sublayer,
                              const std::vector<double>& x) {
-  const auto gate = Times(At(weights, sublayer, Part::kGate), x);
-  auto up = Times(At(weights, sublayer, Part::kUp), x);
-  for (size_t i = 0; i < up.size(); ++i) up[i] *= gate[i] / (1 + std::exp(-gate[i]));
+  const auto gate = Affine(weights, sublayer, Part::kGate, Part::kGateBias, x);
+  auto up = Affine(weights, sublayer, Part::kUp, Part::kUpBias, x);
+  const bool clamped = !At(weights, sublayer, Part::kUpBias).empty();
+  const auto [limit, alpha] = kClamp;
+  for (size_t i = 0; i < up.size(); ++i) {
+    if (clamped) {
+      const double g = std::min<double>(gate[i], limit);
+      up[i] = (std::clamp<double>(up[i], -limit, limit) + 1) * g / (1 + std::exp(-alpha * g));
+    } else {
+      up[i] *= gate[i] / (1 + std::exp(-gate[i]));
+    }
+  }
   return up;
 }
 
 std::vector<double> Ffn(const Weights& weights, size_t sublayer, const std::vector<double>& x) {
-  return Times(At(weights, sublayer, Part::kOut), FfnInput(weights, sublayer, x));
+  return Affine(weights, sublayer, Part::kOut, Part::kOutBias, FfnInput(weights, sublayer, x));
 }
 
 struct Reference {
@@ -116,7 +140,7 @@ Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vect
     for (size_t i = 0; i < kHidden; ++i) {
       x[i] = h[i] / std::sqrt(square + 1e-5) * At(weights, 0, Part::kNorm)[i];
     }
-    auto odds = Times(At(weights, 0, Part::kRouter), x);
+    auto odds = Affine(weights, 0, Part::kRouter, Part::kRouterBias, x);
     for (size_t j = 0; j < kCount; ++j) odds[j] = gone[j] ? 0 : std::exp(odds[j]);
     std::vector<size_t> order(kCount);
     std::iota(order.begin(), order.end(), size_t{0});
@@ -129,7 +153,7 @@ Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vect
     }
     for (const size_t j : order) {
       const auto input = FfnInput(weights, 1 + j, x);
-      const auto y = Times(At(weights, 1 + j, Part::kOut), input);
+      const auto y = Affine(weights, 1 + j, Part::kOut, Part::kOutBias, input);
       for (size_t i = 0; i < kHidden; ++i) h[i] += odds[j] / sum * y[i];
       for (size_t i = 0; i < kWidth; ++i) {
         result.inputs[j][t * kWidth + i] = odds[j] / sum * input[i];
@@ -203,12 +227,12 @@ void ExpectSums(const BlockSpec& spec, const Weights& weights, const std::vector
   EXPECT_NEAR(got[3 * kCount], error, 1e-6 * scale);
 }
 
-class Experts : public testing::TestWithParam<std::tuple<bool, bool>> {};
+class Experts : public testing::TestWithParam<std::tuple<bool, bool, bool>> {};
 
 TEST_P(Experts, EqualPlainLoops) {
   InitialiseBlas();
-  const auto [renormalised, shared] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared);
+  const auto [renormalised, shared, clamped] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
@@ -217,8 +241,8 @@ TEST_P(Experts, EqualPlainLoops) {
 
 TEST_P(Experts, SumsAreOfModelsWithoutThem) {
   InitialiseBlas();
-  const auto [renormalised, shared] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared);
+  const auto [renormalised, shared, clamped] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
@@ -229,7 +253,9 @@ TEST_P(Experts, SumsAreOfModelsWithoutThem) {
   }
   // The energy is of the routed experts alone: less a shared one and the stream.
   Weights alone = weights;
-  if (shared) std::ranges::fill(At(alone, 1 + kCount, Part::kOut), 0.0f);
+  for (const Part part : {Part::kOut, Part::kOutBias}) {
+    if (shared) std::ranges::fill(At(alone, 1 + kCount, part), 0.0f);
+  }
   const std::vector<double> before(states.begin(), states.end());
   const double energy = Distance(ByLoops(spec, alone, states).states, before);
   EXPECT_NEAR(Sums(block, states)[3 * kCount + 1], energy, 1e-5 * energy);
@@ -237,8 +263,8 @@ TEST_P(Experts, SumsAreOfModelsWithoutThem) {
 
 TEST_P(Experts, ThoseThatAreKeptAreTheModelWithoutTheOthers) {
   InitialiseBlas();
-  const auto [renormalised, shared] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared);
+  const auto [renormalised, shared, clamped] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
@@ -282,8 +308,8 @@ void ExpectTile(const std::vector<double>& wanted, const TileMatrix<double>& got
 
 TEST_P(Experts, TurnsSumWhatAnExpertReadsAndWhatIsMissing) {
   InitialiseBlas();
-  const auto [renormalised, shared] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared);
+  const auto [renormalised, shared, clamped] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const auto context = std::make_shared<Context>(2, 0);
@@ -335,7 +361,8 @@ TEST_P(Experts, TurnsSumWhatAnExpertReadsAndWhatIsMissing) {
   refuse(0, &other), refuse(0, nullptr), refuse(3, nullptr), refuse(std::nullopt, &sums);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Experts, testing::Combine(testing::Bool(), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(Kinds, Experts,
+                         testing::Combine(testing::Bool(), testing::Bool(), testing::Bool()));
 
 TEST(ExpertsAlone, AnErrorIsExactWhereAnotherExpertHasNearlyAllOfTheWeight) {
   InitialiseBlas();
@@ -390,8 +417,9 @@ TEST(ExpertsAlone, FlopsAreOfThoseThatATokenPasses) {
   const double of_expert = 2.0 * 3 * kHidden * kWidth, of_shared = 2.0 * 3 * kHidden * kShared;
   for (const size_t top_k : {1, 2, 5}) {
     const double router = 2.0 * kHidden * kCount, gate = 2.0 * kHidden;
-    EXPECT_EQ(BlockFlops(Spec(true, false, top_k), 7, kWindow), 7 * (router + top_k * of_expert));
-    EXPECT_EQ(BlockFlops(Spec(true, true, top_k), 7, kWindow),
+    EXPECT_EQ(BlockFlops(Spec(true, false, false, top_k), 7, kWindow),
+              7 * (router + top_k * of_expert));
+    EXPECT_EQ(BlockFlops(Spec(true, true, false, top_k), 7, kWindow),
               7 * (router + gate + top_k * of_expert + of_shared));
   }
 }

@@ -89,13 +89,15 @@ TEST_P(GpuRows, ActivationsEqualTheCpus) {
 struct Heads {
   size_t window, heads, kv_heads, head_dim, sliding;
   float cap = 0;  // of scores
+  bool sinks = false;
 };
 
 TEST_P(GpuRows, AttentionEqualsTheCpus) {
   InitialiseBlas();
   std::vector<Heads> shapes = {
-      {1, 1, 1, 4, 0},   {37, 4, 2, 16, 0, 1.5f}, {130, 2, 1, 64, 0},  {100, 2, 2, 64, 17, 0.8f},
-      {70, 2, 1, 80, 0}, {67, 3, 1, 128, 1},      {45, 2, 2, 130, 33}, {33, 1, 1, 256, 0}};
+      {1, 1, 1, 4, 0},           {37, 4, 2, 16, 0, 1.5f}, {130, 2, 1, 64, 0},
+      {100, 2, 2, 64, 17, 0.8f}, {70, 2, 1, 80, 0},       {67, 3, 1, 128, 1},
+      {45, 2, 2, 130, 33},       {33, 1, 1, 256, 0},      {100, 4, 2, 64, 17, 0, true}};
   if (TestedGpu().large) shapes.push_back({2048, 32, 8, 128, 0});
   if (TestedGpu().large) shapes.push_back({4096, 8, 2, 64, 1000});
   for (const auto& s : shapes) {
@@ -104,7 +106,9 @@ TEST_P(GpuRows, AttentionEqualsTheCpus) {
     const auto q = RandomValues<float>(rows * wide, 7), k = RandomValues<float>(rows * narrow, 8),
                v = RandomValues<float>(rows * narrow, 9);
     const float scale = 2.0f / std::sqrt(static_cast<float>(s.head_dim));
-    const AttentionShape shape{s.window, s.heads, s.kv_heads, s.head_dim, s.sliding, scale, s.cap};
+    const auto sinks = RandomValues<float>(s.heads, 10);
+    const AttentionShape shape{s.window,  s.heads, s.kv_heads, s.head_dim,
+                               s.sliding, scale,   s.cap,      s.sinks ? sinks.data() : nullptr};
     std::vector<float> wanted(rows * wide);
     AttentionScratch scratch;
     for (size_t w = 0; w < windows; ++w) {
@@ -117,10 +121,11 @@ TEST_P(GpuRows, AttentionEqualsTheCpus) {
         }
       }
     }
+    const auto qg = Upload(gpu(), q), kg = Upload(gpu(), k), vg = Upload(gpu(), v),
+               sinks_on_gpu = Upload(gpu(), sinks);
     const cuda::AttentionShape on_gpu{
-        Int(s.window), Int(s.heads), Int(s.kv_heads), Int(s.head_dim), Int(s.sliding),
-        scale,         s.cap};
-    const auto qg = Upload(gpu(), q), kg = Upload(gpu(), k), vg = Upload(gpu(), v);
+        Int(s.window),  Int(s.heads), Int(s.kv_heads), Int(s.head_dim),
+        Int(s.sliding), scale,        s.cap,           s.sinks ? sinks_on_gpu.data() : nullptr};
     const CudaArray<float> out(gpu(), rows * wide);
     gpu().Call(&cuda::Api::attention, &on_gpu, Int(windows), qg.data(), kg.data(), vg.data(),
                out.data());

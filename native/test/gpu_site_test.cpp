@@ -64,6 +64,12 @@ std::vector<Family> Families() {
          s.sliding = 9;
          s.cap = 0.8f;
        }},
+      {"GptOss",
+       [](DecoderSpec& s, BiasSet& b) {
+         s.sinks = true;
+         s.sliding = 9;
+         b.qkv = b.o = true;
+       }},
       {"Olmo2",
        [](DecoderSpec& s, BiasSet&) {
          s.in_norm = false;

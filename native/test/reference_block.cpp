@@ -101,7 +101,7 @@ Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window,
       const size_t kv = h * spec.kv_heads / spec.heads;
       Doubles weights;
       std::vector<size_t> seen;
-      double sum = 0;
+      double sum = spec.sinks ? std::exp(double{w[kSinks][h]}) : 0;
       for (size_t s = t - t % window; s <= t; ++s) {
         if (spec.sliding && t - s >= spec.sliding) continue;
         double score = 0;
@@ -190,6 +190,7 @@ BlockWeights RandomWeights(const DecoderSpec& spec, const BiasSet& biases, unsig
     fill(kQNorm, spec.norm_joins_heads ? q : spec.head_dim, 1, 0.3f);
     fill(kKNorm, spec.norm_joins_heads ? kv : spec.head_dim, 1, 0.3f);
   }
+  if (spec.sinks) fill(kSinks, spec.heads, 0, 1);
   matrix(kO, d, q);
   bias(biases.o, kOBias, d);
   if (spec.gated) matrix(kGate, spec.ffn, d);
@@ -222,6 +223,7 @@ BlockSpec DecoderSpec::Block() const {
   attention.norm_joins_heads = norm_joins_heads;
   attention.scale = scale;
   attention.cap = cap;
+  attention.sinks = sinks;
   return {hidden,
           {place({"attention", attention, {}, {}}),
            place({"ffn", FeedForwardSpec{ffn, activation, gated}, {}, {}})}};

@@ -26,6 +26,7 @@ struct DecoderSpec {
   bool qk_norm = false, norm_joins_heads = false;
   std::optional<float> scale = {};  // of scores; none: 1 / sqrt(head_dim)
   float cap = 0;                    // of scaled scores; 0: none
+  bool sinks = false;
   Activation activation = Activation::kSilu;
   bool gated = true;
 
@@ -43,7 +44,7 @@ inline constexpr size_t kAttention = 0, kFfn = 1;
 inline constexpr TensorId kQ{kAttention, Part::kQ}, kQBias{kAttention, Part::kQBias},
     kK{kAttention, Part::kK}, kKBias{kAttention, Part::kKBias}, kV{kAttention, Part::kV},
     kVBias{kAttention, Part::kVBias}, kQNorm{kAttention, Part::kQNorm},
-    kKNorm{kAttention, Part::kKNorm}, kO{kAttention, Part::kOut},
+    kKNorm{kAttention, Part::kKNorm}, kSinks{kAttention, Part::kSinks}, kO{kAttention, Part::kOut},
     kOBias{kAttention, Part::kOutBias}, kGate{kFfn, Part::kGate}, kGateBias{kFfn, Part::kGateBias},
     kUp{kFfn, Part::kUp}, kUpBias{kFfn, Part::kUpBias}, kDown{kFfn, Part::kOut},
     kDownBias{kFfn, Part::kOutBias};

@@ -8,17 +8,17 @@ import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
 /** An attention of 32 heads and an FFN. */
-function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind'>): BlockSpec {
+function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind' | 'clamp'>): BlockSpec {
   const common = { norm, streamNorm: null, outNorm: null, biases: { in: false, out: false } };
   const heads = {
     ...{ kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 },
-    ...{ headNorm: null, normJoinsHeads: false, scale: null, cap: null },
+    ...{ headNorm: null, normJoinsHeads: false, scale: null, cap: null, sinks: false },
   };
   return {
     hidden: 4096,
     sublayers: [
       { name: 'attention', mixer: { kind: 'attention', ...heads }, ...common },
-      { name: 'ffn', mixer: { kind: 'ffn', ...ffn }, ...common },
+      { name: 'ffn', mixer: { kind: 'ffn', ...ffn, clamp: null }, ...common },
     ],
   };
 }

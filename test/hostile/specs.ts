@@ -40,6 +40,7 @@ const llama = {
           headNorm: { kind: 'rms', eps: 1e-6 },
           normJoinsHeads: false,
           cap: 50,
+          sinks: true,
         },
         norm: { kind: 'rms', eps: 1e-6 },
         streamNorm: null,
@@ -55,7 +56,7 @@ const llama = {
   tensors: {
     'attention.norm': tensor('n', 8),
     'attention.q': { ...tensor('q', 8, 8), ropeHeads: 2 },
-    'attention.k': { ...tensor('k', 4, 8), storedColumns: 4 },
+    'attention.k': { ...tensor('k', 4, 8), storedColumns: 4, step: 1 },
     'ffn.gate': tensor('g', 6, 8),
     'ffn.up': { ...tensor('u', 6, 8), dtype: 'Q8_0', bytes: 12 },
     'ffn.out': {

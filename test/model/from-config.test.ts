@@ -28,8 +28,10 @@ const LLAMA2: Architecture = {
   qkNorm: null,
   queryScalar: null,
   scoreCap: null,
+  sinks: false,
   activation: 'silu',
   gated: true,
+  clampedGate: null,
   biases: NO_BIAS,
   embeddingScale: 1,
   outputScale: 1,
@@ -365,6 +367,22 @@ test('absent keys take the defaults of the configuration class', (t) => {
   t.is(architectureFromConfig(qwen3, 'qwen3').headDim, 128);
 });
 
+test('gpt-oss: what its configuration may leave out', (t) => {
+  const { rope_parameters, layer_types, swiglu_limit, swiglu_alpha, ...rest } =
+    fixtureConfig('gpt-oss');
+  const { rope, blocks, clampedGate, sinks, biases } = architectureFromConfig(rest, 'gpt-oss');
+  const yarn = { factor: 32, originalMaxPositions: 4096, betaFast: 32, betaSlow: 1 };
+  const usual = { ...yarn, truncate: false, attentionFactor: 1.3465736 };
+  t.deepEqual(rope, { theta: 150000, yarn: usual });
+  t.deepEqual(
+    blocks.map(({ global }) => global === true),
+    [false, true, false],
+  );
+  t.deepEqual(clampedGate, { limit: 7, alpha: 1.702 });
+  t.true(sinks);
+  t.deepEqual(biases, ALL_BIASES);
+});
+
 test('experts: in every so-many-th block, but for those that are named', (t) => {
   const config = { ...fixtureConfig('qwen3-moe'), num_hidden_layers: 6 };
   const counts = (more: object) =>
@@ -463,6 +481,34 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     { quantization_config: { quant_method: 'fp8', fmt: 'e5m2', weight_block_size: [128, 128] } },
     'ERR_UNSUPPORTED',
     /e5m2/,
+  ],
+  [
+    'MXFP4 of other models',
+    'llama2',
+    { quantization_config: { quant_method: 'mxfp4' } },
+    'ERR_UNSUPPORTED',
+    /"mxfp4".*one in FP8 \(E4M3\) with weight_block_size$/,
+  ],
+  [
+    'other quantised experts',
+    'gpt-oss',
+    { quantization_config: { quant_method: 'awq' } },
+    'ERR_UNSUPPORTED',
+    /"awq".*or in MXFP4/,
+  ],
+  [
+    'gates that are none',
+    'gpt-oss',
+    { hidden_act: 'gelu' },
+    'ERR_UNSUPPORTED',
+    /hidden_act = "gelu"/,
+  ],
+  [
+    'no limit',
+    'gpt-oss',
+    { swiglu_limit: 0 },
+    'ERR_CHECKPOINT',
+    /swiglu_limit must be a number above 0/,
   ],
   [
     'unknown rope',
