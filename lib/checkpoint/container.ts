@@ -65,6 +65,9 @@ const LAYOUTS: Record<Dtype, { elements: number; bytes: number }> = {
   Q5_K: { elements: 256, bytes: 176 },
   Q6_K: { elements: 256, bytes: 210 },
   F8_E4M3: { elements: 1, bytes: 1 },
+  F4_E2M1: { elements: 2, bytes: 1 },
+  F8_E8M0: { elements: 1, bytes: 1 },
+  MXFP4: { elements: 32, bytes: 17 },
 };
 
 /** Elements of one storage block. */
@@ -72,9 +75,14 @@ export function blockElements(dtype: Dtype): number {
   return LAYOUTS[dtype].elements;
 }
 
-/** Whether values share scales by blocks. */
+/** Whether values share scales by blocks, which lie among them. */
 export function isQuantised(dtype: Dtype): boolean {
-  return blockElements(dtype) > 1;
+  return blockElements(dtype) > 1 && !hasScalesApart(dtype);
+}
+
+/** Whether scales of blocks lie in another tensor. */
+export function hasScalesApart(dtype: Dtype): boolean {
+  return dtype === 'F8_E4M3' || dtype === 'F4_E2M1';
 }
 
 /** Whether rows of this shape are whole storage blocks of the type. */

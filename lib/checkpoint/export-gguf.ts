@@ -3,6 +3,7 @@ import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES, ggufNames } from '../model/families/names';
 import type { GgufDescription } from '../model/family';
+import { WHOLE } from '../model/file-tensors';
 import { withoutEmptyBlocks } from '../model/groups';
 import { type GgufEntry, isQuantised } from './container';
 import {
@@ -98,7 +99,7 @@ function ropeFactors(name: string, values: Float32Array): PlannedTensor {
     name,
     dtype: 'F32',
     shape: [values.length],
-    transposed: false,
+    ...WHOLE,
     block: null,
     parts: [{ role: 'ropeFactors', shape: [values.length], fill: 'values', values }],
   };

@@ -8,6 +8,7 @@ import {
 } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import type { BiasName } from '../model/family';
+import type { Arrangement } from '../model/file-tensors';
 import { type Scales, scalesOf } from '../model/stored-scaling';
 import type { BlockRole } from '../model/sublayers';
 import type { GgufEntry } from './container';
@@ -25,14 +26,12 @@ export type Fill =
   /** The values in the plan. */
   | 'values';
 
-export interface PlannedTensor {
+export interface PlannedTensor extends Arrangement {
   /** Name in the output file. */
   name: string;
   dtype: Dtype;
   /** Row-major, slowest first, as stored. */
   shape: number[];
-  /** A matrix whose rows are the columns of its parts. */
-  transposed: boolean;
   /** Of the source, of which the output may lack some; null outside the blocks. */
   block: number | null;
   /** What it is made of, one after the other along their first axis; more than one in blocks alone. */

@@ -2,7 +2,7 @@ import type { Architecture, Dtype, ModelRole, Stored } from '../model/architectu
 import { blockTensors, modelShapes, type ShapedTensor } from '../model/axes';
 import { ropeHeads } from '../model/bind';
 import type { TensorNames } from '../model/family';
-import { fileTensors } from '../model/file-tensors';
+import { fileTensors, WHOLE } from '../model/file-tensors';
 import { type BlockRole, routes } from '../model/sublayers';
 import type { ExportRequest, PlannedPart, PlannedTensor } from './export-plan';
 
@@ -36,7 +36,7 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
       name: names.model[role]!,
       dtype: dtypeOf(role, shape, dtypeOutside(role)),
       shape,
-      transposed: false,
+      ...WHOLE,
       block: null,
       parts: [{ role, shape, fill: 'source' }],
     };
@@ -59,11 +59,9 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
       };
     };
     return fileTensors(output, names, block, place).map(
-      ({ name, shape, transposed, parts }): PlannedTensor => ({
-        name,
-        dtype: dtypeOf(parts[0]!.role, shape, dtypeInside(parts[0]!.role, block)),
-        shape,
-        transposed,
+      ({ parts, ...tensor }): PlannedTensor => ({
+        ...tensor,
+        dtype: dtypeOf(parts[0]!.role, parts[0]!.shape, dtypeInside(parts[0]!.role, block)),
         block,
         parts: parts.map(part),
       }),

@@ -2,13 +2,24 @@ import type { Architecture, TensorRef } from './architecture';
 import { blockTensors, elements, type ShapedTensor } from './axes';
 import { blockTensorName, isStacked, type TensorNames } from './family';
 
-/** A block's tensor as a file has it. */
-export interface FileTensor {
-  name: string;
-  /** As stored: `[in, out]` where it is transposed, `[experts, out, in]` where it has several of them, `[in]` of one row where files are flat. */
-  shape: number[];
+/** How a stored tensor holds its parts. */
+export interface Arrangement {
   /** A matrix whose rows are the columns of its parts. */
   transposed: boolean;
+  /** It holds as many experts, each with its own parts. */
+  experts: number;
+  /** The parts of an expert take turns, row by row. */
+  alternating: boolean;
+}
+
+/** One part, as it is. */
+export const WHOLE: Arrangement = { transposed: false, experts: 1, alternating: false };
+
+/** A block's tensor as a file has it. */
+export interface FileTensor extends Arrangement {
+  name: string;
+  /** As stored: `[in, out]` where it is transposed, `[experts, …]` where it has several of them, `[in]` of one row where files are flat. */
+  shape: number[];
   /** The tensors of the block that it holds, one after the other along their first axis. */
   parts: ShapedTensor[];
 }
@@ -29,14 +40,24 @@ export function fileTensors(
     byName.set(name, [...(byName.get(name) ?? []), tensor]);
   }
   return [...byName].map(([name, parts]) => {
-    const shape = [rowsOf(parts), ...parts[0]!.shape.slice(1)];
-    const transposed = names.transposed === true && shape.length === 2;
-    if (isStacked(names, parts[0]!.role)) {
-      const experts = new Set(parts.map(({ unit }) => unit!.index)).size;
-      shape.splice(0, 1, experts, shape[0]! / experts);
-    }
-    if (names.flat && shape.length === 2 && shape[0] === 1) shape.shift();
-    return { name, parts, transposed, shape: transposed ? shape.toReversed() : shape };
+    const { role, shape } = parts[0]!;
+    const stacked = isStacked(names, role);
+    const experts = stacked ? new Set(parts.map(({ unit }) => unit!.index)).size : 1;
+    const stored = [rowsOf(parts) / experts, ...shape.slice(1)];
+    const isMatrix = stored.length === 2;
+    const flat = names.flat && isMatrix && stored[0] === 1;
+    if (flat) stored.shift();
+    const transposed =
+      isMatrix && (names.transposed === 'experts' ? stacked : names.transposed === true);
+    if (transposed) stored.reverse();
+    return {
+      name,
+      parts,
+      transposed,
+      experts,
+      alternating: stacked && names.alternating === true && parts.length > experts,
+      shape: stacked ? [experts, ...stored] : stored,
+    };
   });
 }
 
@@ -50,25 +71,40 @@ function rowsOf(parts: readonly { shape: number[] }[]): number {
  */
 export function partRefs(
   whole: TensorRef,
-  { parts, transposed }: Pick<FileTensor, 'transposed'> & { parts: readonly { shape: number[] }[] },
+  {
+    parts,
+    transposed,
+    experts,
+    alternating,
+  }: Arrangement & { parts: readonly { shape: number[] }[] },
 ): TensorRef[] {
   if (parts.length === 1 && !transposed) return [{ ...whole, shape: parts[0]!.shape }];
   const { shape, bytes, offset, scales } = whole;
-  const lines = rowsOf(parts);
-  const ofLine = lines === 0 ? 0 : bytes / lines;
+  const lines = rowsOf(parts) / experts;
+  const ofExpert = bytes / experts;
+  const ofLine = lines === 0 ? 0 : ofExpert / lines;
   // Of a transposed matrix a line is a column, whose first entry lies in the first row.
   const step = transposed ? bytes / Math.max(1, elements(shape)) : ofLine;
-  let first = 0;
-  return parts.map((part) => {
-    const ref: TensorRef = {
-      ...whole,
-      shape: part.shape,
-      offset: offset + first * step,
-      bytes: part.shape[0]! * ofLine,
-      ...(transposed && { storedColumns: lines }),
-      ...(scales && { scales: { ...scales, row: scales.row + first } }),
-    };
-    first += part.shape[0]!;
-    return ref;
+  return groupsOf(parts, experts).flatMap((group, expert) => {
+    let next = 0;
+    return group.map((part): TensorRef => {
+      const first = next;
+      next += alternating ? 1 : part.shape[0]!;
+      return {
+        ...whole,
+        shape: part.shape,
+        offset: offset + expert * ofExpert + first * step,
+        bytes: part.shape[0]! * ofLine,
+        ...(transposed && { storedColumns: lines }),
+        ...(alternating && { step: group.length }),
+        ...(scales && { scales: { ...scales, row: scales.row + expert * lines + first } }),
+      };
+    });
   });
+}
+
+/** The parts of each expert, of all where there is one. */
+export function groupsOf<T>(parts: readonly T[], experts: number): T[][] {
+  const each = parts.length / experts;
+  return Array.from({ length: experts }, (_, i) => parts.slice(i * each, (i + 1) * each));
 }

@@ -1,5 +1,5 @@
 /** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
-import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
+import { bytesEach, fitsBlocks, hasScalesApart, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
 import type { RefitRecipe } from '../methods';
 import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
@@ -162,7 +162,7 @@ export function dtypeFor(
 
 /**
  * The type that the source's o and down (of them those in scope; else those of experts) share, where files of ours can have it; of several quantised ones the narrowest
- * stand-in with as many bits as they have on average; of several unquantised ones the first, and BF16 for FP8. F16 where rows of some matrix are
+ * stand-in with as many bits as they have on average; of several unquantised ones the first, and BF16 for FP8 and MXFP4 of folders. F16 where rows of some matrix are
  * no whole blocks.
  */
 function refittedAs({ architecture, blocks }: ModelSource, scope: Settings['scope']): ExportDtype {
@@ -176,7 +176,7 @@ function refittedAs({ architecture, blocks }: ModelSource, scope: Settings['scop
   const quantised = [...types].some(isQuantised);
   if (!quantised || types.size === 1) {
     if (isWritten(own)) return fitting(architecture, own);
-    if (!quantised) return types.has('F8_E4M3') ? 'BF16' : 'F16';
+    if (!quantised) return [...types].some(hasScalesApart) ? 'BF16' : 'F16';
   }
   const weights = refs.reduce((sum, { shape }) => sum + elements(shape), 0);
   const mean = refs.reduce((sum, { bytes }) => sum + bytes, 0) / weights;

@@ -12,7 +12,7 @@ struct Row {
 
 // In the order of the enum. Bytes of the block formats are the sums of their fields
 // (ops/codec.cpp).
-constexpr std::array<Row, 12> kRows{{
+constexpr std::array<Row, 15> kRows{{
     {"F32", {1, 4}},
     {"F16", {1, 2}},
     {"BF16", {1, 2}},
@@ -25,6 +25,9 @@ constexpr std::array<Row, 12> kRows{{
     {"Q5_K", {256, 176}},
     {"Q6_K", {256, 210}},
     {"F8_E4M3", {1, 1}},
+    {"F4_E2M1", {2, 1}},
+    {"F8_E8M0", {1, 1}},
+    {"MXFP4", {32, 17}},
 }};
 
 }  // namespace

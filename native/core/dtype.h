@@ -20,7 +20,11 @@ enum class Dtype : uint8_t {
   Q4_K,
   Q5_K,
   Q6_K,
-  F8_E4M3
+  F8_E4M3,
+  // OCP's micro-scaled floats: a value of 4 bits, a power of two, and GGUF's block of both.
+  F4_E2M1,
+  F8_E8M0,
+  MXFP4
 };
 
 // Elements and bytes of one storage block (1 element for the float types).

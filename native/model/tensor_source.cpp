@@ -50,20 +50,39 @@ size_t RowBytes(const TensorSource& source) {
 
 void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out) {
   const size_t place = StoredIndex(row, source.rows, source.rope_heads);
-  source.file->Read(source.offset + place * out.size(), out);
+  source.file->Read(source.offset + place * source.step * out.size(), out);
 }
 
 namespace {
 
+// Single values, each `step` stored ones after the one before.
+class Steps {
+ public:
+  Steps(const TensorSource& source, size_t count)
+      : source_(source),
+        count_(count),
+        span_((count - 1) * source.step + 1),
+        bytes_(span_ * LayoutOf(source.dtype).bytes),
+        values_(span_) {}
+  // From the stored one at `first` on: to[i * stride].
+  void Read(size_t first, float* to, size_t stride) {
+    source_.file->Read(source_.offset + first * LayoutOf(source_.dtype).bytes, bytes_);
+    Dequantise(source_.dtype, bytes_.data(), span_, values_.data());
+    for (size_t i = 0; i < count_; ++i) to[i * stride] = values_[i * source_.step];
+  }
+
+ private:
+  const TensorSource& source_;
+  const size_t count_, span_;
+  std::vector<std::byte> bytes_;
+  std::vector<float> values_;
+};
+
 // Rows of a matrix that is stored transposed.
 void ReadColumns(const TensorSource& source, size_t row, size_t count, float* out) {
-  const size_t entry = LayoutOf(source.dtype).bytes;
-  std::vector<std::byte> bytes(count * entry);
-  std::vector<float> column(count);
+  Steps steps(source, count);
   for (size_t j = 0; j < source.cols; ++j) {
-    source.file->Read(source.offset + (j * source.stored_columns + row) * entry, bytes);
-    Dequantise(source.dtype, bytes.data(), count, column.data());
-    for (size_t i = 0; i < count; ++i) out[i * source.cols + j] = column[i];
+    steps.Read(j * source.stored_columns + row * source.step, out + j, source.cols);
   }
 }
 
@@ -74,8 +93,8 @@ void ScaleBlocks(const TensorSource& source, size_t row, size_t count, float* va
   std::vector<std::byte> bytes(cols * LayoutOf(scales.dtype).bytes);
   std::vector<float> factors(cols);
   for (size_t i = 0; i < count; ++i) {
-    const size_t at = scales.row + row + i;
-    if (i == 0 || at % scales.block_rows == 0) {
+    const size_t at = scales.row + (row + i) * source.step;
+    if (i == 0 || at % scales.block_rows < source.step) {
       scales.file->Read(scales.offset + at / scales.block_rows * bytes.size(), bytes);
       Dequantise(scales.dtype, bytes.data(), cols, factors.data());
     }
@@ -84,7 +103,7 @@ void ScaleBlocks(const TensorSource& source, size_t row, size_t count, float* va
   }
 }
 
-// Where rows trade places in the file.
+// Where rows trade places in the file, or are not one after the other.
 void ReadRowByRow(const TensorSource& source, size_t row, size_t count, float* out) {
   std::vector<std::byte> bytes(RowBytes(source));
   for (size_t i = 0; i < count; ++i) {
@@ -98,7 +117,9 @@ void ReadRowByRow(const TensorSource& source, size_t row, size_t count, float* o
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) {
   const size_t row_bytes = RowBytes(source);
   if (count * source.cols == 0) return;
-  if (source.rows == 1) {
+  if (source.rows == 1 && source.step > 1) {
+    Steps(source, source.cols).Read(0, out, 1);
+  } else if (source.rows == 1) {
     ReadInPieces(source, row, count, row_bytes, out);
     if (source.rope_heads != 0) {
       const std::vector<float> stored(out, out + source.cols);
@@ -108,7 +129,7 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
     }
   } else if (source.stored_columns != 0) {
     ReadColumns(source, row, count, out);
-  } else if (source.rope_heads == 0) {
+  } else if (source.rope_heads == 0 && source.step == 1) {
     ReadInPieces(source, row, count, row_bytes, out);
   } else {
     ReadRowByRow(source, row, count, out);

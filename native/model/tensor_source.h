@@ -29,7 +29,9 @@ struct BlockScales {
   size_t offset = 0;
   Dtype dtype = Dtype::F32;  // a float
   size_t block_rows = 0, block_cols = 0;
-  size_t row = 0;  // that the matrix' first one has among those of the blocks
+  // That the matrix' first one has among those of the blocks, where a tensor's others lie between
+  // them too.
+  size_t row = 0;
 };
 
 struct TensorSource {
@@ -46,6 +48,9 @@ struct TensorSource {
   // The matrix is stored transposed, in rows of so many entries, of which `rows` from `offset` on
   // are its first column; 0 = stored as is.
   size_t stored_columns = 0;
+  // Every so-many-th stored row, or entry of a vector, is one of its own: those between are another
+  // tensor's.
+  size_t step = 1;
   std::optional<BlockScales> scales = {};
   Scaling scaling = {};
 };

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "core/error.h"
@@ -48,6 +49,36 @@ STRUPRUNE_CLONES void DequantiseF8_E4M3(const uint8_t* src, size_t elements, flo
     const uint32_t normal = ((magnitude << 20) + kRebias) | (magnitude == 0x7f ? 0x7f800000 : 0);
     const uint32_t bits = Choose(magnitude < 8, std::bit_cast<uint32_t>(subnormal), normal);
     dst[i] = std::bit_cast<float>(bits | static_cast<uint32_t>(src[i] & 0x80) << 24);
+  }
+}
+
+// OCP's E2M1 (MX 1.0), twice what each is.
+constexpr int8_t kHalvesOfFour[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+// Two a byte, the low half first.
+STRUPRUNE_CLONES void DequantiseF4_E2M1(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; ++i) {
+    const int bits = src[i / 2] >> (i % 2 * 4) & 15;
+    dst[i] = 0.5f * static_cast<float>(kHalvesOfFour[bits]);
+  }
+}
+
+// OCP's E8M0: 2^(e - 127), 255 no number.
+void DequantiseF8_E8M0(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; ++i) {
+    dst[i] =
+        src[i] == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, src[i] - 127);
+  }
+}
+
+// A power of two, 16 bytes: the low halves, then the high ones.
+void DequantiseMXFP4(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kBlock, src += 17) {
+    const float half = std::ldexp(1.0f, src[0] - 128);
+    for (size_t j = 0; j < kBlock; ++j) {
+      const int bits = src[1 + j % 16] >> (j / 16 * 4) & 15;
+      dst[i + j] = half * static_cast<float>(kHalvesOfFour[bits]);
+    }
   }
 }
 
@@ -202,10 +233,10 @@ STRUPRUNE_CLONES void DequantiseQ6_K(const uint8_t* src, size_t elements, float*
 using DequantiseLoop = void (*)(const uint8_t*, size_t, float*);
 
 // In the order of the enum.
-constexpr std::array<DequantiseLoop, 12> kDequantise{
-    DequantiseF32,  DequantiseF16,  DequantiseBF16, DequantiseQ4_0,
-    DequantiseQ4_1, DequantiseQ5_0, DequantiseQ5_1, DequantiseQ8_0,
-    DequantiseQ4_K, DequantiseQ5_K, DequantiseQ6_K, DequantiseF8_E4M3,
+constexpr std::array<DequantiseLoop, 15> kDequantise{
+    DequantiseF32,  DequantiseF16,     DequantiseBF16,    DequantiseQ4_0,    DequantiseQ4_1,
+    DequantiseQ5_0, DequantiseQ5_1,    DequantiseQ8_0,    DequantiseQ4_K,    DequantiseQ5_K,
+    DequantiseQ6_K, DequantiseF8_E4M3, DequantiseF4_E2M1, DequantiseF8_E8M0, DequantiseMXFP4,
 };
 
 STRUPRUNE_INLINE bool IsFinite(float value) {
@@ -405,9 +436,9 @@ STRUPRUNE_CLONES size_t EncodeQ5_1(const float* src, size_t elements, uint8_t* d
 using EncodeLoop = size_t (*)(const float*, size_t, uint8_t*);
 
 // In the order of the enum; null for what is only read.
-constexpr std::array<EncodeLoop, 12> kEncode{
-    EncodeF32,  EncodeF16,  EncodeBF16, EncodeQ4_0, EncodeQ4_1, EncodeQ5_0,
-    EncodeQ5_1, EncodeQ8_0, nullptr,    nullptr,    nullptr,    nullptr,
+constexpr std::array<EncodeLoop, 15> kEncode{
+    EncodeF32, EncodeF16, EncodeBF16, EncodeQ4_0, EncodeQ4_1, EncodeQ5_0, EncodeQ5_1, EncodeQ8_0,
+    nullptr,   nullptr,   nullptr,    nullptr,    nullptr,    nullptr,    nullptr,
 };
 
 void RequireBlocks(Dtype dtype, size_t elements) {

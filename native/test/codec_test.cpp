@@ -67,7 +67,7 @@ TEST_P(DtypeTest, NameRoundTrips) { EXPECT_EQ(DtypeFromName(NameOf(GetParam())),
 INSTANTIATE_TEST_SUITE_P(All, DtypeTest,
                          testing::Values(Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q4_0,
                                          Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1, Dtype::Q8_0,
-                                         Dtype::Q4_K, Dtype::Q5_K, Dtype::Q6_K),
+                                         Dtype::Q4_K, Dtype::Q5_K, Dtype::Q6_K, Dtype::MXFP4),
                          [](const auto& test) { return std::string(NameOf(test.param)); });
 
 class BlockTest : public testing::TestWithParam<Dtype> {};
@@ -81,7 +81,8 @@ TEST_P(BlockTest, RefusesAPartOfABlock) {
 
 INSTANTIATE_TEST_SUITE_P(All, BlockTest,
                          testing::Values(Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1,
-                                         Dtype::Q8_0, Dtype::Q4_K, Dtype::Q5_K, Dtype::Q6_K),
+                                         Dtype::Q8_0, Dtype::Q4_K, Dtype::Q5_K, Dtype::Q6_K,
+                                         Dtype::MXFP4),
                          [](const auto& test) { return std::string(NameOf(test.param)); });
 
 class EncodeTest : public testing::TestWithParam<Dtype> {};

@@ -22,7 +22,7 @@ TYPES = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "
 # Byte positions of the half-precision scales in a block.
 SCALES = {
     "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0],
-    "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208],
+    "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "MXFP4": [],
 }
 VALUES = 2048
 
@@ -46,6 +46,8 @@ def stored(rng: np.random.Generator, name: str) -> np.ndarray:
     blocks = rng.integers(0, 256, (VALUES // elements, size), dtype=np.uint8)
     for at in SCALES[name]:
         blocks[:, at:at + 2] = random_halves(rng, len(blocks)).view(np.uint8).reshape(-1, 2)
+    if name == "MXFP4":
+        blocks[:, 0] = rng.integers(0, 252, len(blocks), dtype=np.uint8)
     return blocks.reshape(-1)
 
 
@@ -69,8 +71,9 @@ def values_to_encode(rng: np.random.Generator) -> np.ndarray:
 def main() -> None:
     rng = np.random.default_rng(20261124)
     records: list[tuple[str, np.ndarray, np.ndarray]] = []
-    for name in TYPES:
-        data = stored(rng, name)
+    # Which came later has numbers of its own: those of the others stay.
+    for name, numbers in [*((name, rng) for name in TYPES), ("MXFP4", np.random.default_rng(39))]:
+        data = stored(numbers, name)
         records.append(
             (f"dequantise/{name}", data, quants.dequantize(data, GGMLQuantizationType[name])))
     values = values_to_encode(rng)

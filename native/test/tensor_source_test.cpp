@@ -38,6 +38,73 @@ TEST(TensorSourceTest, EveryFloatOf8BitsIsItsValue) {
   EXPECT_EQ(values[126], 448.0f);
 }
 
+// Two values a byte and a power of two, by the format's definition.
+TEST(TensorSourceTest, FloatsOf4BitsAndPowersOfTwoAreTheirValues) {
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    const auto byte = static_cast<std::byte>(bits);
+    float pair[2], power;
+    Dequantise(Dtype::F4_E2M1, &byte, 2, pair);
+    for (const unsigned half : {0u, 1u}) {
+      const unsigned four = bits >> 4 * half & 15, exponent = four >> 1 & 3;
+      const float fraction = static_cast<float>(four & 1) / 2;
+      const float size =
+          exponent == 0 ? fraction : std::ldexp(1 + fraction, static_cast<int>(exponent) - 1);
+      EXPECT_EQ(pair[half], four & 8 ? -size : size) << bits;
+    }
+    Dequantise(Dtype::F8_E8M0, &byte, 1, &power);
+    if (bits == 255) {
+      EXPECT_TRUE(std::isnan(power));
+    } else {
+      EXPECT_EQ(power, std::ldexp(1.0f, static_cast<int>(bits) - 127)) << bits;
+    }
+  }
+}
+
+// Of a tensor that has two matrices, row by row in turn.
+TEST(TensorSourceTest, RowsInTurnAreTheirOwn) {
+  constexpr size_t kRows = 7, kCols = 10, kStep = 2, kBlockCols = 4;
+  const auto values = test::RandomFloats(kStep * kRows * kCols, 1),
+             scales = test::RandomFloats(kStep * kRows * 3, 2);
+  const TensorSource whole = test::FloatTensor("matrix", kStep * kRows, kCols, values);
+  const TensorSource factors = test::FloatTensor("scales", kStep * kRows, 3, scales);
+  for (size_t first = 0; first < kStep; ++first) {
+    // Stored [rows, cols], and [cols, rows].
+    TensorSource rows = whole, columns = whole, scaled = whole, vector = whole;
+    rows.rows = scaled.rows = kRows, rows.step = scaled.step = columns.step = vector.step = kStep;
+    rows.offset = scaled.offset = whole.offset + first * kCols * sizeof(float);
+    scaled.scales = BlockScales{factors.file, factors.offset, Dtype::F32, 1, kBlockCols, first};
+    columns.rows = kCols / kStep, columns.cols = kStep * kRows, columns.stored_columns = kCols;
+    columns.offset = vector.offset = whole.offset + first * sizeof(float);
+    vector.rows = 1, vector.cols = kRows * kCols;
+    const auto load = [](const TensorSource& source, size_t row) {
+      std::vector<float> found((source.rows - row) * source.cols);
+      LoadRows(source, row, source.rows - row, found.data());
+      return found;
+    };
+    for (size_t row = 0; row < kRows; ++row) {
+      const auto found = load(rows, row), times = load(scaled, row);
+      for (size_t i = row; i < kRows; ++i) {
+        for (size_t j = 0; j < kCols; ++j) {
+          const size_t stored = kStep * i + first;
+          const float value = values[stored * kCols + j];
+          EXPECT_EQ(found[(i - row) * kCols + j], value);
+          EXPECT_EQ(times[(i - row) * kCols + j], value * scales[stored * 3 + j / kBlockCols]);
+        }
+      }
+    }
+    for (size_t row = 0; row < columns.rows; ++row) {
+      const auto found = load(columns, row);
+      for (size_t i = row; i < columns.rows; ++i) {
+        for (size_t j = 0; j < columns.cols; ++j) {
+          EXPECT_EQ(found[(i - row) * columns.cols + j], values[j * kCols + kStep * i + first]);
+        }
+      }
+    }
+    const auto found = load(vector, 0);
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i], values[kStep * i + first]);
+  }
+}
+
 // Rows of a matrix that begins inside of a block, whose last blocks are not whole.
 TEST(TensorSourceTest, BlocksHaveTheirScales) {
   constexpr size_t kRows = 7, kCols = 10, kBlockRows = 3, kBlockCols = 4, kFirst = 2;

@@ -2,11 +2,12 @@
 import type { PlannedPart } from '../../lib/checkpoint/export';
 import type { Architecture } from '../../lib/model/architecture';
 import { blockTensors, modelShapes } from '../../lib/model/axes';
+import { WHOLE } from '../../lib/model/file-tensors';
 import { type FactorPlaces, factorPlaces, type Place } from '../../lib/tuning/factors';
 
 export function allPlaces(architecture: Architecture): FactorPlaces {
   const planned = (role: PlannedPart['role'], block: number | null, shape: number[]) => ({
-    ...{ name: '', dtype: 'F32' as const, transposed: false, block, shape },
+    ...{ ...WHOLE, name: '', dtype: 'F32' as const, block, shape },
     parts: [{ role, shape, fill: 'source' as const }],
   });
   const inside = architecture.blocks.flatMap((_, block) =>

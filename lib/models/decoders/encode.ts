@@ -4,6 +4,7 @@ import type { Block } from '../../engine/block';
 import { native } from '../../engine/native';
 import type { Session } from '../../engine/session';
 import type { Dtype, ModelRole } from '../../model/architecture';
+import { groupsOf } from '../../model/file-tensors';
 import { asStored } from '../../model/stored-scaling';
 import type { BlockRole } from '../../model/sublayers';
 
@@ -16,28 +17,53 @@ export async function* encodeBlockTensor(
   tensor: PlannedTensor,
   block: Block,
 ): AsyncGenerator<Uint8Array, void> {
-  const { dtype, shape, parts } = tensor;
-  if (tensor.transposed) {
-    yield* byRows(session, shape, async (row, count) => {
-      const sides: Uint8Array[] = [];
-      for (const { role } of parts) {
-        sides.push(await block.encodeColumns(role as BlockRole, dtype, row, count));
-      }
-      return sideBySide(sides, count);
-    });
+  for (const parts of groupsOf(tensor.parts, tensor.experts)) {
+    if (tensor.transposed || tensor.alternating) {
+      yield* encodeJoined(session, tensor, parts, block);
+    } else {
+      for (const part of parts) yield* encodePart(session, tensor.dtype, part, block);
+    }
+  }
+}
+
+async function* encodePart(
+  session: Session,
+  dtype: Dtype,
+  part: PlannedPart,
+  block: Block,
+): AsyncGenerator<Uint8Array, void> {
+  const role = part.role as BlockRole;
+  if (part.fill === 'zeros' || block.shape(role) === null) {
+    yield zeros(dtype, part);
     return;
   }
-  for (const part of parts) {
-    const role = part.role as BlockRole;
-    if (part.fill === 'zeros' || block.shape(role) === null) {
-      yield zeros(dtype, part);
-      continue;
+  const { ropeHeads = 0 } = part;
+  yield* byRows(session, part.shape, (row, count) =>
+    block.encode(role, dtype, row, count, ropeHeads),
+  );
+}
+
+/** Parts side by side in every stored row, or row by row in turn. */
+function encodeJoined(
+  session: Session,
+  { dtype, transposed, alternating }: PlannedTensor,
+  parts: readonly PlannedPart[],
+  block: Block,
+): AsyncGenerator<Uint8Array, void> {
+  const { shape } = parts[0]!;
+  const rows = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
+  const stored = transposed ? [shape[1]!, rows] : [shape[0]!, (rows / shape[0]!) * (shape[1] ?? 1)];
+  return byRows(session, stored, async (row, count) => {
+    const sides: Uint8Array[] = [];
+    for (const { role } of parts) {
+      sides.push(
+        transposed
+          ? await block.encodeColumns(role as BlockRole, dtype, row, count)
+          : await block.encode(role as BlockRole, dtype, row, count, 0),
+      );
     }
-    const { ropeHeads = 0 } = part;
-    yield* byRows(session, part.shape, (row, count) =>
-      block.encode(role, dtype, row, count, ropeHeads),
-    );
-  }
+    return sideBySide(sides, transposed && alternating ? count * shape[0]! : count);
+  });
 }
 
 /** The same for a tensor outside the blocks. */
@@ -79,15 +105,15 @@ async function* byRows(
   }
 }
 
-/** Matrices of so many rows, joined row by row. */
-function sideBySide(sides: readonly Uint8Array[], rows: number): Uint8Array {
+/** What so many lines have on each side, joined line by line. */
+function sideBySide(sides: readonly Uint8Array[], lines: number): Uint8Array {
   if (sides.length === 1) return sides[0]!;
   const joined = new Uint8Array(sides.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
-  for (let row = 0; row < rows; row++) {
+  for (let line = 0; line < lines; line++) {
     for (const side of sides) {
-      const width = side.byteLength / rows;
-      joined.set(side.subarray(row * width, (row + 1) * width), at);
+      const width = side.byteLength / lines;
+      joined.set(side.subarray(line * width, (line + 1) * width), at);
       at += width;
     }
   }
