@@ -5,6 +5,8 @@ const FLOATS = [
   'initializer_range',
   'router_aux_loss_coef',
   'router_jitter_noise',
+  'swiglu_alpha',
+  'swiglu_limit',
 ];
 
 /** config.json of a folder. */

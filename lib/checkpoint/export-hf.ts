@@ -6,7 +6,7 @@ import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family, stackedNames } from '../model/family';
 import { shortest } from '../model/fields';
-import type { OwnConfig } from '../model/from-config';
+import { type OwnConfig, quantisationOf } from '../model/from-config';
 import { withoutEmptyBlocks } from '../model/groups';
 import type { Rope, Site } from '../model/sublayers';
 import { withoutCode } from './code-references';
@@ -95,11 +95,17 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     notes: [
       ...(own ? [OWN_NOTE] : []),
       ...(request.sourceConfig?.quantization_config
-        ? [`weights in FP8 become ${dtype}: config.json has no quantization_config`]
+        ? [`${quantised(request)} become ${dtype}: config.json has no quantization_config`]
         : []),
     ],
     dropped: [...source.dropped, ...generation.dropped],
   };
+}
+
+function quantised({ architecture, sourceConfig }: ExportRequest): string {
+  const family = familyNamed(architecture.family);
+  const stated = quantisationOf(sourceConfig!, family, 'config.json');
+  return stated?.method === 'mxfp4' ? 'experts in MXFP4' : 'weights in FP8';
 }
 
 function carriedOver(source: Record<string, unknown>): Record<string, unknown> {
@@ -152,7 +158,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
 }
 
 /** Widths of FFNs, and which of them are experts. */
-function ffnKeys({ blocks, routing }: Architecture, { hf: { keys } }: Family) {
+function ffnKeys({ blocks, routing, clampedGate }: Architecture, { hf: { keys } }: Family) {
   const widest = (some: BlockWidths[]) => Math.max(...some.map(({ ffn }) => ffn));
   if (routing === null) return { [keys.ffn]: widest(blocks) };
   const dense = blocks.filter(({ experts }) => !experts);
@@ -163,6 +169,10 @@ function ffnKeys({ blocks, routing }: Architecture, { hf: { keys } }: Family) {
     [keys.experts!]: routed[0]!.experts,
     [keys.topK!]: routing.topK,
     ...(keys.renormalises && { [keys.renormalises]: routing.renormalised }),
+    ...(clampedGate && {
+      [keys.gateLimit!]: clampedGate.limit,
+      [keys.gateAlpha!]: clampedGate.alpha,
+    }),
     ...(keys.sharedWidth && { [keys.sharedWidth]: routing.sharedWidth }),
     ...(keys.expertsEvery && { [keys.expertsEvery]: 1 }),
     ...(keys.denseBlocks && {

@@ -6,8 +6,8 @@ import { isObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { familyNamed } from '../model/families';
-import { stackedNames, type TensorNames } from '../model/family';
-import { architectureFromConfig, fp8BlocksOf } from '../model/from-config';
+import { packedNames, stackedNames, type TensorNames } from '../model/family';
+import { architectureFromConfig, quantisationOf } from '../model/from-config';
 import { parseSafetensors } from './container';
 import { readFolderJson } from './folder-file';
 
@@ -23,16 +23,22 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const tensors = readTensors(files);
   requireIndexed(shards, tensors, folder);
   const architecture = architectureFromConfig(config, join(folder, CONFIG), tensors.size);
-  const { names: usual, normOffset = 0 } = familyNamed(architecture.family).hf;
+  const family = familyNamed(architecture.family);
+  const { names: usual, normOffset = 0 } = family.hf;
   const stored = withPrefix(tensors, usual);
-  const names = namesIn(stored, usual);
+  const stated = quantisationOf(config, family, join(folder, CONFIG));
+  // A checkpoint of gpt-oss that was written again in BF16 may still say what it was.
+  const isPacked = [...stored.keys()].some((name) => name.endsWith('_blocks'));
+  const quantisation = stated?.method === 'mxfp4' && !isPacked ? null : stated;
+  const found = namesIn(stored, usual);
+  const names = quantisation?.method === 'mxfp4' ? packedNames(found) : found;
   if (architecture.tiedEmbeddings) {
     await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);
   }
   const bound = bindTensors(architecture, names, stored, folder, {
     interleavedRope: false,
     normOffset,
-    fp8Blocks: fp8BlocksOf(config, join(folder, CONFIG)),
+    quantisation,
   });
   return { format: 'hf', path: folder, files, architecture, ...bound, config };
 }

@@ -7,9 +7,10 @@ import type {
   ModelRole,
   TensorRef,
 } from './architecture';
-import { modelShapes } from './axes';
+import { elements, modelShapes } from './axes';
 import type { TensorNames } from './family';
 import { fileTensors, partRefs } from './file-tensors';
+import type { Quantisation } from './from-config';
 import { scalesOf, scalingOf } from './stored-scaling';
 import type { BlockRole } from './sublayers';
 
@@ -45,8 +46,8 @@ export interface Layout {
   interleavedRope: boolean;
   /** What weights of norms are stored less. */
   normOffset: number;
-  /** Rows and columns of the blocks that matrices in FP8 have scales for, in a tensor beside each. */
-  fp8Blocks?: readonly [rows: number, columns: number] | null;
+  /** Of matrices whose scales lie in a tensor beside each. */
+  quantisation?: Quantisation | null;
 }
 
 export interface BoundTensors {
@@ -66,10 +67,11 @@ export function bindTensors(
   names: TensorNames,
   stored: ReadonlyMap<string, StoredTensor>,
   where: string,
-  { interleavedRope, normOffset, fp8Blocks }: Layout,
+  { interleavedRope, normOffset, quantisation }: Layout,
 ): BoundTensors {
   const used = new Set<string>();
   let parameters = 0;
+  const fp8Blocks = quantisation?.method === 'fp8' ? quantisation.blocks : null;
   const blockScalesOf = (name: string, { dtype, shape }: StoredTensor): BlockScales | undefined => {
     if (dtype !== 'F8_E4M3') return undefined;
     if (!fp8Blocks || shape.length !== 2) {
@@ -94,12 +96,35 @@ export function bindTensors(
       row: 0,
     };
   };
+  /** Experts in MXFP4, by the name that they have in other files. */
+  const bindPacked = (name: string, shape: number[]): TensorRef => {
+    const [blocks, scales] = [`${name}_blocks`, `${name}_scales`].map((part) => {
+      const tensor = stored.get(part);
+      if (tensor === undefined) throw missing(part, where, false);
+      if (tensor.dtype !== 'U8') {
+        const what = `${where}: tensor ${part} is stored as ${tensor.dtype}, not as bytes`;
+        throw new StruPruneError('ERR_UNSUPPORTED', what, 'use the checkpoint in BF16');
+      }
+      used.add(part);
+      return tensor;
+    }) as [StoredTensor, StoredTensor];
+    const due = [...shape.slice(0, -1), shape.at(-1)! / MXFP4_BLOCK];
+    requireShape(scales.name, scales.shape, due, where);
+    requireShape(blocks.name, blocks.shape, [...due, MXFP4_BLOCK / 2], where);
+    const { file, offset, bytes } = scales;
+    const power = { file, offset, bytes, dtype: 'F8_E8M0', row: 0 } as const;
+    return {
+      ...blocks,
+      shape,
+      dtype: 'F4_E2M1',
+      scales: { ...power, blockRows: 1, blockColumns: MXFP4_BLOCK },
+    };
+  };
   const bind = (name: string, shape: number[]): TensorRef => {
     const tensor = stored.get(name);
     if (tensor === undefined) throw missing(name, where, name === names.model.head);
     requireShape(name, tensor.shape, shape, where);
     used.add(name);
-    parameters += shape.reduce((product, length) => product * length, 1);
     const scales = blockScalesOf(name, tensor);
     return { ...tensor, dtype: knownDtype(tensor, where), ...(scales && { scales }) };
   };
@@ -109,12 +134,17 @@ export function bindTensors(
   for (const [role, shape] of Object.entries(modelShapes(architecture))) {
     const name = names.model[role as ModelRole];
     if (name === undefined) throw new Error(`no tensor name for ${role}`);
+    parameters += elements(shape);
     model[role as ModelRole] = { ...bind(name, shape), ...scaling(role) };
   }
   const blocks = architecture.blocks.map((widths, block) => {
     const bound: BlockRefs = {};
     for (const tensor of fileTensors(architecture, names, block)) {
-      const refs = partRefs(bind(tensor.name, tensor.shape), tensor);
+      const isPacked =
+        quantisation?.method === 'mxfp4' && tensor.experts > 1 && tensor.parts[0]!.shape.length > 1;
+      const whole = (isPacked ? bindPacked : bind)(tensor.name, tensor.shape);
+      parameters += elements(tensor.shape);
+      const refs = partRefs(whole, tensor);
       tensor.parts.forEach(({ role }, part) => {
         const heads = interleavedRope ? ropeHeads(role, widths.heads, widths.kvHeads) : undefined;
         bound[role] = {
@@ -163,6 +193,9 @@ function knownDtype(tensor: StoredTensor, where: string): Dtype {
   }
   return dtype;
 }
+
+/** Values that share a power of two. */
+const MXFP4_BLOCK = 32;
 
 const AGAIN = 'fetch or convert the checkpoint again';
 

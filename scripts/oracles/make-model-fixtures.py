@@ -32,6 +32,7 @@ from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
+    GptOssConfig,
     GraniteConfig,
     GraniteMoeConfig,
     LlamaConfig,
@@ -118,6 +119,28 @@ def gemma3(**keys):
         ),
     }
     return Gemma3TextConfig(**{**base, **keys})
+
+
+def gpt_oss(**keys):
+    base = {
+        **SMALL,
+        **dict(
+            head_dim=16,
+            intermediate_size=48,
+            num_experts_per_tok=2,
+            sliding_window=16,
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=10000.0,
+                factor=8.0,
+                beta_fast=32.0,
+                beta_slow=1.0,
+                truncate=False,
+                original_max_position_embeddings=64,
+            ),
+        ),
+    }
+    return GptOssConfig(**{**base, **keys})
 
 
 def gemma2(**keys):
@@ -454,12 +477,24 @@ MODELS = {
         False,
     ),
     "llama-fp8": (llama(num_key_value_heads=2), torch.bfloat16, None, False),
+    # Gates that their limit cuts.
+    "gpt-oss": (
+        gpt_oss(num_hidden_layers=3, num_local_experts=6, swiglu_limit=1.2, swiglu_alpha=1.3),
+        torch.float16,
+        None,
+        False,
+    ),
+    "gpt-oss-mxfp4": (gpt_oss(intermediate_size=64, num_local_experts=4), torch.bfloat16, None, False),
 }
 
 # Matrices of the blocks as E4M3, with a scale for every 32 x 32 of them: real models have 128 x 128. transformers reads
 # whole blocks alone.
 FP8 = ["llama-fp8"]
 FP8_BLOCK, FP8_LARGEST = 32, 448.0
+
+# Experts as values of 4 bits, with a power of two for every 32 of a row, as OpenAI writes them.
+MXFP4 = ["gpt-oss-mxfp4"]
+MXFP4_BLOCK, MXFP4_VALUES = 32, [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
 
 # Written as transformers has them in memory: the experts of a block in one tensor.
 STACKED = ["olmoe"]
@@ -481,7 +516,9 @@ def fill(model, seed):
     gemma = isinstance(model.config, (Gemma2Config, Gemma3TextConfig))
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
-            if value.dim() == 1:
+            if name.endswith("sinks"):
+                value.copy_(normal(value, 2.0))
+            elif value.dim() == 1:
                 around_zero = gemma or name.endswith("bias")
                 value.copy_(normal(value, 0.2) + (0.0 if around_zero else 1.0))
             elif any(table in name for table in PLACES):
@@ -582,6 +619,25 @@ def to_fp8(folder):
         "quant_method": "fp8",
         "weight_block_size": [FP8_BLOCK, FP8_BLOCK],
     }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def to_mxfp4(folder):
+    """Rewrites a folder of gpt-oss as OpenAI's checkpoints are: matrices [experts, out, in], rows of gate and up in turn."""
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    values = torch.tensor(MXFP4_VALUES)
+    for name in [name for name in tensors if name.endswith(("gate_up_proj", "down_proj"))]:
+        weight = tensors.pop(name).float().transpose(1, 2)
+        blocks = weight.reshape(*weight.shape[:2], -1, MXFP4_BLOCK)
+        powers = blocks.abs().amax(-1, keepdim=True).log2().floor() - 2
+        fours = (torch.ldexp(blocks, -powers).unsqueeze(-1) - values).abs().argmin(-1).to(torch.uint8)
+        tensors[f"{name}_blocks"] = fours[..., ::2] | fours[..., 1::2] << 4
+        tensors[f"{name}_scales"] = (powers.squeeze(-1) + 127).to(torch.uint8)
+    safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    kept = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
+    config["quantization_config"] = {"modules_to_not_convert": kept, "quant_method": "mxfp4"}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -697,6 +753,8 @@ def make(folder, seed, config, dtype, shard_size, with_fisher):
 
     if folder.name in FP8:
         to_fp8(folder)
+    if folder.name in MXFP4:
+        to_mxfp4(folder)
     stored = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()

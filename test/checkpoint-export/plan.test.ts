@@ -186,6 +186,12 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
   },
+  'gpt-oss': {
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
+  },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],

@@ -17,4 +17,5 @@ test('what transformers takes as a float alone has a point', (t) => {
   t.regex(configText({ router_aux_loss_coef: 0.001 }), /: 0\.001\n/);
   t.regex(configText({ final_logit_softcapping: 30 }), /: 30\.0\n/);
   t.regex(configText({ final_logit_softcapping: null }), /: null\n/);
+  t.regex(configText({ swiglu_limit: 7, swiglu_alpha: 2 }), /: 7\.0,\n.*: 2\.0\n/);
 });

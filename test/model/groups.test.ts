@@ -189,6 +189,25 @@ test('an expert is its maps and its row of the router; a block may lose all of t
   }
 });
 
+test('a KV head takes the sinks of its query heads along, an expert its biases and its entry of the router', (t) => {
+  const architecture = architectureOf('gpt-oss');
+  const slices = slicesFor(architecture, 0, {
+    attention: Int32Array.of(1),
+    experts: Int32Array.of(0, 4),
+  });
+  t.deepEqual(slices['attention.sinks'], { axis: 0, indices: Int32Array.of(2, 3) });
+  t.deepEqual(slices['experts.router'], { axis: 0, indices: Int32Array.of(0, 4) });
+  t.deepEqual(slices['experts.routerBias'], { axis: 0, indices: Int32Array.of(0, 4) });
+  t.deepEqual(groupParameters(architecture, 0, 'experts'), {
+    weights: 3 * 48 * 64 + 64,
+    biases: 2 * 48 + 64 + 1,
+  });
+  t.deepEqual(groupParameters(architecture, 0, 'attention'), {
+    weights: 6 * 16 * 64,
+    biases: 4 * 16 + 2,
+  });
+});
+
 test('refuses indices that are doubled, unsorted or out of range', (t) => {
   const architecture = architectureOf('llama2');
   for (const bad of [[1, 1], [2, 1], [160], [-1]]) {

@@ -22,8 +22,9 @@ import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import type { OutputTensor } from '../../lib/checkpoint/tensor-sequence';
 import type { TensorRef } from '../../lib/model/architecture';
-import { partRefs } from '../../lib/model/file-tensors';
+import { partRefs, WHOLE } from '../../lib/model/file-tensors';
 import { totalParameters } from '../../lib/model/groups';
+import type { BlockRole } from '../../lib/model/sublayers';
 import { fixtureConfig, MODELS } from './fixture';
 
 type Entry = { dtype: string; shape: number[]; data: Buffer };
@@ -219,12 +220,88 @@ test('FP8 joined in one tensor: each part begins at its row of the scales', (t) 
     [96, 160],
   ].map((shape) => ({ shape }));
   t.deepEqual(
-    partRefs(whole, { parts, transposed: false }).map((ref) => [ref.offset, ref.scales?.row]),
+    partRefs(whole, { parts, ...WHOLE }).map((ref) => [ref.offset, ref.scales?.row]),
     [
       [100, 0],
       [100 + 64 * 160, 64],
       [100 + 96 * 160, 96],
     ],
+  );
+});
+
+test('gpt-oss: experts lie in one tensor, transposed, rows of gate and up in turn', async (t) => {
+  const { blocks, parameters, architecture } = await openCheckpoint(join(MODELS, 'gpt-oss'));
+  t.is(parameters, totalParameters(architecture));
+  t.deepEqual(
+    architecture.blocks.map(({ global }) => global),
+    [undefined, true, undefined],
+  );
+  const stored = readFixture('gpt-oss');
+  const mlp = 'model.layers.2.mlp.experts';
+  // Of expert 3: [in, gate and up], [channels, out] and their biases, halves of 2 bytes.
+  const places: [string, string, number, object][] = [
+    ['gate', 'gate_up_proj', 3 * 64 * 96, { storedColumns: 96, step: 2, shape: [48, 64] }],
+    ['up', 'gate_up_proj', 3 * 64 * 96 + 1, { storedColumns: 96, step: 2, shape: [48, 64] }],
+    ['gateBias', 'gate_up_proj_bias', 3 * 96, { step: 2, shape: [48] }],
+    ['upBias', 'gate_up_proj_bias', 3 * 96 + 1, { step: 2, shape: [48] }],
+    ['out', 'down_proj', 3 * 48 * 64, { storedColumns: 64, step: undefined, shape: [64, 48] }],
+    ['outBias', 'down_proj_bias', 3 * 64, { step: undefined, shape: [64] }],
+  ];
+  const first = (name: string) =>
+    Math.min(
+      ...Object.values(blocks[2]!).flatMap((ref) => (ref.name === name ? [ref.offset] : [])),
+    );
+  for (const [part, name, entries, more] of places) {
+    const ref = blocks[2]![`experts.3.${part}` as BlockRole]!;
+    t.is(ref.name, `${mlp}.${name}`);
+    t.is(ref.offset - first(ref.name), 2 * entries, part);
+    t.like(ref, more, part);
+    t.true(stored.has(ref.name));
+  }
+});
+
+test('MXFP4: experts have values and powers of two in tensors of their own', async (t) => {
+  const { blocks, parameters, architecture, files } = await openCheckpoint(
+    join(MODELS, 'gpt-oss-mxfp4'),
+  );
+  t.is(parameters, totalParameters(architecture));
+  const stored = readFixture('gpt-oss-mxfp4');
+  const file = readFileSync(files[0]!);
+  const { dtype, name, offset, bytes, step, scales } = blocks[1]!['experts.2.up']!;
+  t.deepEqual([dtype, step, bytes], ['F4_E2M1', 2, 64 * 32]);
+  const values = stored.get(name)!;
+  t.deepEqual(values.shape, [4, 128, 2, 16]);
+  // The second row of expert 2 is up's first.
+  const row = (data: Buffer, each: number) => data.subarray((2 * 128 + 1) * each).subarray(0, each);
+  t.true(file.subarray(offset, offset + 32).equals(row(values.data, 32)));
+  t.like(scales, { dtype: 'F8_E8M0', blockRows: 1, blockColumns: 32, row: 2 * 128 + 1 });
+  const powers = stored.get(name.replace('_blocks', '_scales'))!.data;
+  const at = scales!.offset + scales!.row * 2;
+  t.true(file.subarray(at, at + 2).equals(row(powers, 2)));
+});
+
+test('MXFP4 that is not whole, or of another family, is refused by name', async (t) => {
+  const name = 'model.layers.1.mlp.experts.down_proj';
+  const refused = async (change: (tensors: Map<string, Entry>) => void, expected: object) => {
+    const folder = copyOf('gpt-oss-mxfp4');
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    const tensors = readFixture('gpt-oss-mxfp4');
+    change(tensors);
+    write(folder, tensors);
+    await t.throwsAsync(openCheckpoint(folder), expected);
+  };
+  await refused((tensors) => tensors.delete(`${name}_scales`), {
+    code: 'ERR_CHECKPOINT',
+    message: /down_proj_scales is missing/,
+  });
+  await refused(
+    (tensors) =>
+      tensors.set(`${name}_scales`, { ...tensors.get(`${name}_scales`)!, shape: [256, 2] }),
+    { code: 'ERR_CHECKPOINT', message: /down_proj_scales has shape \[256, 2\], .* \[4, 64, 2\]/ },
+  );
+  await refused(
+    (tensors) => tensors.set(`${name}_blocks`, { ...tensors.get(`${name}_blocks`)!, dtype: 'I8' }),
+    { code: 'ERR_UNSUPPORTED', message: /down_proj_blocks is stored as I8, not as bytes/ },
   );
 });
 

@@ -143,6 +143,8 @@ def count_heads(attention, config, heads, groups):
     for name, value in counts.items():
         if hasattr(attention, name):
             setattr(attention, name, value)
+    if hasattr(attention, "sinks"):
+        attention.sinks = nn.Parameter(torch.empty(heads))
     if hasattr(attention, "qkv_proj"):
         attention.config = WithHeads(config, heads)
 

@@ -2,6 +2,7 @@ import { StruPruneError } from '../../errors';
 import type { Family } from '../family';
 import { gemma2 } from './gemma2';
 import { gemma3 } from './gemma3';
+import { gptOss } from './gpt-oss';
 import { gpt2 } from './gpt2';
 import { granite } from './granite';
 import { graniteMoe } from './granite-moe';
@@ -40,6 +41,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3Moe,
   olmoe,
   graniteMoe,
+  gptOss,
 ];
 
 /** Our own modeling code puts this in front of the family's model_type. */

@@ -92,6 +92,7 @@ export const GGUF_NAMES: TensorNames = {
     'attention.vBias': 'blk.{}.attn_v.bias',
     'attention.qNorm': 'blk.{}.attn_q_norm.weight',
     'attention.kNorm': 'blk.{}.attn_k_norm.weight',
+    'attention.sinks': 'blk.{}.attn_sinks.weight',
     'attention.out': 'blk.{}.attn_output.weight',
     'attention.outBias': 'blk.{}.attn_output.bias',
     'attention.outNorm': 'blk.{}.post_attention_norm.weight',
