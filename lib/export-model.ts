@@ -94,7 +94,7 @@ export async function exportOn(
     session.dispose();
   }
   const notes = [...plan.notes, ...codeWarnings([...plan.dropped, ...tokenizer.dropped])];
-  const types = takenOver ? quantisedTypes(source).join('+') : dtype;
+  const types = takenOver && format === 'gguf' ? quantisedTypes(source).join('+') : dtype;
   return { output, format, dtype: types.toLowerCase(), kind: plan.kind, notes };
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Architecture, BlockWidths } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
-import { BIAS_NAMES, type Family, stackedNames } from '../model/family';
+import { BIAS_NAMES, type Family, packedNames, stackedNames } from '../model/family';
 import { shortest } from '../model/fields';
 import { type OwnConfig, quantisationOf } from '../model/from-config';
 import { withoutEmptyBlocks } from '../model/groups';
@@ -54,18 +54,20 @@ const STALE = [
 
 /** Plan of a Hugging Face folder. */
 export function planHuggingFace(request: ExportRequest, holder: Holder): ExportPlan {
-  const { pruned, dtype } = request;
+  const { pruned, dtype, takenOver } = request;
   const family = familyNamed(pruned.family);
   const own = holder.kind === 'own-modeling';
   const whole: Architecture = { ...pruned, biases: holder.biases };
   const output = withoutEmptyBlocks(whole);
+  // transformers stacks the experts of files whose model_type it knows.
+  const names = own ? stackedNames(family.hf.names) : family.hf.names;
   const tensors = planTensors({
     output: whole,
     source: request.architecture,
     added: request.addedBias ?? {},
-    // transformers stacks the experts of files whose model_type it knows.
-    names: own ? stackedNames(family.hf.names) : family.hf.names,
+    names: takenOver ? packedNames(names) : names,
     stored: storedAs(request),
+    takenOver,
     interleavedRope: false,
   });
   const source = withoutCode(request.sourceConfig ?? {}, 'config.json');
@@ -74,6 +76,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     ...stockConfig(output, family, own),
     ...tokens(output, source.value),
     ...(own ? ownConfig(output, family) : {}),
+    ...(takenOver && { quantization_config: source.value.quantization_config }),
     torch_dtype: TORCH_DTYPES[dtype],
   };
   const generation = withoutCode(
@@ -94,7 +97,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     files,
     notes: [
       ...(own ? [OWN_NOTE] : []),
-      ...(request.sourceConfig?.quantization_config
+      ...(request.sourceConfig?.quantization_config && !takenOver
         ? [`${quantised(request)} become ${dtype}: config.json has no quantization_config`]
         : []),
     ],

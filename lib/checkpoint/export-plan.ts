@@ -61,7 +61,7 @@ export interface ExportRequest {
   sourceConfig?: Record<string, unknown>;
   /** generation_config.json of a Hugging Face source. */
   sourceGeneration?: Record<string, unknown>;
-  /** gguf: matrices that keep the types that this source has them in; those outside of the blocks do, and these roles. */
+  /** Matrices that keep the types that this source has them in: these roles and, in gguf, those outside of the blocks. */
   takenOver?: {
     source: Pick<ModelSource, 'model' | 'blocks' | 'config'>;
     roles: readonly BlockRole[];
@@ -85,7 +85,7 @@ export function storedAs({
 }: Pick<ExportRequest, 'architecture' | 'format' | 'dtype' | 'takenOver'>): Stored {
   return {
     matrices: dtype,
-    ends: takenOver ? null : FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
+    ends: takenOver && format === 'gguf' ? null : FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
     vectors: format === 'gguf' ? 'F32' : dtype,
     asSource: takenOver?.roles ?? [],
     ...scalesIn(architecture, format),

@@ -1,6 +1,6 @@
 import type { Architecture, Dtype, ModelRole, Stored } from '../model/architecture';
 import { blockTensors, modelShapes, type ShapedTensor } from '../model/axes';
-import { ropeHeads } from '../model/bind';
+import { MXFP4_BLOCK, ropeHeads } from '../model/bind';
 import type { TensorNames } from '../model/family';
 import { fileTensors, WHOLE } from '../model/file-tensors';
 import { type BlockRole, routes } from '../model/sublayers';
@@ -25,7 +25,7 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
     shape.length > 1 && !routes(role) ? matrix : stored.vectors;
   const dtypeOutside = (role: ModelRole) => {
     const { model } = takenOver?.source ?? {};
-    return (model?.[role] ?? model?.embedding)?.dtype ?? stored.ends!;
+    return stored.ends ?? (model![role] ?? model!.embedding!).dtype;
   };
   const dtypeInside = (role: BlockRole, block: number) =>
     (stored.asSource.includes(role) && takenOver?.source.blocks[block]?.[role]?.dtype) ||
@@ -58,13 +58,14 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
         ...(rotated === undefined ? {} : { ropeHeads: rotated }),
       };
     };
-    return fileTensors(output, names, block, place).map(
-      ({ parts, ...tensor }): PlannedTensor => ({
-        ...tensor,
-        dtype: dtypeOf(parts[0]!.role, parts[0]!.shape, dtypeInside(parts[0]!.role, block)),
-        block,
-        parts: parts.map(part),
-      }),
+    return fileTensors(output, names, block, place).flatMap(
+      ({ parts, ...tensor }): PlannedTensor[] =>
+        withScales({
+          ...tensor,
+          dtype: dtypeOf(parts[0]!.role, parts[0]!.shape, dtypeInside(parts[0]!.role, block)),
+          block,
+          parts: parts.map(part),
+        }),
     );
   });
   const isLast = ({ parts }: PlannedTensor) => /^(finalNorm|projectOut|head)/.test(parts[0]!.role);
@@ -73,4 +74,22 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
     ...inside,
     ...outside.filter((tensor) => isLast(tensor)),
   ];
+}
+
+/** MXFP4 is two tensors: values, and what each row of them has for every so many. */
+function withScales(tensor: PlannedTensor): PlannedTensor[] {
+  if (tensor.dtype !== 'F4_E2M1') return [tensor];
+  const { name, shape, parts } = tensor;
+  const each = (lengths: readonly number[]) => [
+    ...lengths.slice(0, -1),
+    lengths.at(-1)! / MXFP4_BLOCK,
+  ];
+  const scales: PlannedTensor = {
+    ...tensor,
+    name: `${name}_scales`,
+    dtype: 'F8_E8M0',
+    shape: each(shape),
+    parts: parts.map((part) => ({ ...part, shape: each(part.shape) })),
+  };
+  return [{ ...tensor, name: `${name}_blocks` }, scales];
 }

@@ -20,7 +20,7 @@ export interface SafetensorsWriterOptions extends AtomicOptions {
 export const DEFAULT_SHARD_BYTES = 5_000_000_000;
 
 const DEFAULT_METADATA = { format: 'pt' };
-const DTYPES = ['F32', 'F16', 'BF16'];
+const DTYPES = ['F32', 'F16', 'BF16', 'F4_E2M1', 'F8_E8M0'];
 
 interface Shard {
   name: string;
@@ -150,10 +150,10 @@ function shardsOf(tensors: PlacedTensor[], maxBytes: number): Shard[] {
 /** Length and JSON; spaces bring the data to a multiple of 8 bytes. */
 function headerOf(tensors: PlacedTensor[], metadata: Record<string, string>): Buffer {
   let offset = 0;
-  const entries = tensors.map(({ name, dtype, shape, bytes }) => {
-    const range = [offset, offset + bytes];
-    offset += bytes;
-    return [name, { dtype, shape, data_offsets: range }];
+  const entries = tensors.map((tensor) => {
+    const range = [offset, offset + tensor.bytes];
+    offset += tensor.bytes;
+    return [tensor.name, { ...statedAs(tensor), data_offsets: range }];
   });
   const json = JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) });
   const text = Buffer.from(json);
@@ -162,6 +162,13 @@ function headerOf(tensors: PlacedTensor[], metadata: Record<string, string>): Bu
   header.writeBigUInt64LE(BigInt(padded));
   text.copy(header, 8);
   return header;
+}
+
+/** MXFP4 is bytes to readers: 16 for every 32 values, and their powers of two. */
+function statedAs({ dtype, shape }: OutputTensor) {
+  if (dtype === 'F8_E8M0') return { dtype: 'U8', shape };
+  if (dtype !== 'F4_E2M1') return { dtype, shape };
+  return { dtype: 'U8', shape: [...shape.slice(0, -1), shape.at(-1)! / 32, 16] };
 }
 
 /** The index as transformers writes it: names sorted. */

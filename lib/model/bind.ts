@@ -195,7 +195,7 @@ function knownDtype(tensor: StoredTensor, where: string): Dtype {
 }
 
 /** Values that share a power of two. */
-const MXFP4_BLOCK = 32;
+export const MXFP4_BLOCK = 32;
 
 const AGAIN = 'fetch or convert the checkpoint again';
 

@@ -78,13 +78,25 @@ export function keepsTypes(
   return dtype === undefined || hasAlready(source, dtype.toUpperCase() as ExportDtype);
 }
 
-/** `roles`, where keepsTypes() says that they keep the source's types. */
+/** `roles`, where keepsTypes() says that they keep the source's types; in a folder experts in MXFP4, where all of them are among `roles` and no dtype is asked for. */
 export function takenOverFrom(
   source: ModelSource,
   asked: Pick<Settings, 'dtype' | 'format'>,
   roles: readonly BlockRole[],
 ): ExportRequest['takenOver'] {
-  return keepsTypes(source, asked) ? { source, roles } : undefined;
+  if (keepsTypes(source, asked)) return { source, roles };
+  const packed = packedRoles(source);
+  const keeps = asked.format !== 'gguf' && asked.dtype === undefined && packed.length > 0;
+  return keeps && packed.every((role) => roles.includes(role))
+    ? { source, roles: packed }
+    : undefined;
+}
+
+/** Matrices of blocks in MXFP4. */
+function packedRoles({ architecture, blocks }: ModelSource): BlockRole[] {
+  return matricesOf(architecture).filter((role) =>
+    blocks.some((refs) => refs[role]?.dtype === 'F4_E2M1'),
+  );
 }
 
 function hasAlready({ architecture, model, blocks }: ModelSource, dtype: ExportDtype): boolean {
@@ -127,7 +139,7 @@ export function typeNotes({
   takenOver: ExportRequest['takenOver'];
 }): string[] {
   const types = quantisedTypes(source);
-  if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
+  if (!takenOver || types.length === 0 || (types.length === 1 && types[0] === dtype)) return [];
   const refitted = matricesOf(source.architecture).filter(
     (role) => !stored.asSource.includes(role),
   );

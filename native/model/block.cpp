@@ -328,6 +328,18 @@ std::vector<std::byte> Block::CopyRows(const Origin& origin, size_t row, size_t 
   return bytes;
 }
 
+std::vector<std::byte> Block::CopyScales(const Origin& origin, size_t row, size_t count) {
+  const BlockScales& scales = *origin.tensor.scales;
+  const size_t row_bytes = ScaleRowBytes(origin.tensor);
+  std::vector<std::byte> bytes(count * row_bytes);
+  for (size_t i = 0; i < count; ++i) {
+    const auto at = static_cast<size_t>(origin.rows[row + i]) * origin.tensor.step + scales.row;
+    scales.file->Read(scales.offset + at * row_bytes,
+                      std::span(bytes).subspan(i * row_bytes, row_bytes));
+  }
+  return bytes;
+}
+
 std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols, Dtype dtype,
                                   size_t row, size_t count, size_t rope_heads,
                                   const std::string& name) {
@@ -386,6 +398,10 @@ std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_
   const std::optional<Origin>& origin = At(id).origin;
   if (origin && dtype == origin->tensor.dtype) {
     return CopyRows(*origin, row, count, rope_heads);
+  }
+  if (origin && origin->tensor.scales && origin->tensor.scales->block_rows == 1 &&
+      dtype == origin->tensor.scales->dtype) {
+    return CopyScales(*origin, row, count);
   }
   // Rows trade places within their head: whole heads are read.
   const size_t unit = rope_heads ? rows / rope_heads : 1;

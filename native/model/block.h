@@ -83,8 +83,9 @@ class Block {
   // hold.
   void Finish(size_t sublayer);
   // Rows [row, row + count) of a tensor encoded for a file; rope_heads interleaves rows for GGUF.
-  // Rows of the source in its own type are its very bytes. Throws ERR_UNSUPPORTED, ERR_NAN where
-  // the dtype cannot hold them.
+  // Rows of the source in its own type are its very bytes, as those of its scales in theirs are,
+  // where each row has some of its own. Throws ERR_UNSUPPORTED, ERR_NAN where the dtype cannot hold
+  // them.
   std::vector<std::byte> Encode(TensorId id, Dtype dtype, size_t row, size_t count,
                                 size_t rope_heads) const;
 
@@ -136,6 +137,7 @@ class Block {
   void Round(TensorId id);
   // Whether a matrix that the source has in that type is to be stored as it is.
   bool StaysAsSource(TensorId id, Dtype dtype) const;
+  static std::vector<std::byte> CopyScales(const Origin& origin, size_t row, size_t count);
   static std::vector<std::byte> CopyRows(const Origin& origin, size_t row, size_t count,
                                          size_t rope_heads);
 

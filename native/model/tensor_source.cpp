@@ -48,6 +48,12 @@ size_t RowBytes(const TensorSource& source) {
   return source.cols / layout.elements * layout.bytes;
 }
 
+size_t ScaleRowBytes(const TensorSource& source) {
+  const BlockScales& scales = *source.scales;
+  const size_t blocks = (source.cols + scales.block_cols - 1) / scales.block_cols;
+  return blocks * LayoutOf(scales.dtype).bytes;
+}
+
 void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out) {
   const size_t place = StoredIndex(row, source.rows, source.rope_heads);
   source.file->Read(source.offset + place * source.step * out.size(), out);
@@ -89,8 +95,8 @@ void ReadColumns(const TensorSource& source, size_t row, size_t count, float* ou
 // Rows [row, row + count) of a matrix whose blocks have scales.
 void ScaleBlocks(const TensorSource& source, size_t row, size_t count, float* values) {
   const BlockScales& scales = *source.scales;
-  const size_t cols = (source.cols + scales.block_cols - 1) / scales.block_cols;
-  std::vector<std::byte> bytes(cols * LayoutOf(scales.dtype).bytes);
+  std::vector<std::byte> bytes(ScaleRowBytes(source));
+  const size_t cols = bytes.size() / LayoutOf(scales.dtype).bytes;
   std::vector<float> factors(cols);
   for (size_t i = 0; i < count; ++i) {
     const size_t at = scales.row + (row + i) * source.step;

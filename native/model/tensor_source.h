@@ -71,8 +71,9 @@ struct Stored {
 // a value is not finite.
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);
 
-// Bytes of a row as it is stored.
+// Bytes of a row as it is stored, and of a row of its scales.
 size_t RowBytes(const TensorSource& source);
+size_t ScaleRowBytes(const TensorSource& source);
 // Copies such a row of a matrix, by its place in Hugging Face's order.
 void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out);
 

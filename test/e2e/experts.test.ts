@@ -10,6 +10,7 @@ import { type BlockKeep, linearParameters, prunedArchitecture } from '../../lib/
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
+import { safetensors } from './files';
 import { mixedGguf } from './mixed-gguf';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 
@@ -175,6 +176,69 @@ test('stacked experts go in, single ones come out, and a dense block keeps its F
   const names = (await openCheckpoint(stacked.output)).blocks[0]!;
   t.is(names['experts.7.up']!.name, 'model.layers.0.mlp.experts.7.up_proj.weight');
   t.true(existsSync(join(stacked.output, 'config.json')));
+});
+
+const QUANTISATION = 'quantization_config';
+const configOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+
+test('MXFP4: experts keep their bytes where nothing refits them, and are BF16 else', async (t) => {
+  const source = work.model('gpt-oss-mxfp4');
+  const before = safetensors(source);
+  const heads = { scope: 'attention', allocation: 'uniform' } as const;
+  const rows: Partial<PruneOptions>[] = [
+    heads,
+    { ...heads, maxShardBytes: 50_000 },
+    { scope: 'experts', sparsity: 0.2, refit: false },
+    { method: 'reap', sparsity: 0.2 },
+    { scope: 'experts', sparsity: 0.2 },
+    { ...heads, dtype: 'bf16' },
+  ];
+  for (const [row, more] of rows.entries()) {
+    const { output, kind, layers, verification, warnings, notes } = await prune(
+      source,
+      options(more),
+    );
+    t.is(kind, 'stock');
+    t.true(Math.abs(verification.actual - verification.expected) < 1e-7);
+    const after = safetensors(output);
+    const mlp = 'model.layers.1.mlp.experts';
+    const said = [...warnings, ...notes].filter((line) => /MXFP4/.test(line));
+    if (row > 3) {
+      t.regex(said.join(), /experts in MXFP4 become BF16: config.json has no quantization_config/);
+      t.is(configOf(output)[QUANTISATION], undefined);
+      const { dtype, shape } = after[`${mlp}.gate_up_proj`]!;
+      t.deepEqual([dtype, shape.slice(1)], ['BF16', [64, 128]]);
+      continue;
+    }
+    t.deepEqual(said, []);
+    t.deepEqual(configOf(output)[QUANTISATION], configOf(source)[QUANTISATION]);
+    const kept = layers[1]!.keptExperts ?? [0, 1, 2, 3];
+    t.is(kept.length < 4, row > 1);
+    for (const name of ['gate_up_proj', 'down_proj'].flatMap((map) => [
+      `${mlp}.${map}_blocks`,
+      `${mlp}.${map}_scales`,
+      `${mlp}.${map}_bias`,
+    ])) {
+      const was = before[name]!;
+      const each = was.bytes.length / 4;
+      const due = [...kept].map((expert) => was.bytes.subarray(expert * each).subarray(0, each));
+      const { dtype, shape, bytes } = after[name]!;
+      t.deepEqual([dtype, shape], [was.dtype, [kept.length, ...was.shape.slice(1)]], name);
+      t.true(bytes.equals(Buffer.concat(due)), name);
+    }
+  }
+});
+
+test('MXFP4 of a folder that is written again stays', async (t) => {
+  const source = work.model('gpt-oss-mxfp4');
+  const output = join(work.emptyFolder(), 'again');
+  const { notes } = await exportModel(source, { output });
+  t.deepEqual(notes, []);
+  const [before, after] = [safetensors(source), safetensors(output)];
+  t.deepEqual(Object.keys(after).sort(), Object.keys(before).sort());
+  for (const [name, { bytes }] of Object.entries(after)) {
+    t.true(bytes.equals(before[name]!.bytes), name);
+  }
 });
 
 /** The experts of a block's tensor in a GGUF file, or the rows of its router, as bytes. */

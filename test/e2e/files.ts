@@ -17,7 +17,8 @@ interface Tensor {
   bytes: Buffer;
 }
 
-function safetensors(folder: string): Record<string, Tensor> {
+/** Every tensor of a folder's safetensors files, by name. */
+export function safetensors(folder: string): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = {};
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.safetensors'))) {
     const bytes = readFileSync(join(folder, file));

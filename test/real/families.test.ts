@@ -106,7 +106,13 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['gpt-oss', experts, 'GptOssForCausalLM'],
   ['gpt-oss', someHeads, 'StrupruneGptOssForCausalLM'],
   ['gpt-oss-mxfp4', experts, 'GptOssForCausalLM'],
-  ['gpt-oss-mxfp4', { ...heads, dtype: 'bf16' }, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', { ...heads, dtype: undefined }, 'GptOssForCausalLM'],
+  [
+    'gpt-oss-mxfp4',
+    { ...someHeads, sparsity: 0.04, dtype: undefined },
+    'StrupruneGptOssForCausalLM',
+  ],
+  ['gpt-oss-mxfp4', { ...experts, refit: false, dtype: undefined }, 'GptOssForCausalLM'],
   ['qwen3-moe', { ...heads, maxShardBytes: 100_000 }, 'Qwen3MoeForCausalLM'],
   ['qwen3-sliding', perBlock('all'), 'StrupruneQwen3ForCausalLM'],
   ['llama-bias', uniform('ffn'), 'LlamaForCausalLM'],
@@ -189,8 +195,10 @@ const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
       return scope === 'ffn' ? ffnAfter < ffnBefore : kvHeadsAfter < kvHeadsBefore;
     }));
 
-const inWords = (model: string, { scope, allocation, method, maxShardBytes }: Shape) =>
-  [model, method, allocation, scope, maxShardBytes && 'shards'].filter(Boolean).join(', ');
+const inWords = (model: string, { scope, allocation, method, refit, maxShardBytes }: Shape) =>
+  [model, method, allocation, scope, refit === false && 'no refit', maxShardBytes && 'shards']
+    .filter(Boolean)
+    .join(', ');
 
 let results: PruneResult[];
 let theirs: TransformersResult[];

@@ -5,6 +5,7 @@ import type { Block } from '../../engine/block';
 import { blockSpec, type Session } from '../../engine/session';
 import { SourceFile } from '../../engine/source-file';
 import type { BlockRefs } from '../../model/architecture';
+import { MXFP4_BLOCK } from '../../model/bind';
 import { partRefs } from '../../model/file-tensors';
 import { prunedBlock } from '../../model/groups';
 import { scalingOf } from '../../model/stored-scaling';
@@ -38,7 +39,7 @@ export function contentOf(
   const own = tensors.filter((tensor) => tensor.block === index);
   const roles = own
     .flatMap(({ parts }) => parts.map(({ role }) => role as BlockRole))
-    .filter((role) => block.shape(role) !== null);
+    .filter((role, i, all) => block.shape(role) !== null && all.indexOf(role) === i);
   async function* chunks(): AsyncGenerator<Uint8Array, void> {
     for (const tensor of own) yield* encodeBlockTensor(session, tensor, block);
   }
@@ -54,10 +55,22 @@ export async function loadFinished(
   { keep, roles }: PartRecord,
 ): Promise<Block> {
   const refs: BlockRefs = {};
-  for (const { tensor, offset } of placedInBlocks(tensors)) {
-    if (tensor.block !== index) continue;
-    const { name, dtype, shape, parts } = tensor;
-    const whole = { name, dtype, shape, file: 0, offset, bytes: storageBytes(dtype, shape) };
+  const placed = placedInBlocks(tensors).filter(({ tensor }) => tensor.block === index);
+  const place = ({ tensor: { name, dtype, shape }, offset }: (typeof placed)[number]) => ({
+    ...{ name, dtype, shape, file: 0, offset, bytes: storageBytes(dtype, shape) },
+  });
+  for (const each of placed) {
+    const { tensor } = each;
+    const { name, dtype, parts } = tensor;
+    if (dtype === 'F8_E8M0') continue;
+    const beside = name.replace(/_blocks$/, '_scales');
+    const scales = placed.find(({ tensor }) => dtype === 'F4_E2M1' && tensor.name === beside);
+    const whole = {
+      ...place(each),
+      ...(scales && {
+        scales: { ...place(scales), blockRows: 1, blockColumns: MXFP4_BLOCK, row: 0 },
+      }),
+    };
     partRefs(whole, tensor).forEach((ref, part) => {
       const { ropeHeads } = parts[part]!;
       const role = parts[part]!.role as BlockRole;

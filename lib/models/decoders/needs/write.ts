@@ -3,6 +3,7 @@ import { storageBytes } from '../../../checkpoint/container';
 import type { Needs, NeedsOf } from '../../../engine/needs';
 import type { Dtype } from '../../../model/architecture';
 import { elements, modelShapes } from '../../../model/axes';
+import { MXFP4_BLOCK } from '../../../model/bind';
 import { totalParameters } from '../../../model/groups';
 import { tuneShares } from '../../../pruning/texts';
 import { type Layer, widthOf } from '../../../spec/widths';
@@ -62,7 +63,12 @@ function outputBytes({ architecture, stored, source }: PlanInput): number {
     (stored.ends
       ? bytesOf(ends, stored.ends)
       : sum(Object.values(source.model).map((ref) => ref.bytes))) +
-    sum(asSource.map((ref) => ref.bytes)) +
+    sum(
+      asSource.map(
+        ({ dtype, shape, bytes }) =>
+          bytes + (dtype === 'F4_E2M1' ? elements(shape) / MXFP4_BLOCK : 0),
+      ),
+    ) +
     bytesOf(inside, stored.matrices)
   );
 }
