@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Architecture, BlockWidths } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
 import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/family';
@@ -147,6 +148,9 @@ function graphLacks(pruned: Architecture): string | null {
     if (routing.renormalised !== sums)
       return `probabilities of experts that ${sums ? 'do not sum' : 'sum'} to 1`;
   }
+  const { clampedGate } = pruned;
+  if (gguf.clampedGate && !isDeepStrictEqual(clampedGate, gguf.clampedGate))
+    return 'gates with another limit';
   if (gguf.headsAlike && blocks.some(({ heads, kvHeads }) => heads !== kvHeads))
     return 'fewer KV heads than heads';
   if ((queryScalar !== null && !gguf.multipliers) || blocks.length === gguf.scalesByHeadsAt) {
@@ -159,6 +163,7 @@ function graphLacks(pruned: Architecture): string | null {
     return `blocks without rope other than every ${unturnedEvery}th`;
   }
   const { yarn } = pruned.globalRope ?? rope ?? {};
+  if (yarn && !yarn.truncate) return 'yarn whose ends are not rounded to whole pairs (truncate)';
   if (yarn && !isLlamaYarn(yarn)) return 'yarn with turns or an attention factor of its own';
   if (globalEvery === undefined) return null;
   if (!isEveryNth(blocks, 'global', globalEvery)) {

@@ -9,7 +9,7 @@ import {
   blockTensorName,
   everyNth,
   type Family,
-  type TensorNames,
+  type GgufDescription,
 } from '../model/family';
 import {
   badField,
@@ -179,7 +179,7 @@ export function architectureFromGguf(
     activation: gguf.activation,
     gated: family.gated,
     clampedGate: gguf.clampedGate ?? null,
-    biases: biasesOf(ggufNames(gguf), tensors, count),
+    biases: biasesOf(gguf, tensors, count),
     embeddingScale: family.scalesEmbedding
       ? Math.sqrt(hidden)
       : shortest(scales.embedding_scale ?? 1),
@@ -277,12 +277,14 @@ function requireHeadDim(
 
 /** Blocks alike have the same, and not every one has an attention. */
 function biasesOf(
-  names: TensorNames,
+  gguf: GgufDescription,
   tensors: GgufTensors,
   blocks: number,
 ): Architecture['biases'] {
+  const names = ggufNames(gguf);
   const present = BIAS_NAMES.map((name) => {
-    const has = (block: number) => tensors.has(blockTensorName(names, BIAS_ROLES[name], block));
+    const role = gguf.experts ? BIAS_ROLES[name].replace('ffn.', 'experts.0.') : BIAS_ROLES[name];
+    const has = (block: number) => tensors.has(blockTensorName(names, role as BlockRole, block));
     return [name, [...Array(blocks).keys()].some(has)];
   });
   return Object.fromEntries(present) as Architecture['biases'];

@@ -34,6 +34,7 @@ const TYPE_IDS: Partial<Record<Dtype, number>> = {
   Q4_K: 12,
   Q5_K: 13,
   Q6_K: 14,
+  MXFP4: 39,
   BF16: 30,
 };
 

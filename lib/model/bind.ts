@@ -27,6 +27,7 @@ const DTYPES: readonly Dtype[] = [
   'Q5_K',
   'Q6_K',
   'F8_E4M3',
+  'MXFP4',
 ];
 
 /** A tensor as its container states it; the dtype may be one that this program cannot read. */

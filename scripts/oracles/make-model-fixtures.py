@@ -121,7 +121,7 @@ def gemma3(**keys):
     return Gemma3TextConfig(**{**base, **keys})
 
 
-def gpt_oss(**keys):
+def gpt_oss(truncate=False, **keys):
     base = {
         **SMALL,
         **dict(
@@ -135,7 +135,7 @@ def gpt_oss(**keys):
                 factor=8.0,
                 beta_fast=32.0,
                 beta_slow=1.0,
-                truncate=False,
+                truncate=truncate,
                 original_max_position_embeddings=64,
             ),
         ),
@@ -484,7 +484,12 @@ MODELS = {
         None,
         False,
     ),
-    "gpt-oss-mxfp4": (gpt_oss(intermediate_size=64, num_local_experts=4), torch.bfloat16, None, False),
+    "gpt-oss-mxfp4": (
+        gpt_oss(intermediate_size=64, num_local_experts=4, truncate=True),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # Matrices of the blocks as E4M3, with a scale for every 32 x 32 of them: real models have 128 x 128. transformers reads
@@ -654,6 +659,7 @@ GGUF_MODELS = {
     "smollm3": (gguf.MODEL_ARCH.SMOLLM3, True),
     "granite": (gguf.MODEL_ARCH.GRANITE, True),
     "qwen3-yarn": (gguf.MODEL_ARCH.QWEN3, False),
+    "gpt-oss-mxfp4": (gguf.MODEL_ARCH.GPT_OSS, False),
 }
 
 
@@ -664,6 +670,28 @@ SPLIT = {"smollm3": 16}
 def interleave(rows, heads):
     halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
     return halves.swapaxes(1, 2).reshape(rows.shape)
+
+
+def add_experts(writer, names, folder, name, value):
+    """Biases as floats; of matrices the blocks of GGUF's MXFP4: the power of two, then halves of 16 bytes as GGUF's fours lie."""
+    layer, what = name.split(".experts.")
+    kind = "bias" if what.endswith("_bias") else "weight"
+    parts = {"down_proj": value}
+    if what.startswith("gate_up"):
+        parts = {"gate_proj": value[:, ::2], "up_proj": value[:, 1::2]}
+    if kind == "weight":
+        scales = safetensors.torch.load_file(folder / "model.safetensors")[name.replace("_blocks", "_scales")]
+    for i, (part, of) in enumerate(parts.items()):
+        to = names.get_name(f"{layer}.experts.{part}", ()) + f".{kind}"
+        if kind == "bias":
+            writer.add_tensor(to, of.float().numpy())
+            continue
+        # [experts, rows, blocks, 32]
+        fours = torch.stack([of & 15, of >> 4], dim=-1).flatten(-2)
+        bytes_ = fours[..., :16] | fours[..., 16:] << 4
+        powers = scales[:, i :: len(parts)] if len(parts) > 1 else scales
+        blocks = torch.cat([powers.unsqueeze(-1), bytes_], dim=-1).flatten(-2).contiguous()
+        writer.add_tensor(to, blocks.numpy(), raw_dtype=gguf.GGMLQuantizationType.MXFP4)
 
 
 def write_gguf(folder, model, arch, interleaved, dtype):
@@ -698,7 +726,12 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     if arch == gguf.MODEL_ARCH.GEMMA2:
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
-    if gemma:
+    gpt_oss = arch == gguf.MODEL_ARCH.GPT_OSS
+    if gpt_oss:
+        writer.add_expert_count(config.num_local_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+        writer.add_expert_feed_forward_length(config.intermediate_size)
+    if gemma or gpt_oss:
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
         writer.add_sliding_window(config.sliding_window)
@@ -708,7 +741,11 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     for name, value in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
+        if gpt_oss and ".experts." in name:
+            continue
         rows = value.float().numpy()
+        if gpt_oss and "sinks" in name:
+            name += ".weight"
         if gemma and "norm" in name:
             rows = rows + 1
         if gpt2 and rows.ndim > 1 and "wte" not in name and "wpe" not in name:
@@ -719,6 +756,10 @@ def write_gguf(folder, model, arch, interleaved, dtype):
             rows = interleave(rows, config.num_key_value_heads)
         stored = rows.astype(np.float16 if rows.ndim > 1 and dtype == torch.float16 else np.float32)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), stored)
+    if gpt_oss:
+        for name, value in safetensors.torch.load_file(folder / "model.safetensors").items():
+            if ".experts." in name and not name.endswith("_scales"):
+                add_experts(writer, names, folder, name, value)
     if rope["rope_type"] == "longrope":
         writer.add_rope_dimension_count(int(head_dim * rope["partial_rotary_factor"]))
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])

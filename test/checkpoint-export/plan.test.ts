@@ -187,9 +187,9 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts per-block': ['null/null', ''],
   },
   'gpt-oss': {
-    'attention uniform': ['stock/null', 'stock/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
-    'experts uniform': ['stock/null', ''],
+    'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
   },
   opt: {
@@ -648,6 +648,19 @@ const REFUSED: [string, () => unknown, RegExp][] = [
     'Gemma 2 without a cap in GGUF',
     () => planOther('gemma2', { attn_logit_softcapping: null }, 'gguf'),
     /gemma2 models do not have scores or logits without a cap/,
+  ],
+  [
+    'gpt-oss with another limit in GGUF',
+    () => planOther('gpt-oss-mxfp4', { swiglu_limit: 5 }, 'gguf'),
+    /gpt-oss models do not have gates with another limit/,
+  ],
+  [
+    'gpt-oss as OpenAI has it in GGUF',
+    () => {
+      const { rope_parameters } = fixtureConfig('gpt-oss');
+      return planOther('gpt-oss-mxfp4', { rope_parameters }, 'gguf');
+    },
+    /gpt-oss models do not have yarn whose ends are not rounded to whole pairs/,
   ],
   [
     'Phi-3 with partial rope, widths per block, in GGUF',

@@ -11,7 +11,7 @@ import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { safetensors } from './files';
-import { mixedGguf } from './mixed-gguf';
+import { mixedGguf, packedGguf } from './mixed-gguf';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 
 const work = workspace();
@@ -229,6 +229,33 @@ test('MXFP4: experts keep their bytes where nothing refits them, and are BF16 el
   }
 });
 
+test('MXFP4 of a GGUF file is that of the folder, and stays where nothing refits it', async (t) => {
+  const folder = work.model('gpt-oss-mxfp4');
+  const source = await packedGguf(work.path('packed.gguf'), folder);
+  const asked = { text: EVALUATION, window: WINDOW, maxTokens: 10 * WINDOW, threads: 1 };
+  const [theirs, ours] = [await evaluate(folder, asked), await evaluate(source, asked)];
+  t.is(ours.perplexity, theirs.perplexity);
+  for (const refit of [false, true]) {
+    const output = join(work.emptyFolder(), 'out.gguf');
+    const more = { scope: 'experts', sparsity: 0.2, refit, output } as const;
+    const { layers, verification } = await prune(source, options(more));
+    t.true(Math.abs(verification.actual - verification.expected) < 1e-7);
+    for (const { index, keptExperts } of layers) {
+      for (const part of ['gate_exps', 'up_exps', 'down_exps']) {
+        const name = `blk.${index}.ffn_${part}.weight`;
+        const [before, after] = [source, output].map((file) => expertsIn(file, name));
+        const isKept = part !== 'down_exps' || !refit;
+        t.is(after!.dtype, isKept ? 'MXFP4' : 'Q4_1', name);
+        if (!isKept) continue;
+        t.deepEqual(
+          after!.each,
+          [...keptExperts!].map((expert) => before!.each[expert]),
+        );
+      }
+    }
+  }
+});
+
 test('MXFP4 of a folder that is written again stays', async (t) => {
   const source = work.model('gpt-oss-mxfp4');
   const output = join(work.emptyFolder(), 'again');
@@ -278,7 +305,14 @@ test('GGUF in and out: experts that stay keep their bytes but those of a refit, 
   }
 });
 
-for (const model of ['mixtral', 'qwen2-moe', 'qwen3-moe-even', 'olmoe-alike', 'granite-moe']) {
+for (const model of [
+  'mixtral',
+  'qwen2-moe',
+  'qwen3-moe-even',
+  'olmoe-alike',
+  'granite-moe',
+  'gpt-oss-mxfp4',
+]) {
   test(`GGUF of ${model} is the folder's model`, async (t) => {
     const folder = work.model(model);
     const file = work.path(`${model}.gguf`);

@@ -5,12 +5,14 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
+import { packedGguf } from '../e2e/mixed-gguf';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 import { asInLlamaCpp, asInTransformers, loadedByTransformers } from './as-ours';
-import type { TransformersResult } from './prune-oracles';
+import { distance, llamaLogits, ourLogits, type TransformersResult } from './prune-oracles';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -165,6 +167,8 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['olmoe-alike', experts, 'olmoe'],
   ['granite-moe', heads, 'granitemoe'],
   ['granite-moe', experts, 'granitemoe'],
+  ['gpt-oss-mxfp4', heads, 'gpt-oss'],
+  ['gpt-oss-mxfp4', experts, 'gpt-oss'],
   ['llama-bias', uniform('ffn'), 'llama'],
   ['llama-bias', heads, 'llama'],
   ['llama-bias', perBlock('all'), 'deci'],
@@ -225,6 +229,20 @@ for (const [model, shape, wanted] of FILES) {
     t.is(await asInLlamaCpp(t, result, IDS.slice(0, shape.window)), wanted);
   });
 }
+
+test.serial('experts in MXFP4 in and out, gpt-oss: llama.cpp', async (t) => {
+  const folder = work.model('gpt-oss-mxfp4', 'model');
+  const source = await packedGguf(work.path('packed.gguf'), folder);
+  const result = await prunedAt(source, { ...heads, dtype: undefined }, 'gguf');
+  t.true(isPruned(result));
+  const types = parseGguf(result.output).tensors.filter(({ name }) => /exps.weight/.test(name));
+  t.true(types.every(({ dtype }) => dtype === 'MXFP4'));
+  // It rounds what experts in few bits read: means are compared (docs/decisions/0003).
+  const { logits, architecture } = llamaLogits(result.output, IDS);
+  t.is(architecture, 'gpt-oss');
+  const { mean } = distance(await ourLogits(result.output, IDS), logits, IDS);
+  t.true(Math.abs(mean) <= 0.02, String(mean));
+});
 
 test.serial('longrope of whole heads, threshold, all: llama.cpp (deci)', async (t) => {
   const folder = work.model('phi3-plain', 'model');
