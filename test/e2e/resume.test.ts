@@ -53,6 +53,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen2-moe', { scope: 'all', sparsity: 0.05 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, dtype: 'f32' }],
   ['qwen3-moe', { method: 'reap', sparsity: 0.2, dtype: 'f32' }],
+  ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
+  ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
 ];
 for (const [name, more] of ROWS) {

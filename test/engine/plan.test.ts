@@ -59,6 +59,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['gpt2', { scope: 'all', sparsity: 0.1 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
+  ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['gpt2', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],
