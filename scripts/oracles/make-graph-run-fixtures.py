@@ -264,6 +264,23 @@ def concat():
     return g, [first, second]
 
 
+def einsum():
+    """Products as Einsum, the map on either side, with a bias behind them."""
+    g = Graph([4, 6], 10)
+    g.node("Einsum", ["x", g.constant("w1", 8, 6)], "p1", equation="bsd,hd->bsh")
+    g.node("Add", ["p1", g.constant("b1", 8)], "h1")
+    g.node("Relu", ["h1"], "r1")
+    g.node("Einsum", [g.constant("w2", 8, 10), "r1"], "p2", equation="hk,bsh->bsk")
+    g.node("Add", [g.constant("b2", 10), "p2"], "h2")
+    g.node("Relu", ["h2"], "r2")
+    g.node("Transpose", ["r2"], "turned", perm=[0, 2, 1])
+    g.node("Einsum", ["turned", g.constant("w3", 3, 10)], "p3", equation="bks,ok->bso")
+    g.node("ReduceMean", ["p3"], "y", axes=[1], keepdims=0)
+    first = dict(name="w1", units=8, cuts=[("w1", 0), ("b1", 0), ("w2", 0)], readers=[dict(weight="w2", x="r1", axis=0, bias="b2")])
+    second = dict(name="w2", units=10, cuts=[("w2", 1), ("b2", 0), ("w3", 1)], readers=[dict(weight="w3", x="r2", axis=1, bias=None)])
+    return g, [first, second]
+
+
 def half():
     """The residual block in 16-bit floats."""
     g, sites = residual()
@@ -472,7 +489,7 @@ def put_direction(g, reader, new, gain):
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum)):
         g, sites = make()
         whole, x, cut, kept, sparsity = prune(g, sites)
         for node in whole.graph.node:

@@ -176,6 +176,29 @@ test('what is not understood stays, and is named', async (t) => {
   ]);
 });
 
+test('an Einsum that is no plain product stays', async (t) => {
+  const folder = folderOf(t);
+  const [path, calibration] = [join(folder, 'einsum.onnx'), join(folder, 'samples.safetensors')];
+  await writeArrays(calibration, [array('x', [40, 3, 6], wave)], {}, {});
+  const graph = {
+    input: [value('x', ['batch', 3, 6])],
+    output: [value('y', ['batch', 4, 3])],
+    initializer: [tensor('a', [6, 8]), tensor('b', [8, 5]), tensor('c', [4, 5])],
+    node: [
+      ...[node('MatMul x a -> p'), node('Relu p -> q'), node('MatMul q b -> r')],
+      node('Einsum r c -> y', { equation: 'bsd,hd->bhs' }),
+    ],
+  };
+  writeFileSync(path, model(graph));
+  const output = join(folder, 'small.onnx');
+  const result = await pruneGraph(path, { output, calibration, sparsity: 0.1 });
+  t.deepEqual(
+    result.sites.map(({ name }) => name),
+    ['a'],
+  );
+  t.true(result.held.some(({ reason }) => reason === 'Einsum: it is no plain product'));
+});
+
 test('states that are gated before their map, or begin as constants, stay', async (t) => {
   const folder = folderOf(t);
   const drawn = (name: string, dims: number[]) => {

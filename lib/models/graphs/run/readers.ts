@@ -36,7 +36,7 @@ export interface Reader {
 
 /** Products, and whether a bias is among their inputs or stands alone. */
 const PRODUCTS: Readonly<Record<string, 'among' | 'alone'>> = {
-  ...{ FusedGemm: 'among', FusedMatMul: 'alone' },
+  ...{ Einsum: 'alone', FusedGemm: 'among', FusedMatMul: 'alone' },
   ...{ Gemm: 'among', MatMul: 'alone' },
 };
 
@@ -119,6 +119,8 @@ export class Readers {
     if (uses.some(({ role }) => role.by.constant)) return `${opType}: it reads a constant`;
     if (opType === 'Conv' || opType === 'FusedConv') return this.convolutions(map, uses);
     if (opType === 'ConvTranspose') return this.transposed(map, uses);
+    if (opType === 'Einsum' && !uses.every(({ role }) => this.isPlain(map, role.node)))
+      return 'Einsum: it is no plain product';
     if (opType in PRODUCTS) return this.product(map, uses);
     if (opType in GATES) return this.recurrent(map, uses);
     return `${opType}: not refitted by this program`;
@@ -174,8 +176,18 @@ export class Readers {
     ];
   }
 
+  /** Whether an Einsum is a product with the map: what is not contracted of it is the output's last axis. */
+  private isPlain(map: Value, node: NodeProto): boolean {
+    const written = this.network.roles.filter(
+      ({ kind, ...role }) => kind === 'writes' && role.node === node && role.map === map,
+    );
+    const [one, ...others] = written;
+    return one !== undefined && one.position === one.by.axes.length - 1 && others.length === 0;
+  }
+
   private product(map: Value, uses: Use[]): Part[] | string {
-    if (map.dims!.length !== 2) return 'MatMul: its map has more than two axes';
+    if (map.dims!.length !== 2)
+      return `${uses[0]!.role.node.opType}: its map has more than two axes`;
     if (uses.some(({ role }) => isScaled(role.node))) return 'Gemm: its product is scaled';
     const axis = map.axes.indexOf(uses[0]!.role.axis);
     const [rows, columns] = map.dims as [number, number];
