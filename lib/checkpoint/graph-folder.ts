@@ -87,8 +87,8 @@ function folderAround(model: string): string | null {
   return places.find((folder) => existsSync(join(folder, CONFIG))) ?? null;
 }
 
-/** None where there is no folder. */
+/** None where there is no folder, nor can be one. */
 function namesIn(folder: string): string[] {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return [];
-  return readdirSync(folder);
+  // statSync() throws where the folder would lie in a file.
+  return existsSync(folder) && statSync(folder).isDirectory() ? readdirSync(folder) : [];
 }
