@@ -45,6 +45,9 @@ export interface Network {
   states: ReadonlySet<string>;
 }
 
+/** Values that a state is followed through: exporters write a handful. */
+const MOST_PASSED = 256;
+
 /** Ops that move elements and compute nothing. */
 const PASSING = [
   ...['Cast', 'Concat', 'Flatten', 'Identity', 'Reshape', 'Squeeze', 'Transpose', 'Unsqueeze'],
@@ -103,15 +106,15 @@ class Relation implements Network, Surroundings {
   }
 
   passedTo(name: string): string[] {
-    const outputs = new Set(this.graph.output.map((output) => output.name));
     const seen = new Set([name]);
     for (const each of seen) {
+      if (seen.size > MOST_PASSED) return [];
       for (const { domain, opType, output } of this.readers.get(each) ?? []) {
         if (domain !== '' || !PASSING.includes(opType)) return [];
         for (const next of output) seen.add(next);
       }
     }
-    return [...seen].filter((each) => outputs.has(each));
+    return this.graph.output.map((output) => output.name).filter((each) => seen.has(each));
   }
 
   constants(): void {

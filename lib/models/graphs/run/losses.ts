@@ -19,16 +19,23 @@ export function lossesOf({ graph, values, states }: Network): OutputLoss[] {
   const computed = graph.output.filter(
     ({ name }) => !values.get(name)?.tensor && !states.has(name),
   );
+  const makers = new Map(graph.node.flatMap((node) => node.output.map((made) => [made, node])));
   return computed.map(({ name }) => {
-    return { output: name, kind: kindOf(opBehind(name, graph.node), name) };
+    return { output: name, kind: kindOf(opBehind(name, makers), name) };
   });
 }
 
+/** Copies that are looked through: a file may have as many as it likes. */
+const MOST_COPIES = 64;
+
 /** What computes a value, copies left out. */
-function opBehind(name: string, nodes: readonly NodeProto[]): string | undefined {
-  const made = nodes.find(({ output }) => output.includes(name));
-  const isCopy = made?.opType === 'Identity' || made?.opType === 'Cast';
-  return isCopy ? opBehind(made.input[0]!, nodes) : made?.opType;
+function opBehind(name: string, makers: ReadonlyMap<string, NodeProto>): string | undefined {
+  let made = makers.get(name);
+  for (let left = MOST_COPIES; left > 0; left--) {
+    if (made?.opType !== 'Identity' && made?.opType !== 'Cast') break;
+    made = makers.get(made.input[0]!);
+  }
+  return made?.opType;
 }
 
 function kindOf(opType: string | undefined, name: string): LossKind {

@@ -84,6 +84,9 @@ const MOVES = [
   'Unsqueeze',
 ];
 
+/** Such ops between a state and its zeros; exporters write a handful. */
+const MOST_MOVES = 64;
+
 /** Which values are nothing but zeros, whatever is read: exporters write states so. */
 class Zeros {
   private readonly tensors: ReadonlyMap<string, TensorProto>;
@@ -98,13 +101,14 @@ class Zeros {
     this.makers = new Map(node.flatMap((each) => each.output.map((name) => [name, each])));
   }
 
-  has(name: string): boolean {
-    // A file may lead round in a circle: then it is none.
-    if (!this.known.has(name)) this.known.set(name, false).set(name, this.isZero(name));
+  /** `depth`: ops behind that are looked through: a file may have as many as it likes, and may lead round in a circle. */
+  has(name: string, depth = MOST_MOVES): boolean {
+    if (depth === 0) return false;
+    if (!this.known.has(name)) this.known.set(name, false).set(name, this.isZero(name, depth - 1));
     return this.known.get(name)!;
   }
 
-  private isZero(name: string): boolean {
+  private isZero(name: string, depth: number): boolean {
     const tensor = this.tensors.get(name);
     if (tensor) return this.isEmpty(tensor);
     const made = this.makers.get(name);
@@ -112,8 +116,8 @@ class Zeros {
     const value = made.attribute.find((each) => each.name === 'value')?.t;
     if (made.opType === 'ConstantOfShape') return value === undefined || this.isEmpty(value);
     if (made.opType === 'Constant') return value !== undefined && this.isEmpty(value);
-    if (made.opType === 'Concat') return made.input.every((each) => this.has(each));
-    return MOVES.includes(made.opType) && this.has(made.input[0]!);
+    if (made.opType === 'Concat') return made.input.every((each) => this.has(each, depth));
+    return MOVES.includes(made.opType) && this.has(made.input[0]!, depth);
   }
 
   private isEmpty(tensor: TensorProto): boolean {
