@@ -15,7 +15,7 @@ export interface MethodOptions {
   admmIterations: number;
   selection: MaskRecipe['metric'];
   swaps: number;
-  lambda: number;
+  lambda?: number;
   refit: boolean;
   bias: RefitRecipe['bias'];
   ffnSolver: 'output' | 'auxiliary' | 'gauss-newton';

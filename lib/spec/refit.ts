@@ -15,7 +15,8 @@ import { keepsTypes } from './dtypes';
 
 export interface RefitSpec extends RefitRecipe {
   /** Ridge, as a share of the diagonal of the Gram matrix. */
-  lambda: number;
+  /** As it was asked for. */
+  lambda: number | undefined;
 }
 
 /** Of the error before a block, and of the dense output: docs/decisions/0006. */

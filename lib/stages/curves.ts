@@ -11,6 +11,7 @@ import type { OnWarning } from '../progress';
 import { raisedRidge } from '../pruning/ridge-warning';
 import type { Survey } from '../pruning/survey-file';
 import type { SurveyInput } from '../pruning/surveys';
+import { LAMBDA } from '../solver/ridge';
 import type { SurveySpec } from '../spec/survey';
 import { keptIndices, type Layer } from '../spec/widths';
 import type { Steps } from '../turns';
@@ -105,7 +106,7 @@ export function trialRemovals({ allowed, groups }: Layer, error: Float64Array | 
 
 function tellOfRidge({ survey, warn }: CurvesInput, { block, site }: Layer, ridge: RidgeReport) {
   if (ridge.ridgeRaised === 0) return;
-  warn?.(`survey, block ${block}, ${site}: ${raisedRidge(survey.lambda, ridge.lambda)}`);
+  warn?.(`survey, block ${block}, ${site}: ${raisedRidge(survey.lambda ?? LAMBDA, ridge.lambda)}`);
 }
 
 /** What an error is divided by. */

@@ -15,6 +15,7 @@ import { expertWarnings } from '../pruning/expert-warning';
 import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
+import { LAMBDA } from '../solver/ridge';
 import { keptIndices, type Layer, maskOf } from '../spec/widths';
 import type { Decision } from './allocate';
 import type { Stage, Work } from './stage';
@@ -34,7 +35,7 @@ export const solve: Stage<Decision, Solved> = {
     const solved = await solveParts(work, decision);
     const { layerStats } = solved;
     const warnings = [
-      ...ridgeWarnings(layerStats, work.refit.lambda),
+      ...ridgeWarnings(layerStats, work.refit.lambda ?? LAMBDA),
       ...expertWarnings(layerStats),
     ];
     warnings.forEach(work.warn);

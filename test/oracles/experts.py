@@ -70,7 +70,7 @@ class Layer:
             read = gates[:, None] * self.experts.act_fn(gate) * up
             gram = read.T @ read
             diagonal = gram.diagonal()
-            ridge = RIDGE + (TOKENS_A_CHANNEL * len(gram) / max(1, len(read))) ** 2
+            ridge = max(RIDGE, (TOKENS_A_CHANNEL * len(gram) / max(1, len(read))) ** 2)
             ridge = ridge * diagonal + (JITTER * diagonal.mean() if diagonal.sum() > 0 else 1)
             shift = torch.linalg.solve(gram + ridge.diag(), read.T @ missing[mine]).T
             self.experts.down_proj[j] += shift.float()

@@ -2,7 +2,7 @@
 
 import torch
 
-RIDGE, JITTER = 0.05, 1e-6
+RIDGE, JITTER, FEW, UNITY = 0.05, 1e-6, 8, 4
 
 
 class Ridge:
@@ -16,7 +16,9 @@ class Ridge:
         centred = x if site.linear.bias is None else x - self.mean
         gram = centred.T @ centred
         diagonal = gram.diagonal()
-        self.gram = gram + torch.diag(RIDGE * diagonal + JITTER * diagonal.mean())
+        few = len(x) < FEW * len(gram)
+        ridge = (UNITY * len(gram) / len(x)) ** 2 if few else RIDGE
+        self.gram = gram + torch.diag(ridge * diagonal + JITTER * diagonal.mean())
         self.target = self.gram @ self.weight
 
     def solution(self, alive):

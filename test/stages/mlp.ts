@@ -1,4 +1,5 @@
 /** A network of plain arrays behind the stages' interface: maps with ReLU between them. */
+
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Budget } from '../../lib/allocation';
 import { Solver } from '../../lib/engine/solver';
@@ -14,6 +15,7 @@ import type {
   VisitSite,
 } from '../../lib/models/front-end';
 import type { Journal } from '../../lib/pruning/journal/journal';
+import { LAMBDA } from '../../lib/solver/ridge';
 import { channelStructure } from '../../lib/solver/structures/channels';
 import type { SurveySpec } from '../../lib/spec/survey';
 import type { Layer } from '../../lib/spec/widths';
@@ -104,7 +106,10 @@ export class PlainNetwork implements FrontEnd {
     throw new Error('no moments here');
   }
 
-  async visit<Found>({ lambda }: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>> {
+  async visit<Found>(
+    { lambda = LAMBDA }: SurveySpec,
+    visit: VisitSite<Found>,
+  ): Promise<Visited<Found>> {
     const { mlp, inputs } = this.about;
     const found: Found[] = [];
     const losses = new Float64Array(this.layers.length);
@@ -131,7 +136,7 @@ export class PlainNetwork implements FrontEnd {
     const { about } = this;
     let mlp = about.mlp;
     return {
-      begin: async ({ refit: { lambda } }): Promise<Pass> => ({
+      begin: async ({ refit: { lambda = LAMBDA } }): Promise<Pass> => ({
         open: async (index) => {
           if (index === about.fails) throw new Error('the power went');
           this.solved.push(index);

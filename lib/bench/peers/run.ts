@@ -19,6 +19,7 @@ import { feeds } from '../../options/refit';
 import { packageRoot } from '../../package-root';
 import { stageReporter } from '../../progress';
 import type { PruneResult } from '../../pruning/result';
+import { LAMBDA } from '../../solver/ridge';
 import { sourceOf } from '../../source';
 import { resolve } from '../../spec';
 import { layersOf } from '../../spec/widths';
@@ -158,6 +159,7 @@ async function openRun(
     layerWeights: 'fisher',
     scope: 'ffn',
     // What the torch reference does.
+    lambda: LAMBDA,
     ffnSolver: 'output',
     tuneTokens: 0,
   });
@@ -179,7 +181,7 @@ async function writeJob(run: Run): Promise<string> {
     sparsity: settings.sparsity,
     multiple: multiple.length > 2 ? multiple[2]! - multiple[1]! : 1,
     maxLayerSparsity: pruning.maxLayerSparsity,
-    lambda: pruning.lambda,
+    lambda: LAMBDA,
     alpha: pruning.alpha,
     beta: pruning.beta,
     threads: engine.threads,

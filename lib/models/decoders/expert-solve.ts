@@ -5,6 +5,7 @@ import type { RidgeReport } from '../../engine/native-solver';
 import { disposeAll, using } from '../../engine/owned';
 import type { Session } from '../../engine/session';
 import type { ExpertTrial } from '../../masks/experts';
+import { LAMBDA, ridgeOfExpert } from '../../solver/ridge';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Shrunk, Sums } from '../front-end';
 import { type ExpertStates, refitsExperts, trialOf } from './experts';
@@ -13,14 +14,6 @@ import { copyOf, cutSite, type SolveContext, solvesSequentially } from './solve'
 
 /** How often each expert has its turn in a refit (docs/decisions/0036). */
 export const EXPERT_ROUNDS = 2;
-
-/** Tokens a channel at which the ridge has grown by 1. */
-const TOKENS_A_CHANNEL = 64;
-
-/** An expert has far fewer tokens than a layer, and little of what is missing is its own to give (docs/decisions/0036). */
-function ridgeOf(lambda: number, width: number, tokens: number): number {
-  return lambda + ((TOKENS_A_CHANNEL * width) / Math.max(1, tokens)) ** 2;
-}
 
 /** Measures the layer's experts on the run's own hidden states, has some chosen, refits them and takes the states on. */
 export async function chooseExperts<C extends Chosen>(
@@ -87,13 +80,13 @@ async function refitExperts(
   block: Block,
   { site: layer }: Layer,
   states: ExpertStates & { residual: Matrix },
-  lambda: number,
+  lambda: number | undefined,
 ): Promise<RidgeReport> {
   const { scratch, stored, architecture, engine } = session;
   const [experts] = block.shape(`${layer}.router`)!;
   const run = { purpose: 'calibrating', ...states } as const;
   let back: number | undefined;
-  let most: RidgeReport = { lambda, ridgeRaised: 0 };
+  let most: RidgeReport = { lambda: lambda ?? LAMBDA, ridgeRaised: 0 };
   for (let turn = 0; turn < EXPERT_ROUNDS * experts; turn++) {
     engine.throwIfAborted();
     const out = turn % experts;
@@ -104,7 +97,8 @@ async function refitExperts(
       await block.turnExpert(layer, { ...run, back, out, statistics });
       const everything = new Uint8Array(width).fill(1);
       const map = { site, groupSize: 1 };
-      const ridge = ridgeOf(lambda, width, statistics.read().tokens);
+      const { tokens } = statistics.read();
+      const ridge = ridgeOfExpert(lambda, { columns: width, tokens });
       await withSolver(ridge, block, map, { statistics, metric: null }, async (solver) => {
         using refit = await solver.refit(everything, { bias: false, stored: stored.matrices });
         await block.setOutput(site, refit);

@@ -13,6 +13,7 @@ import type { LayerStats } from '../../pruning/result';
 import { type AuxiliarySteps, auxiliaryVariables } from '../../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../../solver/gauss-newton';
 import type { RoundsResult } from '../../solver/input-rounds';
+import { LAMBDA } from '../../solver/ridge';
 import type { RefitSpec } from '../../spec/refit';
 import type { Layer } from '../../spec/widths';
 import { withSolver } from './site-solver';
@@ -60,7 +61,7 @@ export async function refitInputs(
   const { site } = layer;
   if (by.by === 'none') throw new StruPruneError('ERR_INTERNAL', 'no inputs are refitted');
   const before = start.relativeError;
-  const options = { lambda, freezeBiases: refit.bias === 'keep' };
+  const options = { lambda: lambda ?? LAMBDA, freezeBiases: refit.bias === 'keep' };
   const fitOutput = () => refitOutput(session, lambda, block, layer, tokens, bias);
   const done = ({ fit, taken }: RoundsResult<Refit>): InputRefit => ({
     refit: fit,
@@ -93,7 +94,7 @@ export async function refitInputs(
 /** The exact refit of the output map on what the block's input weights make of all tokens. */
 function refitOutput(
   session: Session,
-  lambda: number,
+  lambda: number | undefined,
   block: Block,
   layer: Layer,
   tokens: FfnTokens,

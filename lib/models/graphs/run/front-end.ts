@@ -2,6 +2,7 @@
  * A graph as the stages see it. It is pruned without a change of its shape: where a unit has gone its columns in the readers are
  * zero, which gives the same values (docs/decisions/0021). Only what is written is sliced.
  */
+
 import { readFile } from 'node:fs/promises';
 import type { Budget } from '../../../allocation';
 import type { Engine } from '../../../engine/engine';
@@ -11,6 +12,7 @@ import { StruPruneError } from '../../../errors';
 import type { Dtype } from '../../../model/architecture';
 import { type OnStage, stageReporter } from '../../../progress';
 import type { Journal } from '../../../pruning/journal/journal';
+import { LAMBDA } from '../../../solver/ridge';
 import { channelStructure } from '../../../solver/structures/channels';
 import type { Structure } from '../../../solver/structures/types';
 import type { SurveySpec } from '../../../spec/survey';
@@ -118,7 +120,10 @@ export class GraphNetwork implements FrontEnd {
     throw new StruPruneError('ERR_INTERNAL', 'graphs are not pruned by scores');
   }
 
-  async visit<Found>({ lambda }: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>> {
+  async visit<Found>(
+    { lambda = LAMBDA }: SurveySpec,
+    visit: VisitSite<Found>,
+  ): Promise<Visited<Found>> {
     const { layers, sites, onProgress } = this.run;
     const found: Found[] = [];
     const losses = new Float64Array(layers.length);
@@ -163,7 +168,7 @@ export class GraphNetwork implements FrontEnd {
     return sum.mean;
   }
 
-  #pass({ refit: { lambda } }: Solving, kept: Map<Site, Int32Array>): Pass {
+  #pass({ refit: { lambda = LAMBDA } }: Solving, kept: Map<Site, Int32Array>): Pass {
     const walk = this.#walk();
     return {
       open: async (index) => {
