@@ -90,7 +90,9 @@ async function solve(session, block, layer, hidden, window, { lambda }) {
   const { site, groupSize: group, groups } = layer;
   const sums = session.statistics(inside('spec/widths').widthOf(layer), { gram: true });
   await session.advanceSite(block, site, hidden, window, 'calibrating', { statistics: sums });
-  const solver = await Solver.of(block, site, sums, { lambda, group, metric: null });
+  const sampled = { columns: sums.dim, tokens: sums.read().tokens };
+  const ridge = inside('solver/ridge').ridgeOfLayer(lambda, sampled);
+  const solver = await Solver.of(block, site, sums, { lambda: ridge, group, metric: null });
   sums[Symbol.dispose]();
   const sweep = await solver.sweep({ maxRemoved: Math.round(SHARE * groups) });
   return { solver, sweep };

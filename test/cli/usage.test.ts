@@ -55,7 +55,7 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
   [
     'all that is missing',
     ['prune'],
-    /missing: <model>, -o <path> and one of --sparsity, --target-params, --target-macs and --target-size; see struprune-native prune --help \[/,
+    /missing: <model>, -o <path> and one of --sparsity, --target-params, --target-macs, --target-size and --target-speed; see struprune-native prune --help \[/,
   ],
   [
     'a misspelt flag, which is what is missing',
@@ -117,7 +117,7 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
   [
     'no target',
     ['prune', TINY, '-o', 'x', '--calibration', CALIBRATION],
-    /how much to prune; give one of --sparsity, --target-params, --target-macs and --target-size/,
+    /how much to prune; give one of --sparsity, --target-params, --target-macs, --target-size and --target-speed/,
   ],
   [
     'a model that a list took',

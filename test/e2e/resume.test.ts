@@ -98,7 +98,7 @@ test.serial(
       /another run: sparsity 0.2, now 0.3; .*same settings.*force: true/,
     );
     await refuses({ ffnSolver: 'output' }, /ffnSolver gauss-newton, now output/);
-    await refuses({ threads: 2, lambda: 0.1 }, /threads 1, now 2; lambda 0.05, now 0.1/);
+    await refuses({ threads: 2, lambda: 0.1 }, /threads 1, now 2; lambda none, now 0.1/);
     await refuses({ calibration: EVALUATION }, /other calibration tokens/);
     const file = join(model, 'model.safetensors');
     const bytes = readFileSync(file);
@@ -494,7 +494,7 @@ test.serial('a calibration is refused where it does not belong', async (t) => {
   await prune(model, options({ saveCalibration: file }));
   const refuses = (code: string, message: RegExp, more: Partial<PruneOptions>, of = model) =>
     t.throwsAsync(prune(of, options({ fromCalibration: file, ...more })), { code, message });
-  await refuses('ERR_ARGUMENT', /lambda 0.05, now 0.1/, { lambda: 0.1 });
+  await refuses('ERR_ARGUMENT', /lambda none, now 0.1/, { lambda: 0.1 });
   await refuses('ERR_ARGUMENT', /other checkpoint/, {}, work.model('llama-bias'));
   await refuses('ERR_ARGUMENT', /makes no survey/, { allocation: 'uniform' });
   await refuses('ERR_NOT_FOUND', /nothing/, { fromCalibration: work.path('nothing') });
