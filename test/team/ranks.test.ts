@@ -82,7 +82,7 @@ for (const mpi of MPIS) {
     const [first, second] = alike(2, args) as [string[], string[]];
     const none = join(folder, 'none');
     for (const [more, code, message] of [
-      [['--lambda', '0.1'], 2, /rank 1 differs from rank 0: --lambda [\d.]+, now 0.1;/],
+      [['--lambda', '0.1'], 2, /rank 1 differs from rank 0: --lambda none, now 0.1;/],
       [['--threads', '2'], 2, /rank 1 differs from rank 0: --threads 1, now 2;/],
       [['--scratch', none], 4, /rank 1: .*none.*ERR_SCRATCH/],
     ] as const) {
