@@ -10,7 +10,7 @@ import { SPEED_OPTIONS } from '../speed/options';
 const { promptTokens, generatedTokens, repeats, runtime } = SPEED_OPTIONS;
 
 export const LATENCY_OPTIONS = {
-  ...{ promptTokens, generatedTokens },
+  ...{ promptTokens, generatedTokens, runtime },
   ...declare(
     { group: 'Measurement' },
     {
@@ -22,7 +22,6 @@ export const LATENCY_OPTIONS = {
         help: 'of the weights that are timed: what the pruned model will be written in',
         otherwise: 'of a GGUF file its own, else f16',
       }),
-      runtime: like(runtime, { otherwise: runtime.otherwise }),
     },
   ),
   ...outputOption('latency.json and latency.csv'),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { BenchDocument, BenchLatency, BenchPace } from '../../documents/bench';
 import { withEngine } from '../../engine/call';
 import { type Engine, withBytes } from '../../engine/engine';
+import { StruPruneError } from '../../errors';
 import { exportOn } from '../../export-model';
 import type { ModelSource } from '../../model/architecture';
 import { type PruneOptions, settingsOf } from '../../options';
@@ -86,12 +87,17 @@ async function measure(
   const { units, widths } = widthsToTime(layers);
   const report = stageReporter(onStage, 'measure', widths.length);
   const measured: Speed[] = [];
-  for (const [i, width] of widths.entries()) {
-    report(i, `${width.units} of ${units[width.site]} units of ${width.site}`);
-    const allocation = { name: 'widths', allocate: leaving(width) };
-    const shared = { ids: NO_TEXT, surveys: new Surveys(), resumable: false };
-    await pruneOn(engine, dense, settingsOf({ ...asked, allocation }), { signal }, shared);
-    measured.push(await speedOf(engine, [dense, await sourceOf(output, {}, engine)], job));
+  const surveys = new Surveys();
+  try {
+    const shared = { ids: NO_TEXT, surveys, resumable: false };
+    for (const [i, width] of widths.entries()) {
+      report(i, `${width.units} of ${units[width.site]} units of ${width.site}`);
+      const allocation = { name: 'widths', allocate: leaving(width) };
+      await pruneOn(engine, dense, settingsOf({ ...asked, allocation }), { signal }, shared);
+      measured.push(await speedOf(engine, [dense, await sourceOf(output, {}, engine)], job));
+    }
+  } finally {
+    surveys.dispose();
   }
   report(widths.length, 'done');
   const whole = timeOf(measured[0]!);
@@ -125,6 +131,12 @@ async function speedOf(engine: Engine, pair: Pair, job: Job): Promise<Speed> {
   if (runtime) {
     const found = await timeLlama(engine, pair, runtime, job, signal);
     if (typeof found !== 'string') return found;
+    // Some widths timed there and others here would be no table.
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      found,
+      'give a --dtype, which every width then has',
+    );
   }
   const prompt = await timeForward(engine, pair, { tokens, repeats, onRound: () => {} });
   return { runtime: `struprune-native ${versions().struprune}`, prompt, generation: null };
