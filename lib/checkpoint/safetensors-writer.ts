@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import { StruPruneError } from '../errors';
+import { MXFP4_BLOCK } from '../model/bind';
 import { AtomicFile, type AtomicOptions, orAbort } from './atomic';
 import {
   type OutputTensor,
@@ -168,7 +169,10 @@ function headerOf(tensors: PlacedTensor[], metadata: Record<string, string>): Bu
 function statedAs({ dtype, shape }: OutputTensor) {
   if (dtype === 'F8_E8M0') return { dtype: 'U8', shape };
   if (dtype !== 'F4_E2M1') return { dtype, shape };
-  return { dtype: 'U8', shape: [...shape.slice(0, -1), shape.at(-1)! / 32, 16] };
+  return {
+    dtype: 'U8',
+    shape: [...shape.slice(0, -1), shape.at(-1)! / MXFP4_BLOCK, MXFP4_BLOCK / 2],
+  };
 }
 
 /** The index as transformers writes it: names sorted. */
