@@ -110,6 +110,9 @@ class MpiTeam implements Team {
   #ended = false;
 
   static async join(): Promise<MpiTeam> {
+    // UCX, under an MPI, tries whether it sees the heap grow by lowering its end (sbrk) while other threads allocate:
+    // what they were given there is gone. It only needs to see that for caches of pinned memory.
+    process.env.UCX_MEM_EVENTS ??= 'n';
     const { handle, ...about } = await native.joinTeam();
     const team = new MpiTeam(handle, about);
     process.once('exit', () => native.leaveTeam(handle, !team.#open));
