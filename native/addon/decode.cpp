@@ -147,8 +147,17 @@ ExpertsSpec DecodeExperts(const Plain& object) {
   return spec;
 }
 
-// {name, mixer: {kind: "attention" | "ffn" | "experts", …}, norm, streamNorm, outNorm} of
-// lib/model/sublayers.ts
+ConvolutionSpec DecodeConvolution(const Plain& object) {
+  const ConvolutionSpec spec{WidthIn(object, "width"), WidthIn(object, "kernel")};
+  if (spec.kernel == 0) throw BadArgument("a convolution sees a token at least");
+  if (spec.width > kMostWidth / 3 || spec.width * spec.kernel > kMostWidth) {
+    throw BadArgument("the convolution is wider than any model's");
+  }
+  return spec;
+}
+
+// {name, mixer: {kind: "attention" | "ffn" | "experts" | "convolution", …}, norm, streamNorm,
+// outNorm} of lib/model/sublayers.ts
 SublayerSpec DecodeSublayer(const Plain& object) {
   const Plain& mixer = FieldOf(object, "mixer");
   const std::string& kind = TextOf(FieldOf(mixer, "kind"), "kind");
@@ -161,6 +170,8 @@ SublayerSpec DecodeSublayer(const Plain& object) {
     spec.mixer = DecodeFeedForward(mixer);
   } else if (kind == "experts") {
     spec.mixer = DecodeExperts(mixer);
+  } else if (kind == "convolution") {
+    spec.mixer = DecodeConvolution(mixer);
   } else {
     throw BadArgument("unknown mixer " + kind);
   }

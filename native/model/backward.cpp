@@ -625,11 +625,13 @@ PackedWeights PackedFor(const Block& block, size_t tokens) {
   return PackedWeights(block.context(), tokens, forward, backward);
 }
 
-void RefuseExperts(const BlockSpec& spec) {
-  const auto experts = [](const SublayerSpec& layer) { return layer.experts() != nullptr; };
-  if (std::ranges::none_of(spec.sublayers, experts)) return;
-  throw Error("ERR_UNSUPPORTED", "gradients do not go through experts",
-              "choose what needs none: --layer-weights probe, no --tune-tokens");
+void RefuseForwardAlone(const BlockSpec& spec) {
+  for (const SublayerSpec& layer : spec.sublayers) {
+    if (!layer.experts() && !layer.convolution()) continue;
+    const std::string what = layer.experts() ? "experts" : "short convolutions";
+    throw Error("ERR_UNSUPPORTED", "gradients do not go through " + what,
+                "choose what needs none: --layer-weights probe, no --tune-tokens");
+  }
 }
 
 }  // namespace
@@ -637,7 +639,7 @@ void RefuseExperts(const BlockSpec& spec) {
 Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
                     const TokenPages& tokens, std::span<const Statistics::Sizes> sums,
                     bool factors) {
-  RefuseExperts(spec);
+  RefuseForwardAlone(spec);
   const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factors));
   const FlightCounts n(context, spec, window, tokens.flight(), wanted);
   Needs needs = HeldFloats(n.Total()) + tokens.View(2 * spec.hidden);
@@ -648,7 +650,7 @@ Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window
 }
 
 void BackwardBlock(const Block& block, const BackwardRun& run) {
-  RefuseExperts(block.spec());
+  RefuseForwardAlone(block.spec());
   const size_t tokens = run.gradient->rows(), hidden = block.spec().hidden;
   if (run.window == 0 || tokens % run.window != 0) {
     throw Error("ERR_ARGUMENT", "gradients must hold whole windows");

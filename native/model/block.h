@@ -161,6 +161,7 @@ class Sublayer {
   const AttentionSpec* attention() const { return spec().attention(); }
   const FeedForwardSpec* ffn() const { return spec().ffn(); }
   const ExpertsSpec* experts() const { return spec().experts(); }
+  const ConvolutionSpec* convolution() const { return spec().convolution(); }
   // FFNs that run inside it, by their place among them: experts, then the shared one.
   Sublayer inside(size_t place) const { return block_->sublayer(index_ + 1 + place); }
   size_t width() const { return spec().width(); }

@@ -6,6 +6,7 @@
 #include "model/attend_windows.h"
 #include "model/forward_steps.h"
 #include "ops/packed_weights.h"
+#include "ops/short_convolution.h"
 
 namespace struprune {
 namespace {
@@ -27,19 +28,21 @@ struct SiteCounts {
       kv = tokens * attention->kv_width();
       if (attention->rope)
         angles = RopeTable::Count(*attention->rope, attention->head_dim, demand.window);
+    } else if (layer.convolution()) {
+      thirds = tokens * 3 * width;
     } else if (layer.ffn()->gated) {
       gate = rows * width;
     }
-    const bool all = attention || keeps_activations;
+    const bool all = attention || layer.convolution() || keeps_activations;
     if (!demand.keep) x = (all ? tokens : rows) * width;
     if (demand.residual) residual = tokens * hidden;
   }
-  size_t Total() const { return normed + q + 2 * kv + x + gate + residual + angles; }
+  size_t Total() const { return normed + q + 2 * kv + thirds + x + gate + residual + angles; }
 
   size_t width;
   size_t chunk;  // most rows of a task
   bool keeps_activations;
-  size_t normed = 0, q = 0, kv = 0, x = 0, gate = 0, residual = 0, angles = 0;
+  size_t normed = 0, q = 0, kv = 0, thirds = 0, x = 0, gate = 0, residual = 0, angles = 0;
 };
 
 // Buffers of one flight, made once a call.
@@ -48,6 +51,7 @@ class SiteFlight {
   SiteFlight(const Sublayer& layer, const SiteRun& run)
       : layer_(layer),
         attention_(layer.attention()),
+        convolution_(layer.convolution()),
         ffn_(layer.ffn()),
         run_(run),
         context_(layer.context()),
@@ -60,6 +64,7 @@ class SiteFlight {
     q_ = context_.Allocate<float>(n_.q);
     k_ = context_.Allocate<float>(n_.kv);
     v_ = context_.Allocate<float>(n_.kv);
+    thirds_ = context_.Allocate<float>(n_.thirds);
     x_ = context_.Allocate<float>(n_.x);
     gate_ = context_.Allocate<float>(n_.gate);
     residual_ = context_.Allocate<float>(n_.residual);
@@ -80,6 +85,8 @@ class SiteFlight {
     float* const activations = keep ? keep->data() : x_.data();
     if (attention_) {
       Attention(rows, hidden.data(), activations);
+    } else if (convolution_) {
+      Convolution(rows, hidden.data(), activations);
     } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width, worker);
@@ -131,6 +138,8 @@ class SiteFlight {
     if (!n_.keeps_activations && !run_.advance) return scans;
     if (attention_) {
       scans.push_back(scan({Part::kQ, Part::kK, Part::kV}));
+    } else if (convolution_) {
+      scans.push_back(scan({Part::kIn}));
     } else if (n_.keeps_activations) {
       scans.push_back(scan({Part::kUp, Part::kGate}));
     } else {
@@ -156,6 +165,19 @@ class SiteFlight {
     });
     AttendWindows(context_, ShapeOf(layer_, run_.window), rows, q_.data(), k_.data(), v_.data(),
                   activations, nullptr, scratch_);
+  }
+
+  void Convolution(size_t rows, const float* hidden, float* activations) {
+    const size_t width = n_.width;
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
+      const float* x = MixerInput(layer_, count, hidden + first * hidden_, OfWorker(worker));
+      Linear(layer_, Part::kIn, Part::kInBias, count, x, thirds_.data() + first * 3 * width);
+    });
+    const ShortConvolution convolution{width, convolution_->kernel, layer_.data(Part::kKernel),
+                                       layer_.data(Part::kKernelBias)};
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      Convolve(convolution, run_.window, first, count, thirds_.data(), activations + first * width);
+    });
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
@@ -208,7 +230,8 @@ class SiteFlight {
   }
 
   const Sublayer layer_;
-  const AttentionSpec* const attention_;  // one of the two is null
+  const AttentionSpec* const attention_;  // one of the three is not null
+  const ConvolutionSpec* const convolution_;
   const FeedForwardSpec* const ffn_;
   const SiteRun& run_;
   Context& context_;
@@ -219,7 +242,7 @@ class SiteFlight {
   const SiteCounts n_;
   std::optional<RopeTable> rope_;
   std::vector<AttentionScratch> scratch_;
-  Buffer<float> normed_, q_, k_, v_, x_, gate_, residual_;
+  Buffer<float> normed_, q_, k_, v_, thirds_, x_, gate_, residual_;
 };
 
 // Numbers of the buffers of ApplySite.
@@ -366,6 +389,10 @@ double FlopsOf(const AttentionSpec& spec, double hidden, double window) {
 
 double FlopsOf(const FeedForwardSpec& spec, double hidden, double) {
   return 2 * hidden * (spec.gated ? 3 : 2) * static_cast<double>(spec.width);
+}
+
+double FlopsOf(const ConvolutionSpec& spec, double hidden, double) {
+  return 2 * static_cast<double>(spec.width) * (4 * hidden + static_cast<double>(spec.kernel));
 }
 
 // The router, and those that a token passes.

@@ -63,6 +63,21 @@ std::optional<PartShape> ShapeIn(const ExpertsSpec& spec, size_t hidden, Part pa
   }
 }
 
+std::optional<PartShape> ShapeIn(const ConvolutionSpec& spec, size_t hidden, Part part) {
+  switch (part) {
+    case Part::kIn:
+      return PartShape{3 * spec.width, hidden};
+    case Part::kInBias:
+      return PartShape{1, 3 * spec.width};
+    case Part::kKernel:
+      return PartShape{1, spec.width * spec.kernel};
+    case Part::kKernelBias:
+      return PartShape{1, spec.width};
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 BlockSpec::Range BlockSpec::Inside(size_t sublayer) const {
@@ -83,8 +98,15 @@ std::vector<SublayerSpec> InsideOf(const SublayerSpec& spec) {
   return inside;
 }
 
+size_t SublayerSpec::width() const {
+  if (attention()) return attention()->q_width();
+  if (ffn()) return ffn()->width;
+  return convolution() ? convolution()->width : 0;
+}
+
 void SublayerSpec::Resize(size_t width) {
   if (experts()) throw Error("ERR_ARGUMENT", "experts have no width of their own");
+  if (convolution()) throw Error("ERR_ARGUMENT", "a convolution keeps its width");
   if (auto* ffn = std::get_if<FeedForwardSpec>(&mixer)) {
     ffn->width = width;
     return;
@@ -132,6 +154,7 @@ bool IsVector(Part part) {
     case Part::kQ:
     case Part::kK:
     case Part::kV:
+    case Part::kIn:
     case Part::kRouter:
     case Part::kSharedGate:
     case Part::kGate:

@@ -56,9 +56,15 @@ struct ExpertsSpec {
       {};  // that all tokens pass, times the sigmoid of its own map
 };
 
+// A convolution of a window's tokens, each channel by itself (ops/short_convolution.h): one map of
+// what it reads gives b, c and x.
+struct ConvolutionSpec {
+  size_t width = 0, kernel = 1;  // channels, and tokens that each looks back on, itself included
+};
+
 struct SublayerSpec {
   std::string name;  // of its site, and in front of its tensors' names
-  std::variant<AttentionSpec, FeedForwardSpec, ExpertsSpec> mixer;
+  std::variant<AttentionSpec, FeedForwardSpec, ExpertsSpec, ConvolutionSpec> mixer;
   std::optional<NormSpec> norm = {};         // of what the mixer reads
   std::optional<NormSpec> stream_norm = {};  // of the stream after the addition
   std::optional<NormSpec> out_norm = {};     // of the output map's result, before the addition
@@ -66,11 +72,12 @@ struct SublayerSpec {
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   const FeedForwardSpec* ffn() const { return std::get_if<FeedForwardSpec>(&mixer); }
   const ExpertsSpec* experts() const { return std::get_if<ExpertsSpec>(&mixer); }
+  const ConvolutionSpec* convolution() const { return std::get_if<ConvolutionSpec>(&mixer); }
   // Columns of its output map: the axis of its site. Experts have output maps of their own alone.
-  size_t width() const { return attention() ? attention()->q_width() : ffn() ? ffn()->width : 0; }
+  size_t width() const;
   // Whether what the output map gives reaches the stream as it is, without a norm behind it.
   bool adds_plainly() const { return !stream_norm && !out_norm; }
-  // Changes that axis, by whole KV heads of an attention; experts have none.
+  // Changes that axis, by whole KV heads of an attention; of experts and convolutions it stays.
   void Resize(size_t width);
 };
 
@@ -105,6 +112,10 @@ enum class Part : uint8_t {
   kQNorm,
   kKNorm,
   kSinks,
+  kIn,
+  kInBias,
+  kKernel,
+  kKernelBias,
   kRouter,
   kRouterBias,
   kSharedGate,
@@ -117,13 +128,14 @@ enum class Part : uint8_t {
   kOutNorm,
   kOutNormBias,
 };
-inline constexpr size_t kParts = 24;
+inline constexpr size_t kParts = 28;
 // As in lib/model/sublayers.ts.
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "norm",  "normBias", "streamNorm", "streamNormBias", "q",       "qBias",
-    "k",     "kBias",    "v",          "vBias",          "qNorm",   "kNorm",
-    "sinks", "router",   "routerBias", "sharedGate",     "gate",    "gateBias",
-    "up",    "upBias",   "out",        "outBias",        "outNorm", "outNormBias"};
+    "norm",       "normBias",   "streamNorm", "streamNormBias", "q",          "qBias",
+    "k",          "kBias",      "v",          "vBias",          "qNorm",      "kNorm",
+    "sinks",      "in",         "inBias",     "kernel",         "kernelBias", "router",
+    "routerBias", "sharedGate", "gate",       "gateBias",       "up",         "upBias",
+    "out",        "outBias",    "outNorm",    "outNormBias"};
 
 struct PartShape {
   size_t rows = 0, cols = 0;  // vectors: 1 x n

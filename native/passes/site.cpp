@@ -5,19 +5,28 @@
 
 namespace struprune {
 
+namespace {
+
 // A site without columns is its bias alone: no work for a GPU.
+const CudaDevice* DeviceFor(const Context& context, const SublayerSpec& layer) {
+  return layer.width() > 0 && !layer.convolution() ? context.gpu.get() : nullptr;
+}
+
+}  // namespace
+
 void StreamSite(const Sublayer& layer, const SiteRun& run) {
   if (layer.experts()) return RunExperts(layer, run);
-  const CudaDevice* const gpu = layer.context().gpu.get();
-  if (gpu && layer.width() > 0) return RunSiteOnDevice(*gpu, layer, run);
+  if (const CudaDevice* const gpu = DeviceFor(layer.context(), layer.spec())) {
+    return RunSiteOnDevice(*gpu, layer, run);
+  }
   RunSite(layer, run);
 }
 
 Needs StreamSiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
                       const SiteDemand& demand, const TokenPages& tokens, bool ones) {
   if (layer.experts()) return RunExpertsNeeds(context, layer, hidden, demand, tokens);
-  return context.gpu && layer.width() > 0
-             ? RunSiteNeedsOnDevice(*context.gpu, layer, hidden, demand, tokens, ones)
+  const CudaDevice* const gpu = DeviceFor(context, layer);
+  return gpu ? RunSiteNeedsOnDevice(*gpu, layer, hidden, demand, tokens, ones)
              : RunSiteNeeds(context, layer, hidden, demand, tokens, ones);
 }
 
