@@ -116,17 +116,20 @@ function metadataOf(
   const text = (value: string): GgufEntry => ({ type: 'string', value });
   const size = (value: number): GgufEntry => ({ type: 'uint32', value });
   const real = (value: number): GgufEntry => ({ type: 'float32', value });
+  const list = (value: number[]): GgufEntry => ({ type: 'array:int32', value });
   // Only deci's loader sizes blocks by these one by one.
   const widths = (value: number[]): GgufEntry =>
-    architecture === 'deci' ? { type: 'array:int32', value } : size(value[0]!);
+    architecture === 'deci' ? list(value) : size(value[0]!);
   const own: Record<string, GgufEntry> = {
     vocab_size: size(output.vocab),
     context_length: size(context),
     embedding_length: size(output.hidden),
     block_count: size(blocks.length),
     feed_forward_length: widths(blocks.map(({ ffn }) => ffn)),
-    'attention.head_count': widths(blocks.map(({ heads }) => heads)),
-    'attention.head_count_kv': widths(blocks.map(({ kvHeads }) => kvHeads)),
+    'attention.head_count': widths(headCounts(output)),
+    'attention.head_count_kv': output.convolution
+      ? list(blocks.map(({ kvHeads }) => kvHeads))
+      : widths(blocks.map(({ kvHeads }) => kvHeads)),
     'attention.key_length': size(headDim),
     'attention.value_length': size(headDim),
     [EPSILONS[norm.kind]]: real(norm.eps),
@@ -138,6 +141,7 @@ function metadataOf(
     if (experts?.ownWidth) own.expert_feed_forward_length = size(blocks[0]!.ffn);
     if (routing.sharedWidth) own.expert_shared_feed_forward_length = size(routing.sharedWidth);
   }
+  if (output.convolution) own['shortconv.l_cache'] = size(output.convolution.kernel);
   if (rope) {
     own['rope.dimension_count'] = size(rope.dims ?? headDim);
     own['rope.freq_base'] = real(rope.theta);
@@ -173,6 +177,12 @@ function metadataOf(
       Object.entries(own).map(([key, entry]) => [`${architecture}.${key}`, entry]),
     ),
   };
+}
+
+/** Where some blocks convolve, that of the others stands for all. */
+function headCounts({ blocks, convolution }: Architecture): number[] {
+  const heads = blocks.map((block) => block.heads);
+  return convolution ? [Math.max(...heads)] : heads;
 }
 
 /** Of what most matrices are, as llama.cpp numbers it; the version is there where any is quantised. */

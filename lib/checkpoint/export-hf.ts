@@ -72,7 +72,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
   });
   const source = withoutCode(request.sourceConfig ?? {}, 'config.json');
   const config = {
-    ...carriedOver(source.value),
+    ...carriedOver(source.value, family),
     ...stockConfig(output, family, own),
     ...tokens(output, source.value),
     ...(own ? ownConfig(output, family) : {}),
@@ -111,8 +111,9 @@ function quantised({ architecture, sourceConfig }: ExportRequest): string {
   return stated?.method === 'mxfp4' ? 'experts in MXFP4' : 'weights in FP8';
 }
 
-function carriedOver(source: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(source).filter(([key]) => !STALE.includes(key)));
+function carriedOver(source: Record<string, unknown>, { hf }: Family): Record<string, unknown> {
+  const stale = [...STALE, ...Object.keys(hf.older ?? {}), hf.keys.attentionBlocks];
+  return Object.fromEntries(Object.entries(source).filter(([key]) => !stale.includes(key)));
 }
 
 function stockConfig(output: Architecture, family: Family, own: boolean): Record<string, unknown> {
@@ -148,6 +149,11 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || endless;
   if (keys.slides) config[keys.slides] = output.slidingWindow > 0;
   Object.assign(config, typeKeys(output, family));
+  if (output.convolution) {
+    config[keys.kernel!] = output.convolution.kernel;
+    config[keys.kernelBias!] = output.convolution.bias;
+  }
+  if (keys.ffnAdjusts) config[keys.ffnAdjusts] = false;
   if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
   if (keys.embeddingWidth) config[keys.embeddingWidth] = embeddingWidth(output);
   for (const name of BIAS_NAMES) {
@@ -246,12 +252,14 @@ function typeKeys({ blocks, slidingWindow, globalRope }: Architecture, family: F
   // Where global blocks have a rope of their own, the others have theirs without a window too.
   const differ = slidingWindow > 0 || globalRope !== null;
   const slides = blocks.map(({ global }) => differ && !global);
+  const types = blocks.map(({ convolves }, block) => {
+    if (convolves) return 'conv';
+    return slides[block] ? 'sliding_attention' : 'full_attention';
+  });
   const { globalBelow } = family.hf.keys;
   const first = slides.indexOf(true);
   return {
-    ...(family.mixesWindows && {
-      layer_types: slides.map((does) => (does ? 'sliding_attention' : 'full_attention')),
-    }),
+    ...((family.mixesWindows || family.convolves) && { layer_types: types }),
     // For readers that do not know the list.
     ...(globalBelow && { [globalBelow]: first === -1 ? blocks.length : first }),
     ...(family.unturnedEvery && {

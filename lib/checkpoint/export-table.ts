@@ -78,22 +78,24 @@ export function traitsOf(
   const pruned = withoutEmptyBlocks(architecture);
   const { biases, hidden, headDim, blocks } = pruned;
   const [first] = blocks;
+  const attentions = blocks.filter(({ convolves }) => !convolves);
   const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
     lacks: lacking(pruned),
     freeHeadDim: takesHeadDim(pruned),
-    uniform: blocks.every(
-      ({ ffn, experts, heads, kvHeads }) =>
-        ffn > 0 &&
-        heads > 0 &&
-        ffn === blocks.find((other) => !other.experts === !experts)!.ffn &&
-        heads === first!.heads &&
-        kvHeads === first!.kvHeads,
-    ),
+    uniform:
+      attentions.length > 0 &&
+      blocks.every(
+        ({ ffn, experts, heads, kvHeads, convolves }) =>
+          ffn > 0 &&
+          ffn === blocks.find((other) => !other.experts === !experts)!.ffn &&
+          (convolves ||
+            (heads > 0 && heads === attentions[0]!.heads && kvHeads === attentions[0]!.kvHeads)),
+      ),
     expertsAlike: new Set(blocks.flatMap(({ experts = [] }) => experts)).size < 2,
-    headsFillHidden: blocks.every(({ heads }) => heads * headDim === hidden),
-    headsDivideHidden: blocks.every(({ heads }) => hidden % heads === 0),
+    headsFillHidden: attentions.every(({ heads }) => heads * headDim === hidden),
+    headsDivideHidden: attentions.every(({ heads }) => hidden % heads === 0),
     deciBlocks: blocks.every(({ ffn }, block) => ffn > 0 && (block > 0 || first!.heads > 0)),
     biases: flags((name) => biases[name] || addedBias[name] === true),
     llama3Rope: rope?.llama3 !== undefined,
@@ -129,7 +131,7 @@ function isLlamaBlock({
     rope.dims === undefined &&
     globalRope === null &&
     !blocks.some(({ unturned }) => unturned);
-  const dense = !blocks.some(({ experts }) => experts);
+  const dense = !blocks.some(({ experts, convolves }) => experts || convolves);
   const plain = dense && norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   const multiplies = familyNamed(family).gguf?.multipliers;
   return plain && gated && activation === 'silu' && !multiplies;
@@ -149,6 +151,7 @@ function graphLacks(pruned: Architecture): string | null {
       return `probabilities of experts that ${sums ? 'do not sum' : 'sum'} to 1`;
   }
   const { clampedGate } = pruned;
+  if (pruned.convolution?.bias) return 'biases of short convolutions';
   if (gguf.clampedGate && !isDeepStrictEqual(clampedGate, gguf.clampedGate))
     return 'gates with another limit';
   if (gguf.headsAlike && blocks.some(({ heads, kvHeads }) => heads !== kvHeads))

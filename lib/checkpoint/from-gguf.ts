@@ -100,6 +100,7 @@ const NAMED = {
   expert_used_count: sizeOrZero.optional(),
   expert_feed_forward_length: size.optional(),
   expert_shared_feed_forward_length: sizeOrZero.optional(),
+  'shortconv.l_cache': size.optional(),
 };
 type Named = z.output<z.ZodObject<typeof NAMED>>;
 
@@ -133,7 +134,8 @@ export function architectureFromGguf(
   const family = familyOfGguf(prefix, { slides: slidingWindow > 0, experts: experts > 0 });
   requireTensors(count, tensors.count, file, key('block_count'));
   const gguf = family.gguf!;
-  const { blocks, routing } = withExperts(family, blocksOf(named, file, key), named, file, key);
+  const plain = blocksOf(family, named, file, key);
+  const { blocks, routing } = withExperts(family, plain, named, file, key);
   const headDim = headDimOf(named, Math.max(...blocks.map(({ heads }) => heads)), file, key);
   const dims = turnedDims(family, named, headDim, where);
   if (count === gguf.scalesByHeadsAt) {
@@ -188,6 +190,7 @@ export function architectureFromGguf(
     logitCap: gguf.caps ? shortest(named.final_logit_softcapping ?? gguf.caps.logits) : null,
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     routing,
+    convolution: convolutionOf(blocks, named, file, key),
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
     eosTokenId: tokens['tokenizer.ggml.eos_token_id'],
@@ -195,20 +198,43 @@ export function architectureFromGguf(
   return { architecture, family };
 }
 
-function blocksOf(named: Named, file: Stated, key: (name: string) => string): BlockWidths[] {
+function blocksOf(
+  { convolves }: Family,
+  named: Named,
+  file: Stated,
+  key: (name: string) => string,
+): BlockWidths[] {
   const kvName = 'attention.head_count_kv';
   const widths = (name: 'feed_forward_length' | 'attention.head_count' | typeof kvName) =>
     spread(named[name] ?? named['attention.head_count'], named.block_count, file, [key(name)]);
-  const blocks = zipWidths(
-    widths('feed_forward_length'),
-    widths('attention.head_count'),
-    widths(kvName),
-    () => badField(file, [key(kvName)], 'must divide the head count'),
+  const kvHeads = widths(kvName);
+  const heads = widths('attention.head_count').map((count, block) =>
+    convolves && kvHeads[block] === 0 ? 0 : count,
   );
+  const blocks = zipWidths(widths('feed_forward_length'), heads, kvHeads, () =>
+    badField(file, [key(kvName)], 'must divide the head count'),
+  );
+  // llama.cpp has a convolution where there are no KV heads.
+  if (convolves) {
+    return blocks.map((block) => (block.kvHeads > 0 ? block : { ...block, convolves }));
+  }
   // llama.cpp leaves out what an attention adds where no FFN follows.
   if (blocks.every(({ ffn, heads }) => ffn > 0 || heads === 0)) return blocks;
   const mend = 'use a model whose blocks with attention have an FFN';
   throw unsupported(file.where, 'a block with attention and without FFN', mend);
+}
+
+function convolutionOf(
+  blocks: readonly BlockWidths[],
+  named: Named,
+  file: Stated,
+  key: (name: string) => string,
+): Architecture['convolution'] {
+  if (!blocks.some(({ convolves }) => convolves)) return null;
+  const name = 'shortconv.l_cache';
+  const kernel = named[name];
+  if (kernel === undefined) throw badField(file, [key(name)], 'must be a number');
+  return { kernel, bias: false };
 }
 
 /** The blocks as experts, where the file has such. */

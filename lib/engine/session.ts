@@ -178,8 +178,9 @@ export class Session {
 }
 
 /** What of such a model no GPU computes, for people. */
-export function leftToCpu({ routing, logitCap }: Architecture): string[] {
+export function leftToCpu({ routing, convolution, logitCap }: Architecture): string[] {
   return [
+    ...(convolution ? ['short convolutions run on the CPU'] : []),
     ...(routing ? ['experts run on the CPU'] : []),
     ...(logitCap === null ? [] : ['distributions of capped logits are compared on the CPU']),
   ];

@@ -22,6 +22,8 @@ export interface BlockWidths {
   global?: true;
   /** Rope turns nothing here (SmolLM3). */
   unturned?: true;
+  /** A convolution of the last tokens in the place of attention (LFM2): it stays as it is. */
+  convolves?: true;
 }
 
 export interface Architecture {
@@ -60,6 +62,8 @@ export interface Architecture {
   clampedGate: ClampedGate | null;
   /** Of blocks with experts: how many a token passes, whether their probabilities are made to sum to 1, whether the router has a bias, and the width of one more that all pass; 0: there is none. */
   routing: { topK: number; renormalised: boolean; bias: boolean; sharedWidth: number } | null;
+  /** Of blocks that convolve: tokens that a channel looks back on, itself included, and whether all maps have biases; null: none does. */
+  convolution: { kernel: number; bias: boolean } | null;
   /** Of the embedding's rows as they come into the first block, not of a tied head: √hidden in Gemma, Granite's own, else 1. */
   embeddingScale: number;
   /** Of what attention and FFN add to the stream (Granite). Loaded output maps and their biases have it in them. */

@@ -1,5 +1,6 @@
 import type { Architecture } from './architecture';
 import {
+  type ConvolutionSpec,
   type ExpertsSpec,
   type FeedForwardSpec,
   type NormSpec,
@@ -11,8 +12,10 @@ import {
 /** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
   const { norm, biases, headDim, queryScalar, scoreCap, sinks, qkNorm, routing } = architecture;
+  const { convolution } = architecture;
   const { gated, activation, clampedGate: clamp } = architecture;
-  const { ffn, experts = 0, heads, kvHeads, global, unturned } = architecture.blocks[block]!;
+  const widths = architecture.blocks[block]!;
+  const { ffn, experts = 0, heads, kvHeads, global, unturned } = widths;
   const rope = (global && architecture.globalRope) || architecture.rope;
   const queries = kvHeads === 0 ? 1 : heads / kvHeads;
   const { kind, eps, placement } = norm;
@@ -29,7 +32,19 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
     gated,
     clamp,
   });
+  const convolves: Sublayer[] =
+    widths.convolves && convolution
+      ? [
+          {
+            name: 'convolution',
+            mixer: convolutionOf(architecture.hidden, convolution.kernel),
+            ...norms,
+            biases: { in: convolution.bias, out: convolution.bias },
+          },
+        ]
+      : [];
   const sublayers: Sublayer[] = [
+    ...convolves,
     {
       name: 'attention',
       mixer: {
@@ -57,6 +72,10 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
     },
   ];
   return sublayers.filter((sublayer) => unitsOf(sublayer) > 0);
+}
+
+function convolutionOf(hidden: number, kernel: number): ConvolutionSpec {
+  return { kind: 'convolution', width: hidden, kernel };
 }
 
 function expertsOf(

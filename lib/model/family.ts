@@ -29,6 +29,8 @@ export interface Family {
   twoRopes?: true;
   /** Every so-many-th block has no rope, if the configuration does not say which. */
   unturnedEvery?: number;
+  /** Some blocks have a short convolution in the place of attention. */
+  convolves?: true;
   /** The probabilities of the experts that a token passes are made to sum to 1, where no key of the configuration says so. */
   renormalises?: true;
   /** The router has a bias. */
@@ -55,6 +57,8 @@ export interface HfDescription {
   keys: ConfigKeys;
   /** FFN channels for each of the hidden size, where the configuration does not say. */
   ffnOfHidden?: number;
+  /** Older names of keys, which come before them. */
+  older?: Readonly<Record<string, string>>;
   /** Values that the configuration class takes for absent keys. */
   defaults: Record<string, unknown>;
   /** Keys that change the arithmetic, with the values that this program knows. */
@@ -114,6 +118,15 @@ export interface ConfigKeys {
   /** Every so-many-th block has experts, but for a list of blocks without. */
   expertsEvery?: string;
   denseBlocks?: string;
+  /** Tokens that a short convolution looks back on, and whether its maps have biases. */
+  kernel?: string;
+  kernelBias?: string;
+  /** Which blocks do not convolve, where there is no list of layer types. */
+  attentionBlocks?: string;
+  /** The stated width of FFNs is to be cut to two thirds, times a factor, and up to a multiple. */
+  ffnAdjusts?: string;
+  ffnFactor?: string;
+  ffnMultiple?: string;
 }
 
 export interface GgufDescription {
@@ -128,7 +141,7 @@ export interface GgufDescription {
   /** Whether its loader sizes q and o by the heads (false: by the hidden size). */
   freeHeads: boolean;
   /** What it calls otherwise than `GGUF_NAMES`. */
-  names?: TensorNames['block'];
+  names?: Partial<Pick<TensorNames, 'model' | 'block'>>;
   /** Whether its graph applies rope_freqs.weight (Llama 3's stretch). */
   holdsRopeFactors: boolean;
   /** Whether its graph divides frequencies by rope_factors_short.weight or rope_factors_long.weight (longrope). */
@@ -173,7 +186,7 @@ export interface TensorNames {
   transposed?: true | 'experts';
   /** Rows of gate and up take turns in a tensor that has both. */
   alternating?: true;
-  /** Matrices of one row are stored as vectors. */
+  /** Axes of one entry in front of the last are left out. */
   flat?: true;
 }
 

@@ -18,7 +18,7 @@ export const WHOLE: Arrangement = { transposed: false, experts: 1, alternating: 
 /** A block's tensor as a file has it. */
 export interface FileTensor extends Arrangement {
   name: string;
-  /** As stored: `[in, out]` where it is transposed, `[experts, …]` where it has several of them, `[in]` of one row where files are flat. */
+  /** As stored: `[in, out]` where it is transposed, `[experts, …]` where it has several of them, `[channels, 1, kernel]`; where files are flat without axes of one entry. */
   shape: number[];
   /** The tensors of the block that it holds, one after the other along their first axis. */
   parts: ShapedTensor[];
@@ -40,13 +40,14 @@ export function fileTensors(
     byName.set(name, [...(byName.get(name) ?? []), tensor]);
   }
   return [...byName].map(([name, parts]) => {
-    const { role, shape } = parts[0]!;
+    const { role, shape, kernel } = parts[0]!;
     const stacked = isStacked(names, role);
     const experts = stacked ? new Set(parts.map(({ unit }) => unit!.index)).size : 1;
-    const stored = [rowsOf(parts) / experts, ...shape.slice(1)];
-    const isMatrix = stored.length === 2;
-    const flat = names.flat && isMatrix && stored[0] === 1;
-    if (flat) stored.shift();
+    const whole = kernel
+      ? [shape[0]! / kernel, 1, kernel]
+      : [rowsOf(parts) / experts, ...shape.slice(1)];
+    const isMatrix = whole.length === 2;
+    const stored = names.flat ? flattened(whole) : whole;
     const transposed =
       isMatrix && (names.transposed === 'experts' ? stacked : names.transposed === true);
     if (transposed) stored.reverse();
@@ -59,6 +60,11 @@ export function fileTensors(
       shape: stacked ? [experts, ...stored] : stored,
     };
   });
+}
+
+/** Without axes of one entry in front of the last. */
+function flattened(shape: readonly number[]): number[] {
+  return shape.filter((length, axis) => length !== 1 || axis === shape.length - 1);
 }
 
 function rowsOf(parts: readonly { shape: number[] }[]): number {

@@ -60,6 +60,8 @@ const ROPE = fieldsOf({
 /** transformers' names of the kinds of blocks, where a model has two. */
 const SLIDING = 'sliding_attention';
 const GLOBAL = 'full_attention';
+/** And of blocks without attention. */
+const CONVOLUTION = 'conv';
 const BY_TYPE = fieldsOf({ [SLIDING]: ROPE.nullish(), [GLOBAL]: ROPE.nullish() });
 
 /** Keys that every family calls the same. */
@@ -115,6 +117,12 @@ const NAMED = {
   gateAlpha: positive.optional(),
   expertsEvery: size.optional(),
   denseBlocks: sizes.nullish(),
+  kernel: size.optional(),
+  kernelBias: flag.optional(),
+  attentionBlocks: sizes.nullish(),
+  ffnAdjusts: flag.optional(),
+  ffnFactor: positive.nullish(),
+  ffnMultiple: size.optional(),
 } satisfies Record<keyof ConfigKeys, z.ZodType>;
 
 type Common = z.output<z.ZodObject<typeof COMMON>>;
@@ -148,14 +156,15 @@ export function architectureFromConfig(
   const { model_type } = readFields({ model_type: text }, { values: config, where });
   const family = familyOfModelType(model_type);
   const { keys, defaults } = family.hf;
-  const file = { values: { ...defaults, ...withOneName(family, config) }, where };
+  const stated = withNewKeys(family, withOneName(family, config));
+  const file = { values: { ...defaults, ...stated }, where };
   const common = readFields(COMMON, file);
   refuseVariants(family, common, file);
 
   const named = readFields(NAMED, file, (field) => keys[field as keyof ConfigKeys]);
   requireTensors(named.blocks, tensors, file, keys.blocks);
   const { ffnOfHidden } = family.hf;
-  const ffn = named.ffn ?? (ffnOfHidden && ffnOfHidden * named.hidden);
+  const ffn = adjusted(named.ffn ?? (ffnOfHidden && ffnOfHidden * named.hidden), named);
   if (!ffn) throw badField(file, [keys.ffn], 'must be a number');
   const own = model_type.startsWith(OWN_PREFIX)
     ? readFields({ struprune: OWN }, file).struprune
@@ -167,7 +176,8 @@ export function architectureFromConfig(
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   const unturned = unturnedBlocks(family, common, named.blocks, file);
   const { slidingWindow, global } = windowsOf(family, common, named, unturned, file);
-  const blocks = withExperts(withTraits(widths, { global, unturned }), named, file, keys);
+  const mixed = withConvolutions(withTraits(widths, { global, unturned }), common, named, file);
+  const blocks = withExperts(mixed, named, file, keys);
   return {
     family: family.name,
     hidden,
@@ -200,6 +210,9 @@ export function architectureFromConfig(
           sharedWidth: named.sharedWidth ?? 0,
         }
       : null,
+    convolution: blocks.some(({ convolves }) => convolves)
+      ? { kernel: named.kernel!, bias: named.kernelBias! }
+      : null,
     embeddingScale: named.embeddingScale ?? (family.scalesEmbedding ? Math.sqrt(hidden) : 1),
     outputScale: named.outputScale ?? 1,
     logitScale: 1 / (named.logitDivisor ?? 1),
@@ -218,6 +231,44 @@ function withOneName({ hf }: Family, config: Record<string, unknown>): Record<st
   const { num_experts, num_local_experts, ...rest } = config;
   const count = config[experts] ?? num_experts ?? num_local_experts;
   return { ...rest, ...(count !== undefined && { [experts]: count }) };
+}
+
+/** Keys as the family has them today: where an older name is there it is the one that counts, as in transformers. */
+function withNewKeys({ hf }: Family, config: Record<string, unknown>): Record<string, unknown> {
+  const values = { ...config };
+  for (const [old, key] of Object.entries(hf.older ?? {})) {
+    if (values[old] === undefined) continue;
+    values[key] = values[old];
+    delete values[old];
+  }
+  return values;
+}
+
+/** The width of FFNs that a stated one means (LFM2). */
+function adjusted(
+  stated: number | undefined,
+  { ffnAdjusts, ffnFactor, ffnMultiple = 1 }: Named,
+): number | undefined {
+  if (!stated || !ffnAdjusts) return stated;
+  const width = Math.floor((2 * stated) / 3);
+  if (!ffnFactor) return width;
+  return ffnMultiple * Math.ceil(Math.floor(ffnFactor * width) / ffnMultiple);
+}
+
+/** The blocks, some of which convolve where the others have attention. */
+function withConvolutions(
+  blocks: BlockWidths[],
+  { layer_types: types }: Common,
+  { kernel, attentionBlocks }: Named,
+  file: Stated,
+): BlockWidths[] {
+  if (kernel === undefined) return blocks;
+  const convolves = types
+    ? listed(types, blocks.length, file, 'layer_types').map((type) => type === CONVOLUTION)
+    : blocks.map((_, block) => attentionBlocks?.includes(block) === false);
+  return blocks.map((block, i) =>
+    convolves[i] ? { ...block, heads: 0, kvHeads: 0, convolves: true } : block,
+  );
 }
 
 /** The blocks, with the experts that the file gives to some of them, and those with the widths of experts. */
@@ -244,7 +295,11 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
     if (!common[key] || key === family.hf.keys.experts) continue;
     throw unsupported(where, `${key} (a mixture of experts)`, dense);
   }
-  const known = family.mixesWindows ? [GLOBAL, SLIDING] : [GLOBAL];
+  const known = [
+    GLOBAL,
+    ...(family.mixesWindows ? [SLIDING] : []),
+    ...(family.convolves ? [CONVOLUTION] : []),
+  ];
   const odd = common.layer_types?.find((type) => !known.includes(type));
   if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
   for (const [key, allowed] of Object.entries(family.hf.only)) {

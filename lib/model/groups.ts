@@ -136,6 +136,8 @@ export function widthsOf(
       Object.assign(widths, { kvHeads, heads: kvHeads * mixer.queries });
     } else if (mixer.kind === 'experts' && units > 0) {
       widths.experts = units;
+    } else if (mixer.kind === 'convolution') {
+      if (units === 0) delete widths.convolves;
     } else {
       widths.ffn = units;
       delete widths.experts;
@@ -159,7 +161,8 @@ export function withoutSites(
 /** The architecture without blocks of which nothing is left. */
 export function withoutEmptyBlocks(architecture: Architecture): Architecture {
   const { blocks } = architecture;
-  return { ...architecture, blocks: blocks.filter(({ ffn, heads }) => ffn > 0 || heads > 0) };
+  const left = ({ ffn, heads, convolves }: BlockWidths) => ffn > 0 || heads > 0 || convolves;
+  return { ...architecture, blocks: blocks.filter(left) };
 }
 
 /** The sublayer of that site. */

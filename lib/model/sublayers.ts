@@ -112,13 +112,25 @@ export interface ExpertsSpec {
   shared: FeedForwardSpec | null;
 }
 
+/**
+ * A convolution of the last tokens, each channel by itself, gated on both sides: of b, c and x, thirds of one map of what it
+ * reads, it gives c · (b · x convolved) to its output map (LFM2's short convolution). All of its channels stay or go together.
+ */
+export interface ConvolutionSpec {
+  kind: 'convolution';
+  /** Channels. */
+  width: number;
+  /** Tokens that a channel looks back on, itself included. */
+  kernel: number;
+}
+
 /** Names the axis of a sublayer that can shrink, such as KV heads with their query heads, or channels: `sitesOf` has a block's. */
 export type Site = string;
 
 export interface Sublayer {
   /** Its site, and the first part of its tensors' names. */
   name: Site;
-  mixer: AttentionSpec | FeedForwardSpec | ExpertsSpec;
+  mixer: AttentionSpec | FeedForwardSpec | ExpertsSpec | ConvolutionSpec;
   /** Of what the mixer reads. */
   norm: NormSpec | null;
   /** Of the stream after the addition. */
@@ -144,6 +156,10 @@ export const PARTS = [
   'qNorm',
   'kNorm',
   'sinks',
+  'in',
+  'inBias',
+  'kernel',
+  'kernelBias',
   'router',
   'routerBias',
   'sharedGate',
@@ -188,12 +204,15 @@ export interface BlockTensor {
   axes: readonly Axis[];
   /** The site and the unit that it goes with as a whole: an expert's. */
   unit?: { site: Site; index: number };
+  /** A file has a row of so many entries for each channel. */
+  kernel?: number;
 }
 
-/** Units of a sublayer's site: KV heads, all of them together where they share a norm; channels; experts. */
+/** Units of a sublayer's site: KV heads, all of them together where they share a norm; channels; experts; a convolution as a whole. */
 export function unitsOf({ mixer }: Sublayer): number {
   if (mixer.kind === 'ffn') return mixer.width;
   if (mixer.kind === 'experts') return mixer.count;
+  if (mixer.kind === 'convolution') return 1;
   return mixer.kvHeads === 0 ? 0 : mixer.kvHeads / headsPerUnit(mixer);
 }
 
@@ -204,6 +223,7 @@ export function headsPerUnit({ normJoinsHeads, kvHeads }: AttentionSpec): number
 
 /** Columns of the output map for each unit; experts have one number each in its place. */
 export function columnsPerUnit({ mixer }: Sublayer): number {
+  if (mixer.kind === 'convolution') return mixer.width;
   return mixer.kind === 'attention' ? headsPerUnit(mixer) * mixer.queries * mixer.headDim : 1;
 }
 
@@ -221,7 +241,7 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     ...normAxes('streamNorm', streamNorm, stream),
     ...normAxes('outNorm', outNorm, stream),
   };
-  const reads = (part: 'q' | 'k' | 'v' | 'gate' | 'up', per: number) => {
+  const reads = (part: 'q' | 'k' | 'v' | 'in' | 'gate' | 'up', per: number) => {
     axes[part] = [units(per), stream];
     if (biases.in) axes[`${part}Bias`] = [units(per)];
   };
@@ -242,6 +262,10 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
   } else if (mixer.kind === 'ffn') {
     if (mixer.gated) reads('gate', 1);
     reads('up', 1);
+  } else if (mixer.kind === 'convolution') {
+    reads('in', 3 * mixer.width);
+    axes.kernel = [units(mixer.width * mixer.kernel)];
+    if (biases.in) axes.kernelBias = [units(mixer.width)];
   } else {
     axes.router = [units(1), stream];
     if (mixer.routerBias) axes.routerBias = [units(1)];
@@ -249,7 +273,8 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
   }
   const own = PARTS.flatMap((part) => {
     const found = axes[part];
-    return found ? [{ role: `${name}.${part}` as const, axes: found }] : [];
+    const kernel = mixer.kind === 'convolution' && part === 'kernel' && { kernel: mixer.kernel };
+    return found ? [{ role: `${name}.${part}` as const, axes: found, ...kernel }] : [];
   });
   return mixer.kind === 'experts' ? [...own, ...expertTensors(name, mixer, biases, hidden)] : own;
 }

@@ -17,7 +17,7 @@ export type Scope = (typeof SCOPES)[number];
 
 /** Whether what belongs to the site may go. */
 export function reaches(scope: Scope, site: Site): boolean {
-  return scope === site || (scope === 'all' && site !== 'experts');
+  return scope === site || (scope === 'all' && (site === 'ffn' || site === 'attention'));
 }
 
 /** A rule of the caller's own. Without a name for the journal a run cannot be resumed. */

@@ -4,7 +4,6 @@ import type { Method, Recipe } from '../methods';
 import { NO_REFIT } from '../methods/by-scores';
 import type { Architecture } from '../model/architecture';
 import type { RunSettings } from '../options';
-import type { SurveySpec } from './survey';
 import type { Layer } from './widths';
 
 /** What the method does in the scope. @throws StruPruneError ERR_ARGUMENT where it knows no way */
@@ -23,15 +22,11 @@ export function recipeFor(method: Method, settings: RunSettings): Recipe {
   return { ...recipe, statistics: 'diagonal', refit: { ...NO_REFIT, output: recipe.refit.output } };
 }
 
-/**
- * @throws StruPruneError ERR_UNSUPPORTED for what needs gradients, where nothing in scope may shrink, and for a target that
- *   experts do not change
- */
+/** @throws StruPruneError ERR_UNSUPPORTED where nothing in scope may shrink, and for a target that experts do not change */
 export function requireForExperts(
   { routing }: Architecture,
   layers: readonly Layer[],
-  { needed, layerWeights }: SurveySpec,
-  { scope, tuneTokens, targetMacs }: RunSettings,
+  { scope, targetMacs }: RunSettings,
 ): void {
   const refuse = (what: string, mend: string) => {
     throw new StruPruneError('ERR_UNSUPPORTED', what, mend);
@@ -40,19 +35,12 @@ export function requireForExperts(
     if (scope === 'experts') refuse('this model has no experts', 'choose another --scope');
     return;
   }
-  const are = 'the FFNs of this model are experts:';
   if (layers.length === 0) {
-    const mend = 'choose --scope experts or attention';
-    refuse(`${are} --scope ${scope} would remove channels of them`, mend);
+    const what = `the FFNs of this model are experts: --scope ${scope} would remove channels of them`;
+    refuse(what, 'choose --scope experts or attention');
   }
   if (scope === 'experts' && targetMacs !== undefined) {
     const what = 'a token passes as many experts as before, and with them as many multiply-adds';
     refuse(what, 'give --sparsity, --target-params or --target-size');
-  }
-  if (needed && layerWeights === 'fisher') {
-    refuse(`${are} Fisher metrics need gradients through them`, 'choose --layer-weights probe');
-  }
-  if (tuneTokens > 0) {
-    refuse(`${are} tuning needs gradients through them`, 'leave --tune-tokens out');
   }
 }

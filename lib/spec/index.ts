@@ -8,6 +8,7 @@ import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
 import { depthSpec } from './depth';
 import { recipeFor, requireForExperts } from './experts';
+import { gradientNotes, requireGradients } from './gradients';
 import { timedLayers } from './latency';
 import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
@@ -33,11 +34,12 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
-  output.notes.push(...refitNotes(given, refit));
+  output.notes.push(...refitNotes(given, refit), ...gradientNotes(architecture, given));
   const target = { sparsity, targetParams, targetMacs, targetSize, targetSpeed };
   const sites = layersOf(architecture, settings, output.dtype);
   const { layers, timing } = timedLayers(architecture, sites, settings);
-  requireForExperts(architecture, layers, survey, settings);
+  requireForExperts(architecture, layers, settings);
+  requireGradients(architecture, survey, settings);
   const gather = { statistics, inputs };
   const spec: RunSpec = {
     ...{ source, settings, method, target, timing, layers, window },

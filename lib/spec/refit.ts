@@ -4,14 +4,9 @@ import type { Method, RefitRecipe } from '../methods';
 import { readsOption } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
 import type { RunSettings, Settings } from '../options';
-import {
-  type Feedback,
-  type FfnSolver,
-  feeds,
-  refitsByDefault,
-  tunedByDefault,
-} from '../options/refit';
+import { type Feedback, type FfnSolver, feeds, refitsByDefault } from '../options/refit';
 import { keepsTypes } from './dtypes';
+import { tunedUsually } from './gradients';
 
 export interface RefitSpec extends RefitRecipe {
   /** Ridge, as a share of the diagonal of the Gram matrix. */
@@ -43,8 +38,7 @@ export function withModelDefaults(
       'leave --no-refit out, or choose --ffn-solver output',
     );
   }
-  // No gradients go through experts.
-  const tuned = source.architecture.routing === null ? tunedByDefault(settings) : 0;
+  const tuned = tunedUsually(source.architecture, settings);
   const tuneTokens = settings.tuneTokens ?? tuned * settings.calibrationTokens;
   return { ...settings, ...feedback, ffnSolver, tuneTokens };
 }

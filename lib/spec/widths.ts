@@ -62,6 +62,7 @@ export function layersOf(
           ffn: ffnMultiple(settings, dtype),
           attention: rounding.attention / greatestCommonDivisor(rounding.attention, groupSize),
           experts: 1,
+          convolution: 1,
         }[mixer.kind];
         const least = mixer.kind === 'experts' ? mixer.topK : multiple;
         return {

@@ -88,7 +88,7 @@ export const PRE_TOKENIZERS: readonly PreTokenizer[] = [
     normalizer: null,
   },
   {
-    names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'pixtral'],
+    names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'pixtral', 'lfm2'],
     steps: [split(LLAMA3_PATTERN), byteLevel(false)],
     ignoreMerges: true,
     addBos: true,

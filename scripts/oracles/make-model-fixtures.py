@@ -35,6 +35,7 @@ from transformers import (
     GptOssConfig,
     GraniteConfig,
     GraniteMoeConfig,
+    Lfm2Config,
     LlamaConfig,
     MinistralConfig,
     MistralConfig,
@@ -141,6 +142,19 @@ def gpt_oss(truncate=False, **keys):
         ),
     }
     return GptOssConfig(**{**base, **keys})
+
+
+def lfm2(**keys):
+    base = {
+        **SMALL,
+        **dict(
+            num_hidden_layers=4,
+            intermediate_size=96,
+            layer_types=["conv", "full_attention", "conv", "full_attention"],
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+    }
+    return Lfm2Config(**{**base, **keys})
 
 
 def gemma2(**keys):
@@ -490,6 +504,26 @@ MODELS = {
         None,
         False,
     ),
+    # Of 140 channels two thirds, up to a multiple of 32.
+    "lfm2": (
+        lfm2(intermediate_size=140, block_multiple_of=32),
+        torch.float16,
+        None,
+        False,
+    ),
+    "lfm2-unlike": (
+        lfm2(
+            layer_types=["full_attention", "conv", "full_attention"],
+            num_hidden_layers=3,
+            block_auto_adjust_ff_dim=False,
+            conv_L_cache=4,
+            conv_bias=True,
+            tie_word_embeddings=False,
+        ),
+        torch.bfloat16,
+        "80KB",
+        False,
+    ),
 }
 
 # Matrices of the blocks as E4M3, with a scale for every 32 x 32 of them: real models have 128 x 128. transformers reads
@@ -660,6 +694,7 @@ GGUF_MODELS = {
     "granite": (gguf.MODEL_ARCH.GRANITE, True),
     "qwen3-yarn": (gguf.MODEL_ARCH.QWEN3, False),
     "gpt-oss-mxfp4": (gguf.MODEL_ARCH.GPT_OSS, False),
+    "lfm2": (gguf.MODEL_ARCH.LFM2, False),
 }
 
 
@@ -704,20 +739,28 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.n_inner if gpt2 else config.intermediate_size)
+    lfm2 = arch == gguf.MODEL_ARCH.LFM2
+    if lfm2:
+        width = model.model.layers[0].feed_forward.w1.out_features
+    else:
+        width = config.n_inner if gpt2 else config.intermediate_size
+    writer.add_feed_forward_length(width)
     writer.add_head_count(config.num_attention_heads)
     if arch == gguf.MODEL_ARCH.STARCODER2:
         writer.add_layer_norm_eps(config.norm_epsilon)
     elif gpt2:
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
     else:
-        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        writer.add_layer_norm_rms_eps(config.norm_eps if lfm2 else config.rms_norm_eps)
     if gpt2:
         rope = {"rope_type": "none"}
     else:
-        writer.add_head_count_kv(config.num_key_value_heads)
+        groups = config.num_key_value_heads
+        writer.add_head_count_kv([0 if kind == "conv" else groups for kind in config.layer_types] if lfm2 else groups)
         rope = config.rope_parameters.get("full_attention", config.rope_parameters)
         writer.add_rope_freq_base(rope["rope_theta"])
+    if lfm2:
+        writer.add_shortconv_l_cache(config.conv_L_cache)
     if arch == gguf.MODEL_ARCH.GRANITE:
         writer.add_attention_scale(config.attention_multiplier)
         writer.add_embedding_scale(config.embedding_multiplier)
@@ -754,7 +797,10 @@ def write_gguf(folder, model, arch, interleaved, dtype):
             rows = interleave(rows, config.num_attention_heads)
         if interleaved and "k_proj" in name:
             rows = interleave(rows, config.num_key_value_heads)
-        stored = rows.astype(np.float16 if rows.ndim > 1 and dtype == torch.float16 else np.float32)
+        if lfm2 and "conv.conv" in name:
+            rows = rows.squeeze(1)
+        half = rows.ndim > 1 and dtype == torch.float16 and "conv.conv" not in name
+        stored = rows.astype(np.float16 if half else np.float32)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), stored)
     if gpt_oss:
         for name, value in safetensors.torch.load_file(folder / "model.safetensors").items():

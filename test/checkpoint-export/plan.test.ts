@@ -156,6 +156,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/null', 'stock/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  lfm2: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/null', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   mixtral: {
     'attention uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -345,17 +353,19 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
   const capped = ['gemma2', 'gemma2-unlike'];
   const windows = ['ministral', 'qwen2-sliding', 'qwen3-sliding'];
-  const unlike = ['olmo2', 'smollm3', 'granite', 'qwen3-yarn', ...windows];
+  const unlike = ['olmo2', 'smollm3', 'granite', 'qwen3-yarn', ...windows, 'lfm2', 'lfm2-unlike'];
   for (const name of [...names, ...more, ...capped, ...unlike]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
       [64, 64],
       [64, 96],
     ]) {
-      const keeps = architecture.blocks.map((_, block) => ({
-        ffn: first(widths[block] ?? 64),
-        attention: first(1),
-      }));
+      const keeps = architecture.blocks.map(
+        ({ convolves }, block): BlockKeep => ({
+          ffn: first(widths[block] ?? 64),
+          ...(!convolves && { attention: first(1) }),
+        }),
+      );
       const pruned = prunedArchitecture(architecture, keeps);
       const { config, biases } = planExport({
         architecture,
@@ -368,6 +378,37 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
       t.deepEqual(architectureFromConfig(config!, name), { ...pruned, biases }, name);
     }
   }
+});
+
+test('LFM2: older keys are not carried over, and the width is the one that is meant', (t) => {
+  const { layer_types, intermediate_size, ...rest } = fixtureConfig('lfm2');
+  const older = { block_ff_dim: 140, tie_embedding: true, full_attn_idxs: [1, 3] };
+  const sourceConfig = { ...rest, ...older, conv_use_xavier_init: true };
+  const architecture = architectureFromConfig(sourceConfig, 'lfm2');
+  t.deepEqual(architecture, architectureFromConfig(fixtureConfig('lfm2'), 'lfm2'));
+  const made = planExport({
+    ...{ architecture, pruned: architecture, format: 'hf', dtype: 'F16', sourceConfig },
+  });
+  t.is(made.kind, 'stock');
+  t.like(made.config, { layer_types, intermediate_size: 96, conv_use_xavier_init: true });
+  for (const key of Object.keys(older)) t.false(key in made.config!, key);
+  t.deepEqual(architectureFromConfig(made.config!, 'made'), architecture);
+  const kernel = made.tensors.find(({ name }) => name === 'model.layers.2.conv.conv.weight')!;
+  t.deepEqual(kernel.shape, [64, 1, 3]);
+});
+
+test('LFM2 in GGUF: KV heads of every block, none where it convolves', (t) => {
+  const architecture = architectureFromConfig(fixtureConfig('lfm2'), 'lfm2');
+  const { kind, metadata, tensors } = planExport({
+    ...{ architecture, pruned: architecture, format: 'gguf', dtype: 'F16' },
+  });
+  t.is(kind, 'llama.cpp');
+  const value = (key: string) => metadata![`lfm2.${key}`]!.value;
+  t.is(value('attention.head_count'), 4);
+  t.deepEqual(value('attention.head_count_kv'), [0, 2, 0, 2]);
+  t.is(value('shortconv.l_cache'), 3);
+  const kernel = tensors.find(({ name }) => name === 'blk.2.shortconv.conv.weight')!;
+  t.like(kernel, { shape: [64, 3], dtype: 'F32' });
 });
 
 test('Granite: the experts of a block are one tensor, if there is one of them left', (t) => {

@@ -283,6 +283,35 @@ const GEMMA = {
   'gemma3.rope.freq_base': 1e6,
 };
 
+const LFM2 = {
+  'general.architecture': 'lfm2',
+  'lfm2.context_length': 128000,
+  'lfm2.embedding_length': 2048,
+  'lfm2.block_count': 3,
+  'lfm2.feed_forward_length': 8192,
+  'lfm2.attention.head_count': 32,
+  'lfm2.attention.head_count_kv': [0, 8, 0],
+  'lfm2.attention.layer_norm_rms_epsilon': Math.fround(1e-5),
+  'lfm2.rope.freq_base': 1e6,
+  'lfm2.shortconv.l_cache': 3,
+};
+
+test('LFM2: a block without KV heads convolves', (t) => {
+  const { architecture } = architectureFromGguf(LFM2, tensorsOf(), 'lfm2.gguf');
+  t.like(architecture, { headDim: 64, qkNorm: 'head', convolution: { kernel: 3, bias: false } });
+  const convolution = { ffn: 8192, heads: 0, kvHeads: 0, convolves: true };
+  t.deepEqual(architecture.blocks, [
+    convolution,
+    { ffn: 8192, heads: 32, kvHeads: 8 },
+    convolution,
+  ]);
+  t.deepEqual(sitesOf(architecture, 0), ['convolution', 'ffn']);
+  const { 'lfm2.shortconv.l_cache': _, ...without } = LFM2;
+  t.throws(() => architectureFromGguf(without, tensorsOf(), 'lfm2.gguf'), {
+    message: /lfm2.shortconv.l_cache is missing/,
+  });
+});
+
 test('Gemma 3: every sixth block sees all tokens, by the rope of the file', (t) => {
   const { architecture } = architectureFromGguf(GEMMA, tensorsOf(), 'gemma.gguf');
   t.like(architecture, {

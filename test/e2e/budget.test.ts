@@ -46,6 +46,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
+  ['lfm2', { scope: 'all' }],
   ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
 ];
 for (const [name, more] of ROWS) {

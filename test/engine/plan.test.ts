@@ -60,6 +60,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
+  ['lfm2', { scope: 'all' }],
+  ['lfm2-unlike', { scope: 'ffn', ffnSolver: 'output', allocation: 'uniform', sparsity: 0.1 }],
   ['gpt2', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],

@@ -1,4 +1,4 @@
-/** A mixture of experts with a GPU: attention runs there, experts on the CPU, and the user is told. */
+/** What of a model stays on the CPU beside a GPU: experts, short convolutions; and the user is told. */
 import test from 'ava';
 import { evaluate } from '../../lib/evaluate';
 import { plan } from '../../lib/plan';
@@ -32,21 +32,26 @@ test.serial(
   },
 );
 
-test.serial('experts run on the CPU, which is said once', async (t) => {
-  Object.assign(process.env, await fakeDriver(t, {}), library);
-  const model = work.model('qwen2-moe');
-  const given = { text: EVALUATION, window: WINDOW, maxTokens: 4 * WINDOW, threads: 1 };
-  const told: string[] = [];
-  const onNotice = (text: string) => told.push(text);
-  const device = 'cuda:0';
-  const there = await evaluate(model, { ...given, device, onNotice });
-  t.deepEqual(
-    told.filter((text) => text.startsWith('experts')),
-    ['experts run on the CPU'],
-  );
-  const here = await evaluate(model, { ...given, device: 'cpu' });
-  t.true(Math.abs(there.meanNll - here.meanNll) < 1e-3 * here.meanNll);
-  const options = { window: WINDOW, calibrationTokens: 4 * WINDOW, scope: 'attention' } as const;
-  const { notes } = await plan(model, { ...options, device, threads: 1 });
-  t.true(notes.includes('experts run on the CPU'));
-});
+for (const [name, what] of [
+  ['qwen2-moe', 'experts'],
+  ['lfm2', 'short convolutions'],
+] as const) {
+  test.serial(`${what} run on the CPU, which is said once`, async (t) => {
+    Object.assign(process.env, await fakeDriver(t, {}), library);
+    const model = work.model(name);
+    const given = { text: EVALUATION, window: WINDOW, maxTokens: 4 * WINDOW, threads: 1 };
+    const told: string[] = [];
+    const onNotice = (text: string) => told.push(text);
+    const device = 'cuda:0';
+    const there = await evaluate(model, { ...given, device, onNotice });
+    t.deepEqual(
+      told.filter((text) => text.startsWith(what)),
+      [`${what} run on the CPU`],
+    );
+    const here = await evaluate(model, { ...given, device: 'cpu' });
+    t.true(Math.abs(there.meanNll - here.meanNll) < 1e-3 * here.meanNll);
+    const options = { window: WINDOW, calibrationTokens: 4 * WINDOW, scope: 'attention' } as const;
+    const { notes } = await plan(model, { ...options, device, threads: 1 });
+    t.true(notes.includes(`${what} run on the CPU`));
+  });
+}

@@ -51,9 +51,16 @@ const llama = {
         norm: { kind: 'rms', eps: 1e-6 },
         streamNorm: null,
       },
+      {
+        name: 'convolution',
+        mixer: { kind: 'convolution', width: 8, kernel: 3 },
+        norm: { kind: 'rms', eps: 1e-6 },
+        streamNorm: null,
+      },
     ],
   },
   tensors: {
+    'convolution.kernel': tensor('c', 24),
     'attention.norm': tensor('n', 8),
     'attention.q': { ...tensor('q', 8, 8), ropeHeads: 2 },
     'attention.k': { ...tensor('k', 4, 8), storedColumns: 4, step: 1 },

@@ -39,6 +39,7 @@ const LLAMA2: Architecture = {
   logitCap: null,
   tiedEmbeddings: false,
   routing: null,
+  convolution: null,
   embeddingProjection: null,
   bosTokenId: 1,
   eosTokenId: 2,
@@ -383,6 +384,32 @@ test('gpt-oss: what its configuration may leave out', (t) => {
   t.deepEqual(biases, ALL_BIASES);
 });
 
+test('LFM2: what its configuration calls otherwise, or leaves out', (t) => {
+  const { layer_types, intermediate_size, ...rest } = fixtureConfig('lfm2');
+  const read = (more: object) => architectureFromConfig({ ...rest, ...more }, 'lfm2');
+  const channels = (more: object) => read(more).blocks[0]!.ffn;
+  // As of LFM2-1.2B: two thirds of the width, which is a multiple already.
+  t.is(channels({ block_ff_dim: 12288, block_multiple_of: 256 }), 8192);
+  t.is(channels({ block_ff_dim: 140, intermediate_size: 7 }), 96);
+  t.is(channels({ intermediate_size: 140, block_ffn_dim_multiplier: 1.5 }), 160);
+  t.is(channels({ intermediate_size: 140, block_ffn_dim_multiplier: null }), 93);
+  t.is(channels({ intermediate_size: 140, block_auto_adjust_ff_dim: false }), 140);
+  const convolving = (more: object) =>
+    read({ intermediate_size, ...more }).blocks.map(({ convolves, heads, kvHeads }) =>
+      convolves ? heads + kvHeads : null,
+    );
+  t.deepEqual(convolving({ full_attn_idxs: [1, 3] }), [0, null, 0, null]);
+  t.deepEqual(convolving({ full_attn_idxs: [1, 3], layer_types }), [0, null, 0, null]);
+  t.deepEqual(convolving({ full_attn_idxs: null }), [null, null, null, null]);
+  t.is(read({ intermediate_size }).convolution, null);
+  t.true(read({ intermediate_size }).tiedEmbeddings);
+  t.false(read({ intermediate_size, tie_embedding: false }).tiedEmbeddings);
+  const { conv_L_cache, conv_bias, rope_parameters, ...bare } = rest;
+  const usual = architectureFromConfig({ ...bare, intermediate_size, layer_types }, 'lfm2');
+  t.deepEqual(usual.convolution, { kernel: 3, bias: false });
+  t.deepEqual(usual.rope, { theta: 1e6 });
+});
+
 test('experts: in every so-many-th block, but for those that are named', (t) => {
   const config = { ...fixtureConfig('qwen3-moe'), num_hidden_layers: 6 };
   const counts = (more: object) =>
@@ -553,6 +580,15 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'ERR_UNSUPPORTED',
     /layer_types/,
   ],
+  [
+    'other layer types beside convolutions',
+    'lfm2',
+    { layer_types: ['conv', 'linear_attention', 'conv', 'conv'] },
+    'ERR_UNSUPPORTED',
+    /layer_types with "linear_attention"/,
+  ],
+  ['convolutions elsewhere', 'qwen3', { layer_types: ['conv'] }, 'ERR_UNSUPPORTED', /layer_types/],
+  ['no kernel', 'lfm2', { conv_L_cache: 0 }, 'ERR_CHECKPOINT', /conv_L_cache must be a whole/],
   ['partial rope', 'llama2', { partial_rotary_factor: 0.5 }, 'ERR_UNSUPPORTED', /partial_rotary/],
   ['odd partial rope', 'phi3', PARTIAL(0.7), 'ERR_UNSUPPORTED', /partial_rotary_factor 0.7/],
   ['more than whole rope', 'phi3', PARTIAL(2), 'ERR_UNSUPPORTED', /partial_rotary_factor 2 /],

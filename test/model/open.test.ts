@@ -119,6 +119,8 @@ const NAMES = [
   'qwen3-moe-even',
   'olmoe-alike',
   'granite-moe',
+  'lfm2',
+  'lfm2-unlike',
 ];
 
 for (const name of NAMES) {
@@ -167,6 +169,7 @@ for (const [name, interleaved] of [
   ['granite', true],
   ['qwen3-yarn', false],
   ['gpt-oss-mxfp4', false],
+  ['lfm2', false],
 ] as const) {
   test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
     const folder = await openCheckpoint(join(MODELS, name));

@@ -43,6 +43,8 @@ const FOLDERS: [model: string, gone: string, loadedAs: string][] = [
   ['gemma2', '0.attention 2.ffn', 'StrupruneGemma2ForCausalLM'],
   ['gemma2', '0.attention 0.ffn 1.attention 1.ffn', 'Gemma2ForCausalLM'],
   ['granite-moe', '0.attention', 'StrupruneGraniteMoeForCausalLM'],
+  ['lfm2', '1.attention 2.ffn', 'StrupruneLfm2ForCausalLM'],
+  ['lfm2', '0.ffn', 'StrupruneLfm2ForCausalLM'],
   ['gpt2', '0.attention 1.ffn', 'StrupruneGPT2LMHeadModel'],
   ['gpt2', '1.attention 1.ffn', 'GPT2LMHeadModel'],
   ['phi3', '0.ffn', 'StruprunePhi3ForCausalLM'],

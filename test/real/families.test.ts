@@ -117,6 +117,12 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['gpt-oss-mxfp4', { ...experts, refit: false, dtype: undefined }, 'GptOssForCausalLM'],
   ['qwen3-moe', { ...heads, maxShardBytes: 100_000 }, 'Qwen3MoeForCausalLM'],
   ['qwen3-sliding', perBlock('all'), 'StrupruneQwen3ForCausalLM'],
+  ['lfm2', uniform('ffn'), 'Lfm2ForCausalLM'],
+  ['lfm2', heads, 'Lfm2ForCausalLM'],
+  ['lfm2', perBlock('all'), 'StrupruneLfm2ForCausalLM'],
+  ['lfm2-unlike', heads, 'Lfm2ForCausalLM'],
+  ['lfm2-unlike', perBlock('all'), 'StrupruneLfm2ForCausalLM'],
+  ['lfm2-unlike', withBias, 'StrupruneLfm2ForCausalLM'],
   ['llama-bias', uniform('ffn'), 'LlamaForCausalLM'],
   ['llama-bias', heads, 'LlamaForCausalLM'],
   ['llama-bias', perBlock('all'), 'StrupruneLlamaForCausalLM'],
@@ -169,6 +175,7 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['granite-moe', experts, 'granitemoe'],
   ['gpt-oss-mxfp4', heads, 'gpt-oss'],
   ['gpt-oss-mxfp4', experts, 'gpt-oss'],
+  ['lfm2', uniform('ffn'), 'lfm2'],
   ['llama-bias', uniform('ffn'), 'llama'],
   ['llama-bias', heads, 'llama'],
   ['llama-bias', perBlock('all'), 'deci'],
@@ -196,7 +203,9 @@ const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
     layers.every(({ ffnBefore, ffnAfter, kvHeadsBefore, kvHeadsAfter, ...layer }) => {
       if (scope === 'experts')
         return !layer.expertsBefore || layer.expertsAfter < layer.expertsBefore;
-      return scope === 'ffn' ? ffnAfter < ffnBefore : kvHeadsAfter < kvHeadsBefore;
+      return scope === 'ffn'
+        ? ffnAfter < ffnBefore
+        : !kvHeadsBefore || kvHeadsAfter < kvHeadsBefore;
     }));
 
 const inWords = (model: string, { scope, allocation, method, refit, maxShardBytes }: Shape) =>

@@ -31,9 +31,12 @@ FFN_MAPS = {
     "gate_proj": ("hidden", "ffn", "ffnIn"),
     "up_proj": ("hidden", "ffn", "ffnIn"),
     "gate_up_proj": ("hidden", "gate_up", "ffnIn"),
+    "w1": ("hidden", "ffn", "ffnIn"),
+    "w3": ("hidden", "ffn", "ffnIn"),
     "fc1": ("hidden", "ffn", "ffnIn"),
     "c_fc": ("hidden", "ffn", "ffnIn"),
     "down_proj": ("ffn", "hidden", "down"),
+    "w2": ("ffn", "hidden", "down"),
     "fc2": ("ffn", "hidden", "down"),
     "c_proj": ("ffn", "hidden", "down"),
 }
@@ -81,7 +84,8 @@ class NoAttention(Nothing):
         super().__init__()
         self.layer_idx = layer_idx
 
-    def forward(self, hidden_states, past_key_values=None, **_):
+    def forward(self, hidden_states, past_key_values=None, cache=None, **_):
+        past_key_values = cache if past_key_values is None else past_key_values
         if past_key_values is not None:
             batch, tokens, _hidden = hidden_states.shape
             counted = hidden_states.new_zeros(batch, 1, tokens, 1)
@@ -109,18 +113,21 @@ def resize_block(layer, config, index):
     }
 
     attention = "self_attn" if hasattr(layer, "self_attn") else "attn"
-    if heads == 0:
+    if hasattr(layer, "conv"):
+        pass  # in the place of attention, and as it was
+    elif heads == 0:
         setattr(layer, attention, NoAttention(index))
         remove_norms(layer, NORMS["attention"])
     else:
         resize_maps(getattr(layer, attention), ATTENTION_MAPS, widths, own["biases"])
         count_heads(getattr(layer, attention), config, heads, groups)
 
-    ffn = layer.mlp if hasattr(layer, "mlp") else layer
+    inside = next((name for name in ("mlp", "feed_forward") if hasattr(layer, name)), None)
+    ffn = getattr(layer, inside) if inside else layer
     if channels == 0:
         remove_norms(layer, NORMS["ffn"])
-        if hasattr(layer, "mlp"):
-            layer.mlp = Nothing()
+        if inside:
+            setattr(layer, inside, Nothing())
         else:
             layer.fc1, layer.fc2 = nn.Identity(), Nothing()
     else:

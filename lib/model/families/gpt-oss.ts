@@ -90,7 +90,7 @@ export const gptOss: Family = {
     holdsBiases: ['qkv', 'o', 'ffnIn', 'down'],
     needsBiases: true,
     freeHeads: true,
-    names: { 'experts.norm': 'blk.{}.post_attention_norm.weight' },
+    names: { block: { 'experts.norm': 'blk.{}.post_attention_norm.weight' } },
     holdsRopeFactors: false,
     activation: 'silu',
     clampedGate: { limit: 7, alpha: 1.702 },

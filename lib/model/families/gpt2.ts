@@ -79,12 +79,14 @@ export const gpt2: Family = {
   gguf: {
     architectures: ['gpt2'],
     names: {
-      'attention.q': 'blk.{}.attn_qkv.weight',
-      'attention.qBias': 'blk.{}.attn_qkv.bias',
-      'attention.k': 'blk.{}.attn_qkv.weight',
-      'attention.kBias': 'blk.{}.attn_qkv.bias',
-      'attention.v': 'blk.{}.attn_qkv.weight',
-      'attention.vBias': 'blk.{}.attn_qkv.bias',
+      block: {
+        'attention.q': 'blk.{}.attn_qkv.weight',
+        'attention.qBias': 'blk.{}.attn_qkv.bias',
+        'attention.k': 'blk.{}.attn_qkv.weight',
+        'attention.kBias': 'blk.{}.attn_qkv.bias',
+        'attention.v': 'blk.{}.attn_qkv.weight',
+        'attention.vBias': 'blk.{}.attn_qkv.bias',
+      },
     },
     interleavedRope: false,
     holdsBiases: ['qkv', 'o', 'ffnIn', 'down'],

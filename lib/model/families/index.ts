@@ -6,6 +6,7 @@ import { gptOss } from './gpt-oss';
 import { gpt2 } from './gpt2';
 import { granite } from './granite';
 import { graniteMoe } from './granite-moe';
+import { lfm2 } from './lfm2';
 import { llama } from './llama';
 import { ministral } from './ministral';
 import { mistral } from './mistral';
@@ -32,6 +33,7 @@ export const FAMILIES: readonly Family[] = [
   olmo2,
   smollm3,
   granite,
+  lfm2,
   phi3,
   gpt2,
   starcoder2,

@@ -69,7 +69,12 @@ export const EXPERT_MODEL_NAMES: TensorNames = {
 
 /** Those of an architecture in GGUF. */
 export function ggufNames(gguf: GgufDescription): TensorNames {
-  return { ...GGUF_NAMES, block: { ...GGUF_NAMES.block, ...gguf.names } };
+  const { model, block } = gguf.names ?? {};
+  return {
+    ...GGUF_NAMES,
+    model: { ...GGUF_NAMES.model, ...model },
+    block: { ...GGUF_NAMES.block, ...block },
+  };
 }
 
 /** GGUF's names, the same for most architectures here. */
@@ -96,6 +101,10 @@ export const GGUF_NAMES: TensorNames = {
     'attention.out': 'blk.{}.attn_output.weight',
     'attention.outBias': 'blk.{}.attn_output.bias',
     'attention.outNorm': 'blk.{}.post_attention_norm.weight',
+    'convolution.norm': 'blk.{}.attn_norm.weight',
+    'convolution.in': 'blk.{}.shortconv.in_proj.weight',
+    'convolution.kernel': 'blk.{}.shortconv.conv.weight',
+    'convolution.out': 'blk.{}.shortconv.out_proj.weight',
     'ffn.norm': 'blk.{}.ffn_norm.weight',
     'ffn.normBias': 'blk.{}.ffn_norm.bias',
     'ffn.gate': 'blk.{}.ffn_gate.weight',

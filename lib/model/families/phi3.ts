@@ -52,11 +52,13 @@ export const phi3: Family = {
   gguf: {
     architectures: ['phi3'],
     names: {
-      'attention.q': 'blk.{}.attn_qkv.weight',
-      'attention.k': 'blk.{}.attn_qkv.weight',
-      'attention.v': 'blk.{}.attn_qkv.weight',
-      'ffn.gate': 'blk.{}.ffn_up.weight',
-      'ffn.up': 'blk.{}.ffn_up.weight',
+      block: {
+        'attention.q': 'blk.{}.attn_qkv.weight',
+        'attention.k': 'blk.{}.attn_qkv.weight',
+        'attention.v': 'blk.{}.attn_qkv.weight',
+        'ffn.gate': 'blk.{}.ffn_up.weight',
+        'ffn.up': 'blk.{}.ffn_up.weight',
+      },
     },
     interleavedRope: false,
     holdsBiases: [],

@@ -15,8 +15,8 @@ export function structureOf(architecture: Architecture, layer: Layer): Structure
   if (mixer.kind === 'ffn') {
     return channelStructure({ channels: mixer.width, hidden, gated: mixer.gated });
   }
-  if (mixer.kind === 'experts') {
-    throw new StruPruneError('ERR_INTERNAL', 'no mask is of experts');
+  if (mixer.kind !== 'attention') {
+    throw new StruPruneError('ERR_INTERNAL', `no mask is of ${layer.site}`);
   }
   // Heads that one norm joins are one to a mask.
   const kvHeads = unitsOf(sublayer);

@@ -61,9 +61,10 @@ export function eachBlock(
   of: (block: number) => Needs,
 ): Needs {
   const alike = new Map<string, number[]>();
-  for (const [block, { ffn, experts, heads, kvHeads }] of architecture.blocks.entries()) {
+  for (const [block, widths] of architecture.blocks.entries()) {
+    const { ffn, experts, heads, kvHeads, convolves } = widths;
     const gone = layers.flatMap((layer, l) => (layer.block === block ? (removed?.[l] ?? -1) : []));
-    const key = [ffn, experts, heads, kvHeads, ...gone].join();
+    const key = [ffn, experts, heads, kvHeads, convolves, ...gone].join();
     alike.set(key, [...(alike.get(key) ?? []), block]);
   }
   return inTurn(...[...alike.values()].map((blocks) => times(blocks.length, of(blocks[0]!))));

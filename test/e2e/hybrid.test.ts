@@ -1,0 +1,128 @@
+/** Models with short convolutions: what is pruned of them, what stays, and what is not done since gradients do not go through. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
+import { plan } from '../../lib/plan';
+import { prune } from '../../lib/prune';
+import { safetensors } from './files';
+import { CALIBRATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 48;
+const options = (more: Partial<PruneOptions>): PruneOptions => ({
+  output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
+  calibration: CALIBRATION,
+  calibrationTokens: 20 * WINDOW,
+  surveyTokens: 10 * WINDOW,
+  window: WINDOW,
+  sparsity: 0.2,
+  threads: 1,
+  ...more,
+});
+
+const REFUSED: [Partial<PruneOptions>, RegExp][] = [
+  [
+    { layerWeights: 'fisher' },
+    /some blocks of this model have short convolutions: Fisher metrics need gradients/,
+  ],
+  [{ tuneTokens: 4 * WINDOW }, /short convolutions: tuning needs gradients/],
+  [{ scope: 'experts' }, /this model has no experts/],
+];
+for (const [more, message] of REFUSED) {
+  test(`refused: ${JSON.stringify(more)}`, async (t) => {
+    const output = join(work.emptyFolder(), 'out');
+    for (const call of [prune, plan]) {
+      await t.throwsAsync(call(work.model('lfm2'), options({ ...more, output })), {
+        code: 'ERR_UNSUPPORTED',
+        message,
+      });
+    }
+    t.deepEqual(readdirSync(join(output, '..')), []);
+  });
+}
+
+test('that nothing is tuned is said by the plan and by the run, once, where it would be', async (t) => {
+  const note =
+    'nothing is tuned: some blocks of this model have short convolutions, and gradients do not go through them';
+  const said = (notes: readonly string[]) => notes.filter((text) => text.startsWith('nothing is'));
+  const usual = options({});
+  t.deepEqual(said((await plan(work.model('lfm2'), usual)).notes), [note]);
+  const { notes, tuning } = await prune(work.model('lfm2'), usual);
+  t.deepEqual(said(notes), [note]);
+  t.is(tuning, null);
+  for (const [model, more] of [
+    ['lfm2', { tuneTokens: 0 }],
+    ['lfm2', { effort: 'quick' }],
+    ['llama2', {}],
+  ] as const) {
+    t.deepEqual(said((await plan(work.model(model), options(more))).notes), [], model);
+  }
+});
+
+test('convolutions stay byte for byte, whatever goes beside them', async (t) => {
+  for (const more of [{ scope: 'all' }, { depth: true, sparsity: 0.3 }] as const) {
+    const model = work.model('lfm2-unlike');
+    const { output, layers } = await prune(model, options({ ...more, tuneTokens: 0 }));
+    const [before, after] = [safetensors(model), safetensors(output)];
+    const names = Object.keys(before).filter((name) => name.includes('.conv.'));
+    t.is(names.length, 6);
+    for (const name of names) t.deepEqual(after[name], before[name], name);
+    t.deepEqual([layers[1]!.kvHeadsBefore, layers[1]!.kvHeadsAfter], [0, 0]);
+    t.true(layers.some(({ ffnAfter, ffnBefore }) => ffnAfter < ffnBefore));
+    const { architecture } = await openCheckpoint(output);
+    t.deepEqual(architecture.convolution, { kernel: 4, bias: true });
+    t.deepEqual(
+      architecture.blocks.map(({ convolves }) => convolves === true),
+      [false, true, false],
+    );
+  }
+});
+
+test('a KV head in scope is one of an attention', async (t) => {
+  const { layers } = await prune(
+    work.model('lfm2'),
+    options({ scope: 'attention', allocation: 'uniform', sparsity: 0.04, tuneTokens: 0 }),
+  );
+  t.deepEqual(
+    layers.map(({ kvHeadsBefore, kvHeadsAfter }) => [kvHeadsBefore, kvHeadsAfter]),
+    [
+      [0, 0],
+      [2, 1],
+      [0, 0],
+      [2, 1],
+    ],
+  );
+});
+
+test('GGUF in and out: kernels are F32 whatever the other matrices are', async (t) => {
+  const more = { format: 'gguf', scope: 'ffn', allocation: 'uniform' } as const;
+  const source = work.path('lfm2.gguf');
+  await exportModel(work.model('lfm2'), { output: source, dtype: 'q8_0' });
+  const { output } = await prune(source, options({ ...more, sparsity: 0.1 }));
+  const { tensors } = parseGguf(output);
+  const typeOf = (name: string) => tensors.find((tensor) => tensor.name === name)?.dtype;
+  t.is(typeOf('blk.0.shortconv.conv.weight'), 'F32');
+  t.is(typeOf('blk.0.shortconv.in_proj.weight'), 'Q8_0');
+  t.is(typeOf('blk.1.attn_q.weight'), 'Q8_0');
+  const before = await openCheckpoint(source);
+  const { architecture } = await openCheckpoint(output);
+  t.deepEqual(
+    architecture.blocks.map(({ ffn }) => ffn),
+    [64, 64, 64, 64],
+  );
+  t.deepEqual({ ...architecture, blocks: before.architecture.blocks }, before.architecture);
+});
+
+test('biases of short convolutions are no part of a GGUF file: refused before work', async (t) => {
+  const asked = options({ format: 'gguf', scope: 'ffn', allocation: 'uniform' });
+  await t.throwsAsync(prune(work.model('lfm2-unlike'), asked), {
+    code: 'ERR_UNSUPPORTED',
+    message: /lfm2 models do not have biases of short convolutions/,
+  });
+});
