@@ -34,6 +34,7 @@ export type { EngineOptions, MachineOptions } from './engine/engine-options';
 export type { CpuFeatures } from './engine/native-devices';
 export type { MemoryUse } from './engine/native-engine';
 export type { Gpu, GpuProbe, Reason } from './engine/native-gpu';
+export type { Flops } from './engine/native-needs';
 export type {
   AdmmResiduals,
   ColumnStatistics,

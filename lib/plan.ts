@@ -101,12 +101,13 @@ async function planOf(
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
     // Products in double precision are the BLAS's, whatever path floats take.
-    const { gemmRate, calibrationRate, sgemmRate } = await measureRates(engine, WIDTH, SECONDS);
+    const rates = await measureRates(engine, WIDTH, SECONDS);
+    const { gemmRate, calibrationRate, searchRate, sgemmRate } = rates;
     const timed = (stage: StagePlan) => {
-      const { single, double } = stage.flops;
+      const { single, searching, double } = stage.flops;
       const rate = stage.stage === 'evaluate' ? gemmRate : calibrationRate;
-      const seconds = single / (SINGLE_SHARE * rate) + double / (DOUBLE_SHARE * sgemmRate);
-      return { ...stage, seconds: seconds / 1e9 };
+      const products = (single / rate + searching / searchRate) / SINGLE_SHARE;
+      return { ...stage, seconds: (products + double / (DOUBLE_SHARE * sgemmRate)) / 1e9 };
     };
     const stages = run.stages.map(timed);
     const inAll = (of: readonly { seconds: number }[]) => of.reduce((sum, s) => sum + s.seconds, 0);

@@ -33,6 +33,7 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
     blas: native.blas,
     gemmPath: engine.gemmPath,
     calibrationPath: engine.calibrationPath,
+    searchPath: engine.searchPath,
     sgemmRate: null,
     dgemmRate: null,
     bandwidth: null,
@@ -42,8 +43,8 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
 
 /** What finished results of a journal were made on, as far as any benchmark asks. */
 export function journalMachine(engine: Engine) {
-  const { cpu, threads, gemmPath, calibrationPath, blas } = machineOf(engine);
-  return { cpu, threads, ...native.devices(), gemmPath, calibrationPath, blas };
+  const { cpu, threads, gemmPath, calibrationPath, searchPath, blas } = machineOf(engine);
+  return { cpu, threads, ...native.devices(), gemmPath, calibrationPath, searchPath, blas };
 }
 
 export function versions(): BenchDocument['versions'] {

@@ -26,6 +26,8 @@ const machine = z.object({
   gemmPath: z.string(),
   /** Of sums over calibration tokens; older documents do not say. */
   calibrationPath: z.string().optional(),
+  /** Of searches; older documents do not say. */
+  searchPath: z.string().optional(),
   /** GFLOP/s of products of floats by `gemmPath`, and of doubles by the BLAS, measured in this run on all its threads; null where the command did not need them. */
   sgemmRate: z.number().nullable(),
   dgemmRate: z.number().nullable(),

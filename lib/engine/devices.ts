@@ -18,10 +18,13 @@ export interface Devices {
   gemmPath: string;
   /** The one that is used in sums over calibration tokens. */
   calibrationPath: string;
+  /** The one that is used in searches. */
+  searchPath: string;
   threads: number;
   /** GFLOP/s of products by those paths on those threads, measured now. */
   gemmRate: number;
   calibrationRate: number;
+  searchRate: number;
   /** The same by the BLAS's sgemm. */
   sgemmRate: number;
   /** NVIDIA GPUs, or the one that `device` names, and what keeps them from being used. */
@@ -40,6 +43,7 @@ export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
     ...native.devices(),
     gemmPath: engine.gemmPath,
     calibrationPath: engine.calibrationPath,
+    searchPath: engine.searchPath,
     threads: engine.threads,
     ...(await measureRates(engine, WIDTH, SECONDS)),
     cuda: onlyAsked(await probeGpus(), options.device),

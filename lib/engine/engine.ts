@@ -49,6 +49,8 @@ export class Engine implements AsyncDisposable {
   readonly gemmPath: string;
   /** The same of sums over calibration tokens, on the CPU. */
   readonly calibrationPath: string;
+  /** The same of searches, whose finds an exact measure judges (docs/decisions/0016). */
+  readonly searchPath: string;
   /** @internal */
   readonly precision: Precision;
   readonly #machine: z.output<typeof schema>;
@@ -80,6 +82,7 @@ export class Engine implements AsyncDisposable {
     const paths = native.gemmPathsOf(this.precision);
     this.gemmPath = paths.own;
     this.calibrationPath = paths.calibrating;
+    this.searchPath = paths.searching;
     this.handle = native.createEngine(threads, nativeLimit(memory, threads), this.precision);
     this.#forgetExit = abortAtExit(this.handle);
   }

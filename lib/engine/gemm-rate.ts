@@ -44,6 +44,8 @@ export interface GemmRates {
   gemmRate: number;
   /** By the path of sums over calibration tokens. */
   calibrationRate: number;
+  /** By the path of searches. */
+  searchRate: number;
   /** By the BLAS's sgemm. */
   sgemmRate: number;
 }
@@ -57,7 +59,8 @@ export async function measureRates(
   const rate = (by: 'sgemm' | Purpose) =>
     native.measureGemm(engine.handle, width, width, seconds, by);
   const gemmRate = await rate('measuring');
-  const same = engine.calibrationPath === engine.gemmPath;
-  const calibrationRate = same ? gemmRate : await rate('calibrating');
-  return { gemmRate, calibrationRate, sgemmRate: await rate('sgemm') };
+  const { gemmPath, calibrationPath, searchPath } = engine;
+  const calibrationRate = calibrationPath === gemmPath ? gemmRate : await rate('calibrating');
+  const searchRate = searchPath === gemmPath ? gemmRate : await rate('searching');
+  return { gemmRate, calibrationRate, searchRate, sgemmRate: await rate('sgemm') };
 }

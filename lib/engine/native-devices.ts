@@ -23,7 +23,7 @@ export interface NativeDevices {
   /** Features count only when the system also saves their registers. Paths: the fastest f32 one first. */
   devices(): { features: CpuFeatures; gemmPaths: string[] };
   /** The GEMM paths that an engine takes: of its own, and for sums over calibration tokens. */
-  gemmPathsOf(precision: Precision): { own: string; calibrating: string };
+  gemmPathsOf(precision: Precision): Record<'own' | 'calibrating' | 'searching', string>;
   /** Loads the driver into the process: call it in one of its own (engine/gpu.ts). */
   probeGpus(library: string): GpuProbe;
 }

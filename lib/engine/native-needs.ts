@@ -1,3 +1,10 @@
+/** Useful flops of products in single precision (forward, backward, Grams), of those that search, and in double (solvers). */
+export interface Flops {
+  single: number;
+  searching: number;
+  double: number;
+}
+
 /** What the native side says of its calls before any of them runs. */
 import type { Dtype, ModelRole } from '../model/architecture';
 import type { BlockRole, Site } from '../model/sublayers';
@@ -14,8 +21,7 @@ export interface Needs {
   device: number;
   /** Ways over the tokens that sums take, where a GPU does not hold all of them at once. */
   passes: number;
-  /** Useful ones, of products in single precision (forward, backward, Grams) and in double (solvers). */
-  flops: { single: number; double: number };
+  flops: Flops;
 }
 
 /** Tokens of the matrices that a call works on, in pages of whole windows. */

@@ -8,6 +8,7 @@ import type { Engine } from './engine';
 import { native } from './native';
 import type {
   Calls,
+  Flops,
   Needs,
   ProblemSizes,
   SiteDemand,
@@ -16,14 +17,14 @@ import type {
 } from './native-needs';
 import { blockSpec } from './session';
 
-export type { Needs, ProblemSizes, Tokens } from './native-needs';
+export type { Flops, Needs, ProblemSizes, Tokens } from './native-needs';
 
 export const NOTHING: Needs = {
   memory: 0,
   scratch: 0,
   device: 0,
   passes: 1,
-  flops: { single: 0, double: 0 },
+  flops: { single: 0, searching: 0, double: 0 },
 };
 
 /** All at the same time; a GPU has one call at a time. */
@@ -40,21 +41,32 @@ export function together(...parts: Needs[]): Needs {
 export function inTurn(...parts: Needs[]): Needs {
   const most = (key: 'memory' | 'scratch' | 'device' | 'passes') =>
     Math.max(NOTHING[key], ...parts.map((part) => part[key]));
-  const sum = (key: 'single' | 'double') =>
-    parts.reduce((total, { flops }) => total + flops[key], 0);
+  const sum = (key: keyof Flops) => parts.reduce((total, { flops }) => total + flops[key], 0);
   return {
     memory: most('memory'),
     scratch: most('scratch'),
     device: most('device'),
     passes: most('passes'),
-    flops: { single: sum('single'), double: sum('double') },
+    flops: { single: sum('single'), searching: sum('searching'), double: sum('double') },
   };
 }
 
 /** The same so many times, one after the other. */
 export function times(count: number, needs: Needs): Needs {
-  const { single, double } = needs.flops;
-  return { ...needs, flops: { single: count * single, double: count * double } };
+  const { single, searching, double } = needs.flops;
+  return {
+    ...needs,
+    flops: { single: count * single, searching: count * searching, double: count * double },
+  };
+}
+
+/** The same with products that search. */
+export function searching(needs: Needs): Needs {
+  const { flops } = needs;
+  return {
+    ...needs,
+    flops: { ...flops, single: 0, searching: flops.single + flops.searching },
+  };
 }
 
 const NO_SINKS: SiteDemand = {

@@ -23,7 +23,7 @@ export const MACHINE = declare({ group: 'Machine' }, {
   },
   fullPrecision: {
     takes: on,
-    help: 'full float products also where those of one or two parts of bf16 are faster and taken: to calibrate with AMX, and on a GPU',
+    help: 'full float products also where those of one or two parts of bf16 are faster and taken: to calibrate with AMX, to search with AMX or AVX512_BF16, and on a GPU',
     changes: 'run',
   },
   device: {

@@ -43,7 +43,8 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// (precision) -> {own, calibrating}: names of the paths that the products of such an engine take
+// (precision) -> {own, calibrating, searching}: names of the paths that the products of such an
+// engine take
 Napi::Value GemmPathsOf(const Napi::CallbackInfo& info) {
   const AllowedPrecision precision = GetPrecision(info[0]);
   const auto name = [&](Purpose purpose) {
@@ -52,6 +53,7 @@ Napi::Value GemmPathsOf(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("own", name(Purpose::kMeasuring));
   result.Set("calibrating", name(Purpose::kCalibrating));
+  result.Set("searching", name(Purpose::kSearching));
   return result;
 }
 

@@ -219,7 +219,7 @@ const std::map<std::string, Answer>& Answers() {
 }
 
 // (engine, name of a call, what it is asked for) -> {memory, scratch, device, passes, flops:
-// {single, double}}
+// {single, searching, double}}
 Napi::Value NeedsOf(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const std::string name = GetString(info[1], "call");
@@ -228,6 +228,7 @@ Napi::Value NeedsOf(const Napi::CallbackInfo& info) {
   const Needs needs = found->second(*context, Call(GetObject(info[2], "what it is asked for")));
   Napi::Object flops = Napi::Object::New(info.Env());
   flops.Set("single", needs.float_flops);
+  flops.Set("searching", needs.search_flops);
   flops.Set("double", needs.double_flops);
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("memory", static_cast<double>(needs.memory));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "core/context.h"
 #include "core/segments.h"
@@ -12,11 +13,12 @@
 namespace struprune {
 
 struct Needs {
-  size_t memory = 0;       // most bytes that it charges to the budget at a time
-  size_t scratch = 0;      // most bytes that lie in scratch beside them
-  uint64_t device = 0;     // most bytes of the GPU's memory that are in use at a time
-  size_t passes = 1;       // over the tokens, on a GPU that does not hold all sums at once
-  double float_flops = 0;  // useful ones in single precision
+  size_t memory = 0;        // most bytes that it charges to the budget at a time
+  size_t scratch = 0;       // most bytes that lie in scratch beside them
+  uint64_t device = 0;      // most bytes of the GPU's memory that are in use at a time
+  size_t passes = 1;        // over the tokens, on a GPU that does not hold all sums at once
+  double float_flops = 0;   // useful ones in single precision
+  double search_flops = 0;  // the same of products that search (Purpose::kSearching)
   double double_flops = 0;
 
   // Both at the same time.
@@ -32,6 +34,7 @@ struct Needs {
   Needs Times(size_t count) const {
     Needs all = *this;
     all.float_flops *= static_cast<double>(count);
+    all.search_flops *= static_cast<double>(count);
     all.double_flops *= static_cast<double>(count);
     return all;
   }
@@ -44,6 +47,7 @@ struct Needs {
             .device = std::max(device, other.device),
             .passes = std::max(passes, other.passes),
             .float_flops = float_flops + other.float_flops,
+            .search_flops = search_flops + other.search_flops,
             .double_flops = double_flops + other.double_flops};
   }
 };
@@ -56,6 +60,12 @@ inline Needs HeldDoubles(size_t count) { return Held(count * sizeof(double)); }
 inline Needs Pages(size_t bytes, size_t at_hand, bool paged) {
   const size_t memory = paged ? std::min(bytes, at_hand) : bytes;
   return {.memory = memory, .scratch = bytes - memory};
+}
+
+// Of a pass whose products search.
+inline Needs Searching(Needs pass) {
+  pass.search_flops += std::exchange(pass.float_flops, 0);
+  return pass;
 }
 
 // Of a whole matrix of floats.

@@ -8,6 +8,7 @@
 #include "ops/attention_amx.h"
 #include "ops/exp.h"
 #include "ops/gemm.h"
+#include "ops/gemm_amx.h"
 #include "ops/gemm_path.h"
 #include "ops/soft_cap.h"
 #include "ops/softmax.h"
@@ -56,7 +57,7 @@ void SoftmaxBackwardRow(float* scores, float* grad, size_t keys, Visible part, f
 
 // Of the calling thread's AMX path; 0: general products.
 size_t AmxParts(const AttentionShape& shape) {
-  return shape.plain() ? PartsOf(CurrentGemmPath()) : 0;
+  return shape.plain() && HasAmx() ? PartsOf(CurrentGemmPath()) : 0;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -256,9 +257,74 @@ struct Panels {
   bool operator==(const Panels&) const = default;
 };
 
-// The sums of a unit's product of two packed panels, whose first tiles are loaded; meanwhile a
-// share of the unit before is finished, whose sums the tiles would else be waited for.
-template <int kParts, size_t kCount>
+// How the products of two packed panels are summed: to[kSide, kSide].
+template <int kNumber>
+struct Tiles {
+  static constexpr int kParts = kNumber;
+  STRUPRUNE_AMX static void Begin() { LoadTileConfig(); }
+  STRUPRUNE_AMX static void End() { _tile_release(); }
+  STRUPRUNE_AMX static void LoadFirst(const Panels& at) { amx::LoadFirst<kParts>(at.a, at.b); }
+  // Of panels whose first tiles are loaded; meanwhile(step) is done between the products.
+  template <typename Meanwhile>
+  STRUPRUNE_AMX static void Sum(size_t steps, const Panels& at, const Panels& next, float* to,
+                                Meanwhile meanwhile) {
+    SumProducts<kParts>(steps, at.a, at.b, next.a, next.b, meanwhile);
+    StoreSums(to, kSide);
+  }
+};
+
+// In vector registers, where there are no tiles. Only what is rounded once is faster so than in
+// full floats: the registers multiply twice as many bf16.
+struct Vectors {
+  static constexpr int kParts = 1;
+  static void Begin() {}
+  static void End() {}
+  static void LoadFirst(const Panels&) {}
+  template <typename Meanwhile>
+  STRUPRUNE_AMX static void Sum(size_t steps, const Panels& at, const Panels&, float* to,
+                                Meanwhile meanwhile) {
+    for (size_t step = 0; step < steps; ++step) meanwhile(step);
+    for (size_t row = 0; row < kSide; row += kRows) SumRows(steps, at, row, to + row * kSide);
+  }
+
+ private:
+  // Rows of which all sums are in registers: enough for none to be waited for.
+  static constexpr size_t kRows = 8;
+
+  STRUPRUNE_AMX static void SumRows(size_t steps, const Panels& at, size_t row, float* to) {
+    __m512 left[kRows], right[kRows];
+    for (size_t i = 0; i < kRows; ++i) left[i] = right[i] = _mm512_setzero_ps();
+    const uint16_t* a = at.a + row * kDepth;
+    const uint16_t* b = at.b;
+    for (size_t step = 0; step < steps; ++step, a += 2 * kTileSize, b += 2 * kTileSize) {
+#pragma GCC unroll 4
+      for (size_t pair = 0; pair < kDepth / 2; ++pair) {
+        const __m512bh b_left = Pairs(b + pair * kDepth),
+                       b_right = Pairs(b + pair * kDepth + kTileSize);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < kRows; ++i) {
+          int both;
+          std::memcpy(&both, a + i * kDepth + 2 * pair, sizeof(both));
+          const __m512bh x = (__m512bh)_mm512_set1_epi32(both);
+          left[i] = _mm512_dpbf16_ps(left[i], x, b_left);
+          right[i] = _mm512_dpbf16_ps(right[i], x, b_right);
+        }
+      }
+    }
+    for (size_t i = 0; i < kRows; ++i) {
+      _mm512_store_ps(to + i * kSide, left[i]);
+      _mm512_store_ps(to + i * kSide + kTile, right[i]);
+    }
+  }
+
+  STRUPRUNE_AMX static __m512bh Pairs(const uint16_t* from) {
+    return (__m512bh)_mm512_load_si512(from);
+  }
+};
+
+// The sums of a unit's product of two packed panels; meanwhile a share of the unit before is
+// finished, whose sums the tiles would else be waited for.
+template <typename Kernel, size_t kCount>
 STRUPRUNE_AMX inline void MultiplyPanels(size_t steps, const Panels& at, const Panels& next,
                                          const Unit<kCount>& unit, size_t product,
                                          const Unit<kCount>& before, const AmxJoin* join) {
@@ -267,13 +333,13 @@ STRUPRUNE_AMX inline void MultiplyPanels(size_t steps, const Panels& at, const P
     const size_t each = (rows + kCount * steps - 1) / (kCount * steps);
     return std::pair(std::min(rows, step * each), std::min(rows, (step + 1) * each));
   };
-  SumProducts<kParts>(steps, at.a, at.b, next.a, next.b, [&](size_t step) STRUPRUNE_AMX {
+  float* const sums = unit.blocks[product].sums;
+  Kernel::Sum(steps, at, next, sums, [&](size_t step) STRUPRUNE_AMX {
     const auto [first, last] = share(before.blocks[0].rows, product * steps + step);
     Finish(before, join, first, last);
     const auto [first_row, last_row] = share(unit.blocks[0].rows, product * steps + step);
     Fetch(unit, join, first_row, last_row);
   });
-  StoreSums(unit.blocks[product].sums, kSide);
 }
 
 struct Product {
@@ -286,8 +352,9 @@ struct Product {
 };
 
 // What the k in [l, l + deep) add. kCount: products of a unit, 2 where they are joined.
-template <int kParts, size_t kCount>
+template <typename Kernel, size_t kCount>
 STRUPRUNE_AMX void RunDepth(const Product& product, size_t l, size_t deep, const Scratch& scratch) {
+  constexpr int kParts = Kernel::kParts;
   const size_t m = product.m;
   const float alpha = product.alpha, beta = product.beta;
   const AmxOperand a = product.a;
@@ -350,7 +417,7 @@ STRUPRUNE_AMX void RunDepth(const Product& product, size_t l, size_t deep, const
           }
           for (size_t p = 0; p < kCount; ++p) {
             const Panels at{panel_a + r / kSide * next_a, panel_b[p]};
-            if (at != loaded) LoadFirst<kParts>(at.a, at.b);
+            if (at != loaded) Kernel::LoadFirst(at);
             // What comes next, unless it is still to be packed.
             loaded = at;
             if (p + 1 < kCount) {
@@ -360,7 +427,7 @@ STRUPRUNE_AMX void RunDepth(const Product& product, size_t l, size_t deep, const
             } else if (b.packed && j + kSide < n && first_row(j + kSide) < rows) {
               loaded = {panel_a + first_row(j + kSide) / kSide * next_a, panel_b[0] + b.panel};
             }
-            MultiplyPanels<kParts>(steps, at, loaded, unit, p, before, join);
+            MultiplyPanels<Kernel>(steps, at, loaded, unit, p, before, join);
           }
           before = unit;
         }
@@ -370,24 +437,27 @@ STRUPRUNE_AMX void RunDepth(const Product& product, size_t l, size_t deep, const
   Finish(before, join, 0, before.blocks[0].rows);
 }
 
-template <int kParts>
+template <typename Kernel>
 STRUPRUNE_AMX void Run(const Product& product, const Scratch& scratch) {
   // Panels of equal depth, by k alone: what an element's sum is must not depend on m and n.
   const size_t k = product.k, panels = (k + kMaxDepth - 1) / kMaxDepth;
   const size_t depth = Whole((k + panels - 1) / panels, kDepth);
-  LoadTileConfig();
+  Kernel::Begin();
   for (size_t l = 0; l < k; l += depth) {
     const size_t deep = std::min(depth, k - l);
     // Products are joined once they are whole.
     const bool joined = product.join && l + deep == k;
-    (joined ? RunDepth<kParts, 2> : RunDepth<kParts, 1>)(product, l, deep, scratch);
+    (joined ? RunDepth<Kernel, 2> : RunDepth<Kernel, 1>)(product, l, deep, scratch);
   }
-  _tile_release();
+  Kernel::End();
 }
 
 void RunWithScratch(size_t parts, const Product& product) {
   static ScratchPool& pool = *new ScratchPool;  // threads may outlive what is static
-  const auto run = parts == 1 ? Run<1> : parts == 2 ? Run<2> : Run<3>;
+  const auto run = !HasAmx()    ? Run<Vectors>
+                   : parts == 1 ? Run<Tiles<1>>
+                   : parts == 2 ? Run<Tiles<2>>
+                                : Run<Tiles<3>>;
   std::unique_ptr<Scratch> scratch = pool.Take();
   run(product, *scratch);
   pool.Give(std::move(scratch));
@@ -399,6 +469,8 @@ bool HasAmx() {
   static const bool has = os::HostCpu().amx_bf16 && os::HostCpu().avx512_bf16 && os::AskForTiles();
   return has;
 }
+
+bool HasBf16Vectors() { return os::HostCpu().avx512_bf16; }
 
 size_t AmxPackedSize(size_t parts, size_t lines, size_t depth) {
   return parts * Whole(lines, kSide) * Whole(depth, kDepth);
@@ -437,6 +509,7 @@ void AmxGemmJoined(size_t parts, size_t m, size_t k, const AmxOperand& a,
 #else
 
 bool HasAmx() { return false; }
+bool HasBf16Vectors() { return false; }
 size_t AmxPackedSize(size_t, size_t, size_t) { return 0; }
 size_t AmxPanelSize(size_t, size_t) { return 0; }
 void AmxPack(size_t, bool, bool, const float*, size_t, size_t, size_t, uint16_t*, uint16_t*) {}

@@ -1,4 +1,5 @@
-// Float products in AMX tiles, on the calling thread.
+// Float products in AMX tiles, or in vector registers of bf16 where the processor has no tiles, on
+// the calling thread.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,8 @@ namespace struprune {
 
 // Whether the processor has the tiles and the system lends them to this process; asked once.
 bool HasAmx();
+// Whether it multiplies bf16 in vector registers (AVX512_BF16), as the tiles do for one part.
+bool HasBf16Vectors();
 
 // Lines (rows of op(A), columns of op(B)) of a packed panel.
 inline constexpr size_t kAmxLines = 32;
@@ -53,10 +56,11 @@ struct AmxJoin {
 //      is below 2^-15 of Σ|a||b|.
 //   1: rounded to bf16.
 // An element of C has the same bits whatever m and n, and whether operands come packed.
-// The tiles take what is below 2^-126 for zero: parts, products and sums, so that products below
+// Both take what is below 2^-126 for zero: parts, products and sums, so that products below
 // 2^-102 lose digits. Operands from 0x1.ffp127 on round to infinity; that, or an infinite one,
 // makes NaN of several parts and infinity of one, and results as large may overflow.
-// Buffers of 1.3 MiB for each product that runs at a time are kept. Needs HasAmx() and k > 0.
+// Buffers of 1.3 MiB for each product that runs at a time are kept. Needs HasAmx(), or
+// HasBf16Vectors() of one part, and k > 0.
 void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
              std::span<const AmxTerm> terms, float beta);
 // op(A) op(B) of pairs of terms, packed and of one n each, given on as soon as their last sum is

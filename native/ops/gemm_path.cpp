@@ -24,7 +24,11 @@ std::vector<GemmPath> MakeGemmPaths() {
   if (kHasOneDnn) paths.push_back(GemmPath::kOneDnnF32);
   if (amx) paths.push_back(GemmPath::kAmxBf16x3);
   if (kHasOneDnn && (amx || os::HostCpu().avx512_bf16)) paths.push_back(GemmPath::kOneDnnBf16);
-  if (amx) paths.push_back(GemmPath::kAmxBf16);
+  if (amx) {
+    paths.push_back(GemmPath::kAmxBf16);
+  } else if (HasBf16Vectors()) {
+    paths.push_back(GemmPath::kAvx512Bf16);
+  }
   return paths;
 }
 
@@ -45,6 +49,8 @@ std::string_view NameOf(GemmPath path) {
       return "onednn-f32";
     case GemmPath::kOneDnnBf16:
       return "onednn-bf16";
+    case GemmPath::kAvx512Bf16:
+      return "avx512-bf16";
     case GemmPath::kAmxBf16:
       return "amx-bf16";
     case GemmPath::kAmxBf16x3:
@@ -53,10 +59,14 @@ std::string_view NameOf(GemmPath path) {
   return "unknown";
 }
 
-bool IsBf16(GemmPath path) { return path == GemmPath::kOneDnnBf16 || path == GemmPath::kAmxBf16; }
+bool IsBf16(GemmPath path) {
+  return path == GemmPath::kOneDnnBf16 || path == GemmPath::kAvx512Bf16 ||
+         path == GemmPath::kAmxBf16;
+}
 
 size_t PartsOf(GemmPath path) {
   switch (path) {
+    case GemmPath::kAvx512Bf16:
     case GemmPath::kAmxBf16:
       return 1;
     case GemmPath::kAmxBf16x3:
@@ -80,14 +90,14 @@ GemmPath BestGemmPath(bool allow_bf16) {
 
 GemmPath PathFor(AllowedPrecision precision, Purpose purpose) {
   const GemmPath own = BestGemmPath(precision == AllowedPrecision::kBf16);
-  if (precision != AllowedPrecision::kBf16x3 || own != GemmPath::kAmxF32) return own;
+  if (precision != AllowedPrecision::kBf16x3) return own;
   switch (purpose) {
     case Purpose::kMeasuring:
       return own;
     case Purpose::kCalibrating:
-      return GemmPath::kAmxBf16x3;
+      return own == GemmPath::kAmxF32 ? GemmPath::kAmxBf16x3 : own;
     case Purpose::kSearching:
-      return GemmPath::kAmxBf16;
+      return PartsOf(AvailableGemmPaths().back()) == 1 ? AvailableGemmPaths().back() : own;
   }
   return own;
 }

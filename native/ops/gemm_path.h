@@ -17,15 +17,16 @@ enum class GemmPath : uint8_t {
   kOneDnnF32,
   // Operands rounded to bf16, sums in f32: about 3 significant digits a product.
   kOneDnnBf16,
+  kAvx512Bf16,  // as in AMX tiles, but in vector registers
   kAmxBf16,
   // Operands in two parts of bf16: about 5 digits.
   kAmxBf16x3,
 };
 
-// "cblas-f32", "amx-f32", "onednn-f32", "onednn-bf16", "amx-bf16", "amx-bf16x3".
+// "cblas-f32", "amx-f32", "onednn-f32", "onednn-bf16", "avx512-bf16", "amx-bf16", "amx-bf16x3".
 std::string_view NameOf(GemmPath path);
 bool IsBf16(GemmPath path);
-// Parts of an operand in AMX tiles; 0: not a path of tiles.
+// Parts of a packed operand (ops/gemm_amx.h); 0: the path packs none.
 size_t PartsOf(GemmPath path);
 
 // What this build can run on this processor, the fastest f32 path first, the fastest bf16 one last,

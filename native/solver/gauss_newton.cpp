@@ -62,7 +62,7 @@ Needs LineariseNeeds(const Context& context, const FfnDemand& demand, size_t fix
   const size_t parts = shape.parts(), curvature = HalfBytes(shape.width);
   const size_t iterate = IterateTiles(shape), sums = HalfBytes(shape.inputs) + iterate;
   const size_t moments = FitTiles(shape) + sums + parts * curvature;
-  Needs pass = OverTaken(GradientNeeds(context, shape, demand.tokens), demand) +
+  Needs pass = Searching(OverTaken(GradientNeeds(context, shape, demand.tokens), demand)) +
                TileNeeds(context, moments, demand.paged);
   const size_t algebra = std::max({
       moments + curvature + TileBytes(shape.outputs, shape.width),  // DᵀD
@@ -96,7 +96,7 @@ Needs DirectionNeeds(const Context& context, const FfnDemand& demand, size_t fix
                              DoublesNeedsOnDevice(context, shape.width, shape.inputs);
   const size_t held = first ? 2 : 3, image = last ? 0 : 1;
   Needs pass = CopiesNeeds(context, demand, 3, 1) + tiles(held + image, 0) +
-               OverTaken(ProductNeeds(context, shape, demand.tokens, !last), demand);
+               Searching(OverTaken(ProductNeeds(context, shape, demand.tokens, !last), demand));
   Needs penalty = CopiesNeeds(context, demand, 2, 1) + tiles(held + 2 * image, part);
   if (!last) {
     const Needs buffers = SumsNeeds(context, shape);

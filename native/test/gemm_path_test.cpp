@@ -20,8 +20,9 @@
 namespace struprune {
 namespace {
 
-constexpr GemmPath kAll[] = {GemmPath::kCblasF32,   GemmPath::kAmxF32,  GemmPath::kOneDnnF32,
-                             GemmPath::kOneDnnBf16, GemmPath::kAmxBf16, GemmPath::kAmxBf16x3};
+constexpr GemmPath kAll[] = {GemmPath::kCblasF32,   GemmPath::kAmxF32,     GemmPath::kOneDnnF32,
+                             GemmPath::kOneDnnBf16, GemmPath::kAvx512Bf16, GemmPath::kAmxBf16,
+                             GemmPath::kAmxBf16x3};
 
 bool IsAvailable(GemmPath path) {
   const auto paths = AvailableGemmPaths();
@@ -103,11 +104,12 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmPathTest,
                          TestName);
 
 // How rows are shared out and weights cut depends on the memory at hand; no result may.
-TEST(GemmPaths, TilesGiveAnElementTheSameBitsInEveryShape) {
-  if (!IsAvailable(GemmPath::kAmxF32)) GTEST_SKIP() << "needs AMX";
+TEST(GemmPaths, PackedOperandsGiveAnElementTheSameBitsInEveryShape) {
+  if (PartsOf(AvailableGemmPaths().back()) == 0) GTEST_SKIP() << "needs AMX or AVX512_BF16";
   constexpr size_t m = 300, n = 70, k = 850;
   const auto a = Random(m * k, 1), b = Random(k * n, 2);
-  for (const GemmPath path : {GemmPath::kAmxF32, GemmPath::kAmxBf16x3, GemmPath::kAmxBf16}) {
+  for (const GemmPath path : AvailableGemmPaths()) {
+    if (PartsOf(path) == 0) continue;
     SetGemmPath(path);
     std::vector<float> whole(m * n), part(m * n);
     const auto product = [&](size_t row, size_t rows, size_t col, size_t cols, float* c) {
@@ -194,7 +196,8 @@ TEST(GemmPaths, Bf16OnlyWhereTheHardwareHasItAndTheUserAllowsIt) {
   EXPECT_TRUE(IsAvailable(BestGemmPath(true)));
   EXPECT_EQ(IsBf16(BestGemmPath(true)), IsBf16(AvailableGemmPaths().back()));
   for (const GemmPath path : AvailableGemmPaths()) {
-    EXPECT_TRUE(PartsOf(path) == 0 || os::HostCpu().amx_bf16) << NameOf(path);
+    EXPECT_TRUE(PartsOf(path) == 0 || path == GemmPath::kAvx512Bf16 || os::HostCpu().amx_bf16)
+        << NameOf(path);
     EXPECT_TRUE(!IsBf16(path) || os::HostCpu().avx512_bf16 || os::HostCpu().amx_bf16)
         << NameOf(path);
   }
@@ -227,9 +230,13 @@ TEST(GemmPaths, OnlyCalibrationTakesTwoPartsAndOnlySearchesOne) {
        {AllowedPrecision::kF32, AllowedPrecision::kBf16x3, AllowedPrecision::kBf16}) {
     const GemmPath own = PathFor(precision, Purpose::kMeasuring);
     EXPECT_EQ(own, BestGemmPath(precision == AllowedPrecision::kBf16));
-    const bool tiles = precision == AllowedPrecision::kBf16x3 && IsAvailable(GemmPath::kAmxBf16x3);
-    EXPECT_EQ(PathFor(precision, Purpose::kCalibrating), tiles ? GemmPath::kAmxBf16x3 : own);
-    EXPECT_EQ(PathFor(precision, Purpose::kSearching), tiles ? GemmPath::kAmxBf16 : own);
+    const auto rounded = [&](std::initializer_list<GemmPath> paths) {
+      const auto path = std::ranges::find_if(paths, IsAvailable);
+      return precision == AllowedPrecision::kBf16x3 && path != paths.end() ? *path : own;
+    };
+    EXPECT_EQ(PathFor(precision, Purpose::kCalibrating), rounded({GemmPath::kAmxBf16x3}));
+    EXPECT_EQ(PathFor(precision, Purpose::kSearching),
+              rounded({GemmPath::kAmxBf16, GemmPath::kAvx512Bf16}));
   }
 }
 

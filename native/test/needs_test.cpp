@@ -157,6 +157,9 @@ TEST(NeedsTest, TogetherTheyAddUpAndInTurnTheMostCounts) {
     EXPECT_EQ(needs.double_flops, 6);
   }
   EXPECT_EQ(b.Times(3).double_flops, 18);
+  const Needs search = Searching(a).Then(a).Times(2);
+  EXPECT_EQ(search.float_flops, 20);
+  EXPECT_EQ(search.search_flops, 20);
 }
 
 TEST(NeedsTest, OfABlock) {

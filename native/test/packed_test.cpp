@@ -27,12 +27,12 @@ Floats Random(size_t count, uint32_t seed) {
   return values;
 }
 
-// By the tiles of each precision, on two threads.
+// By the tiles of each precision, or vectors, on two threads.
 class Packed : public testing::TestWithParam<GemmPath> {
  protected:
   void SetUp() override {
     InitialiseBlas();
-    if (PartsOf(BestGemmPath(false)) == 0) GTEST_SKIP() << "needs AMX";
+    if (!std::ranges::count(AvailableGemmPaths(), GetParam())) GTEST_SKIP() << "not here";
     SetGemmPath(GetParam());
   }
   void TearDown() override { SetGemmPath(BestGemmPath(false)); }
@@ -48,7 +48,7 @@ class Packed : public testing::TestWithParam<GemmPath> {
 
 INSTANTIATE_TEST_SUITE_P(Parts, Packed,
                          testing::Values(GemmPath::kAmxF32, GemmPath::kAmxBf16x3,
-                                         GemmPath::kAmxBf16),
+                                         GemmPath::kAmxBf16, GemmPath::kAvx512Bf16),
                          [](const auto& info) {
                            std::string name(NameOf(info.param));
                            std::ranges::replace(name, '-', '_');

@@ -30,7 +30,7 @@ export function devicesReport(devices: Devices, device = 'auto'): string {
       ['GEMM path', `${devices.gemmPath} (${alternatives})`],
       ['threads', String(devices.threads)],
       ['products', `${devices.gemmRate.toFixed(0)} GFLOP/s by that path, measured now`],
-      ...calibrationRows(devices),
+      ...otherRows(devices),
       ['sgemm rate', `${devices.sgemmRate.toFixed(0)} GFLOP/s by the BLAS`],
       ...gpuRows(devices.cuda, device),
     ],
@@ -38,15 +38,19 @@ export function devicesReport(devices: Devices, device = 'auto'): string {
   );
 }
 
-/** Where sums over calibration tokens take another path. */
-function calibrationRows({
-  gemmPath,
-  calibrationPath,
-  calibrationRate,
-}: Devices): [string, string][] {
-  if (calibrationPath === gemmPath) return [];
-  const rate = `${calibrationRate.toFixed(0)} GFLOP/s by ${calibrationPath}`;
-  return [['calibration', `${rate}; --full-precision takes ${gemmPath}`]];
+/** Where sums over calibration tokens, or searches, take another path. */
+function otherRows(devices: Devices): [string, string][] {
+  const { gemmPath, calibrationPath, calibrationRate, searchPath, searchRate } = devices;
+  const rows: [string, string, number][] = [
+    ['calibration', calibrationPath, calibrationRate],
+    ['searches', searchPath, searchRate],
+  ];
+  return rows
+    .filter(([, path]) => path !== gemmPath)
+    .map(([name, path, rate]) => [
+      name,
+      `${rate.toFixed(0)} GFLOP/s by ${path}; --full-precision takes ${gemmPath}`,
+    ]);
 }
 
 /** OpenBLAS with kernels of a processor that the environment names: easily half of the speed, and nothing else shows it. */

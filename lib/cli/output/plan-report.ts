@@ -8,7 +8,7 @@ export function planReport(plan: Plan): string {
     stage,
     mebibytes(memory),
     mebibytes(scratch),
-    grouped(Math.round((flops.single + flops.double) / 1e9)),
+    grouped(Math.round((flops.single + flops.searching + flops.double) / 1e9)),
     duration(seconds),
     paged.join(', ') || '-',
   ]);

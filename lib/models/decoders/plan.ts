@@ -2,7 +2,7 @@
  * What a run will need before it starts: memory stage by stage, scratch and room beside the output,
  * and work. From the architecture and the settings alone; no weight is read.
  */
-import { inTurn } from '../../engine/needs';
+import { type Flops, inTurn } from '../../engine/needs';
 import { keptReserve, modelReserve, processReserve } from '../../engine/reserve';
 import { tuneShares } from '../../pruning/texts';
 import { evaluateNeeds } from './needs/evaluate';
@@ -24,8 +24,7 @@ export interface StagePlan {
   scratch: number;
   /** What lies there. */
   paged: string[];
-  /** Products in single precision (forward, backward, Grams), and in double (solvers). */
-  flops: { single: number; double: number };
+  flops: Flops;
 }
 
 /** Shares of the rate of products, and of sgemm's, that forward passes with Grams, and solvers in double precision, come to: rough. */
@@ -33,8 +32,8 @@ export const SINGLE_SHARE = 0.5;
 export const DOUBLE_SHARE = 0.2;
 
 /** Floating-point operations of a stage, each by the time it takes where products in single precision take 1. */
-export function workOf({ single, double }: StagePlan['flops']): number {
-  return single / SINGLE_SHARE + double / DOUBLE_SHARE;
+export function workOf({ single, searching, double }: Flops): number {
+  return (single + searching) / SINGLE_SHARE + double / DOUBLE_SHARE;
 }
 
 export interface RunPlan {

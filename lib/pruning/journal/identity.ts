@@ -28,7 +28,10 @@ export interface SurveyFacts {
   ids: Int32Array;
   window: number;
   output: Pick<OutputSpec, 'dtype' | 'stored'>;
-  engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
+  engine: Pick<
+    Engine,
+    'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'searchPath' | 'precision'
+  >;
 }
 
 export interface RunFacts extends SurveyFacts {
@@ -59,6 +62,7 @@ export function machineIdentity({
   device,
   gemmPath,
   calibrationPath,
+  searchPath,
   precision,
 }: SurveyFacts['engine']): Identity {
   const { features } = native.devices();
@@ -69,6 +73,7 @@ export function machineIdentity({
     blas: native.blas,
     'GEMM path': gemmPath,
     'calibration by': calibrationPath,
+    'searches by': searchPath,
     ...(device === 'cpu' ? {} : { precision }),
     'processor features': cpu.map(([name]) => name).join(' '),
   };

@@ -43,8 +43,13 @@ export function facts(entries: readonly (readonly [string, Part])[]): Html {
 }
 
 function machineFacts(machine: BenchMachine): (readonly [string, Part])[] {
-  const { sgemmRate, dgemmRate, bandwidth, gemmPath, calibrationPath = gemmPath } = machine;
-  const paths = [...new Set([gemmPath, calibrationPath])];
+  const { sgemmRate, dgemmRate, bandwidth, gemmPath } = machine;
+  const { calibrationPath = gemmPath, searchPath = calibrationPath } = machine;
+  const paths = [
+    gemmPath,
+    ...(calibrationPath === gemmPath ? [] : [`calibration by ${calibrationPath}`]),
+    ...(searchPath === calibrationPath ? [] : [`searches by ${searchPath}`]),
+  ];
   const rates = [
     ...(sgemmRate === null ? [] : [html`${data(sgemmRate, short)} GFLOP/s single`]),
     ...(dgemmRate === null ? [] : [html`${data(dgemmRate, short)} GFLOP/s double`]),
@@ -58,7 +63,7 @@ function machineFacts(machine: BenchMachine): (readonly [string, Part])[] {
     ['Device', machine.device === 'cpu' ? 'the processor' : machine.device],
     ['Memory', data(machine.memoryBytes, bytes)],
     ['System', machine.system],
-    ['BLAS', `${machine.blas}; products by ${paths.join(', calibration by ')}`],
+    ['BLAS', `${machine.blas}; products by ${paths.join(', ')}`],
     ...(rates.length === 0
       ? []
       : ([['Measured rates', rates.map((rate, i) => html`${i > 0 ? ', ' : ''}${rate}`)]] as const)),

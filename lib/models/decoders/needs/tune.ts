@@ -5,6 +5,7 @@ import {
   type Needs,
   type NeedsOf,
   NOTHING,
+  searching,
   type Tokens,
   times,
   together,
@@ -73,7 +74,9 @@ function step(input: PlanInput, ask: NeedsOf, lesson: Tokens): Needs {
     ask.copyStates(lesson),
     together(norm, ask.ends('divergenceGradient', lesson)),
     eachBlock(input, (block) =>
-      together(ask.block(block), ask.backward(block, lesson, sumsOf(block), { factors: true })),
+      searching(
+        together(ask.block(block), ask.backward(block, lesson, sumsOf(block), { factors: true })),
+      ),
     ),
   );
 }
