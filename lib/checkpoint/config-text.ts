@@ -9,8 +9,18 @@ const FLOATS = [
   'swiglu_limit',
 ];
 
-/** config.json of a folder. */
-export function configText(config: Record<string, unknown>): string {
-  const whole = new RegExp(`("(?:${FLOATS.join('|')})": -?\\d+)(?=,?$)`, 'gm');
+/** config.json of a folder. @param floats of such keys, those that its source tells: `floatsIn` */
+export function configText(
+  config: Record<string, unknown>,
+  floats: readonly string[] = [],
+): string {
+  const keys = [...FLOATS, ...floats].join('|');
+  const whole = new RegExp(`("(?:${keys})": -?\\d+)(?=,?$)`, 'gm');
   return `${JSON.stringify(config, null, 2)}\n`.replace(whole, '$1.0');
+}
+
+/** Keys of a config.json that have a whole number with a point somewhere. */
+export function floatsIn(text: string): string[] {
+  const found = text.matchAll(/"(\w+)"\s*:\s*-?\d+\.0+(?=[\s,}])/g);
+  return [...new Set([...found].map(([, key]) => key!))];
 }
