@@ -17,7 +17,7 @@ import type { ModelSource } from './model/architecture';
 import { encodeBlockTensor, encodeOutsideTensor } from './models/decoders/encode';
 import { originOf } from './models/decoders/model-card';
 import { tokenizerOutput } from './models/decoders/tokenizer-output';
-import { openSink, type Sink } from './models/decoders/write';
+import { appendCopied, openSink, type Sink } from './models/decoders/write';
 import { EXPORT } from './options/export';
 import { schemaOf } from './options/option';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
@@ -74,7 +74,8 @@ export async function exportOn(
   const matrices = matricesOf(architecture);
   const takenOver = takenOverFrom(source, asked, matrices);
   const widths = { architecture, pruned: architecture };
-  const plan = planExport({ ...widths, format, dtype, takenOver, ...sourceFiles(source) });
+  const { wrapped } = source;
+  const plan = planExport({ ...widths, format, dtype, takenOver, wrapped, ...sourceFiles(source) });
   const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
   // Rows in a type that they are written in are copied.
@@ -101,12 +102,14 @@ export async function exportOn(
 /** Tensors in the order of the plan, in which those of a block stand together; one block is in memory at a time. */
 async function writeAll(
   session: Session,
-  { tensors }: ExportPlan,
+  plan: ExportPlan,
   sink: Sink,
   onStage: OnStage | undefined,
 ): Promise<void> {
+  const { tensors } = plan;
   const { blocks } = session.architecture;
   const report = stageReporter(onStage, 'write', blocks.length);
+  await appendCopied(session, plan, sink);
   for (let at = 0; at < tensors.length; ) {
     const { block: index } = tensors[at]!;
     const end = tensors.findIndex(({ block }, i) => i > at && block !== index);

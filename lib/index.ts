@@ -76,9 +76,12 @@ export type {
   Dtype,
   ModelRole,
   ModelSource,
+  StoredTensor,
   TensorRef,
+  Wrapped,
 } from './model/architecture';
 export type { Activation, BlockRole, ClampedGate, Part, Rope, Site } from './model/sublayers';
+export type { Layout, TextModel, Wrapper } from './model/wrappers';
 export type { StageName, StagePlan } from './models/decoders/plan';
 export type { LossKind, OutputLoss } from './models/graphs/run/losses';
 export type { Evaluation as GraphEvaluation } from './models/graphs/run/measured';

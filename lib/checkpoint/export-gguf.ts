@@ -74,7 +74,9 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     format: 'gguf',
     biases: holder.biases,
     tensors,
+    copied: [],
     config: null,
+    floats: [],
     metadata: {
       ...metadataOf(withoutEmptyBlocks(output), architecture, context, gguf),
       ...typeMetadata(request, tensors),
@@ -82,12 +84,17 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     files: [],
     dropped: [],
     notes: [
+      ...(request.wrapped ? [textNote(request.wrapped)] : []),
       ...(windowed ? [windowNote(context)] : []),
       ...((globalRope ?? rope)?.dynamicFactor === undefined ? [] : [DYNAMIC_NOTE]),
     ],
   };
 }
 
+const textNote = ({ wrapper }: NonNullable<ExportRequest['wrapped']>) =>
+  wrapper.axes
+    ? "the file has the text model alone, and reads text: llama.cpp's architecture of its family knows no positions of images"
+    : 'the file has the text model alone: llama.cpp takes what sees images from another one, the mmproj file of the source';
 const windowNote = (context: number) =>
   `llama.cpp has no sliding window for this model: the file states a context of ${context} ` +
   'tokens, the window, inside which both compute the same';

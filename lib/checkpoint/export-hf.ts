@@ -9,10 +9,12 @@ import { shortest } from '../model/fields';
 import { type OwnConfig, quantisationOf } from '../model/from-config';
 import { withoutEmptyBlocks } from '../model/groups';
 import type { Rope, Site } from '../model/sublayers';
+import { namesInside } from '../model/wrapped';
 import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
 import { type Holder, takesHeadDim } from './export-table';
 import { planTensors } from './export-tensors';
+import { copiedTensors, layoutIn, wrappedCode, wrappedConfig } from './export-wrapped';
 
 const OWN_CODE = ['configuration_struprune', 'modeling_struprune'] as const;
 const TORCH_DTYPES: Partial<Record<ExportDtype, string>> = {
@@ -54,13 +56,14 @@ const STALE = [
 
 /** Plan of a Hugging Face folder. */
 export function planHuggingFace(request: ExportRequest, holder: Holder): ExportPlan {
-  const { pruned, dtype, takenOver } = request;
+  const { pruned, dtype, takenOver, wrapped } = request;
   const family = familyNamed(pruned.family);
   const own = holder.kind === 'own-modeling';
   const whole: Architecture = { ...pruned, biases: holder.biases };
   const output = withoutEmptyBlocks(whole);
   // transformers stacks the experts of files whose model_type it knows.
-  const names = own ? stackedNames(family.hf.names) : family.hf.names;
+  const usual = own ? stackedNames(family.hf.names) : family.hf.names;
+  const names = wrapped ? namesInside(usual, layoutIn(wrapped, own)) : usual;
   const tensors = planTensors({
     output: whole,
     source: request.architecture,
@@ -71,14 +74,16 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     interleavedRope: false,
   });
   const source = withoutCode(request.sourceConfig ?? {}, 'config.json');
-  const config = {
-    ...carriedOver(source.value, family),
-    ...stockConfig(output, family, own),
-    ...tokens(output, source.value),
-    ...(own ? ownConfig(output, family) : {}),
-    ...(takenOver && { quantization_config: source.value.quantization_config }),
-    torch_dtype: TORCH_DTYPES[dtype],
-  };
+  const stock = { ...stockConfig(output, family, own), torch_dtype: TORCH_DTYPES[dtype] };
+  const config = wrapped
+    ? wrappedConfig(wrapped, source.value, stock, family, own ? ownWidths(output) : null)
+    : {
+        ...carriedOver(source.value, family),
+        ...stock,
+        ...tokens(output, source.value),
+        ...(own ? ownConfig(output, family) : {}),
+        ...(takenOver && { quantization_config: source.value.quantization_config }),
+      };
   const generation = withoutCode(
     request.sourceGeneration ?? { _from_model_config: true, ...tokens(output, source.value) },
     'generation_config.json',
@@ -87,12 +92,21 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     { name: 'generation_config.json', text: `${JSON.stringify(generation.value, null, 2)}\n` },
   ];
   if (own) files.push(...OWN_CODE.map((module) => readOwnCode(module, family)));
+  if (own && wrapped) files.push(wrappedCode(wrapped.wrapper));
   return {
     kind: holder.kind,
     format: 'hf',
     biases: holder.biases,
     tensors,
+    copied: wrapped
+      ? copiedTensors(
+          wrapped,
+          own,
+          tensors.map(({ name }) => name),
+        )
+      : [],
     config,
+    floats: request.sourceFloats ?? [],
     metadata: null,
     files,
     notes: [
@@ -291,14 +305,17 @@ function tokens(output: Architecture, source: Record<string, unknown>): Record<s
   };
 }
 
-function ownConfig(output: Architecture, family: Family): Record<string, unknown> {
-  const struprune: OwnConfig = {
-    intermediate_sizes: output.blocks.map(({ ffn }) => ffn),
-    attention_heads: output.blocks.map(({ heads }) => heads),
-    key_value_heads: output.blocks.map(({ kvHeads }) => kvHeads),
-    head_dim: output.headDim,
-    biases: output.biases,
+function ownWidths({ blocks, headDim, biases }: Architecture): OwnConfig {
+  return {
+    intermediate_sizes: blocks.map(({ ffn }) => ffn),
+    attention_heads: blocks.map(({ heads }) => heads),
+    key_value_heads: blocks.map(({ kvHeads }) => kvHeads),
+    head_dim: headDim,
+    biases,
   };
+}
+
+function ownConfig(output: Architecture, family: Family): Record<string, unknown> {
   const model = `Struprune${family.hf.stockClass}`;
   return {
     model_type: OWN_PREFIX + family.hf.modelType,
@@ -310,7 +327,7 @@ function ownConfig(output: Architecture, family: Family): Record<string, unknown
     },
     head_dim: output.headDim,
     per_layer_config: perLayer(output, family),
-    struprune,
+    struprune: ownWidths(output),
   };
 }
 

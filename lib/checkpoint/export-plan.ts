@@ -13,6 +13,7 @@ import { type Scales, scalesOf } from '../model/stored-scaling';
 import type { BlockRole } from '../model/sublayers';
 import type { GgufEntry } from './container';
 import type { ExportKind } from './export-table';
+import type { CopiedTensor } from './export-wrapped';
 import type { ExportFormat } from './output-path';
 
 /** What a tensor of the output is filled with. */
@@ -61,6 +62,10 @@ export interface ExportRequest {
   sourceConfig?: Record<string, unknown>;
   /** generation_config.json of a Hugging Face source. */
   sourceGeneration?: Record<string, unknown>;
+  /** Keys of it that have floats. */
+  sourceFloats?: readonly string[];
+  /** Of a source of text and images. */
+  wrapped?: ModelSource['wrapped'];
   /** Matrices that keep the types that this source has them in: these roles and, in gguf, those outside of the blocks. */
   takenOver?: {
     source: Pick<ModelSource, 'model' | 'blocks' | 'config'>;
@@ -105,8 +110,12 @@ export interface ExportPlan {
   /** What the output is, as openCheckpoint will read it again, biases included. */
   biases: Record<BiasName, boolean>;
   tensors: PlannedTensor[];
+  /** What goes as the source has it, in front of the others. */
+  copied: CopiedTensor[];
   /** hf: config.json. */
   config: Record<string, unknown> | null;
+  /** Keys of it that have floats. */
+  floats: readonly string[];
   /** gguf: metadata in file order, all but the tokenizer's entries. */
   metadata: Record<string, GgufEntry> | null;
   /** Text files to write beside the weights. */

@@ -5,6 +5,7 @@ import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/famil
 import { shortest } from '../model/fields';
 import { withoutEmptyBlocks } from '../model/groups';
 import type { Rope } from '../model/sublayers';
+import type { Wrapper } from '../model/wrappers';
 import { yarnAttention } from '../model/yarn';
 import { YARN } from './from-gguf';
 import { AS_FOLDER, type ExportFormat } from './output-path';
@@ -48,6 +49,8 @@ export interface Refusal {
 /** All that the choice of a holder depends on. */
 export interface ExportTraits {
   family: Family;
+  /** A class of text and images around a text model whose blocks are no longer the ones that it counts. */
+  miscounts: string | null;
   /** What no block has. */
   lacks: 'attention' | 'FFN' | null;
   /** All blocks have the same widths, and both sublayers. */
@@ -74,6 +77,7 @@ export interface ExportTraits {
 export function traitsOf(
   architecture: Architecture,
   addedBias: Partial<Record<BiasName, boolean>>,
+  wrapper?: Wrapper,
 ): ExportTraits {
   const pruned = withoutEmptyBlocks(architecture);
   const { biases, hidden, headDim, blocks } = pruned;
@@ -82,8 +86,12 @@ export function traitsOf(
   const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
+    miscounts:
+      wrapper?.addsByBlock && blocks.length < architecture.blocks.length
+        ? wrapper.stockClass
+        : null,
     lacks: lacking(pruned),
-    freeHeadDim: takesHeadDim(pruned),
+    freeHeadDim: !wrapper?.headsFillHidden && takesHeadDim(pruned),
     uniform:
       attentions.length > 0 &&
       blocks.every(
@@ -208,7 +216,11 @@ export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | R
   return format === 'hf' ? hfHolder(traits) : ggufHolder(traits);
 }
 
-function hfHolder(traits: ExportTraits): Holder {
+function hfHolder(traits: ExportTraits): Holder | Refusal {
+  if (traits.miscounts) {
+    const why = `a ${traits.miscounts} adds what it sees behind blocks by their number, and one is gone`;
+    return { kind: null, why, mend: 'prune without --depth, or less' };
+  }
   const { headsDivideHidden } = traits.family.hf;
   const headsFit = traits.freeHeadDim
     ? !headsDivideHidden || traits.headsDivideHidden
@@ -286,6 +298,7 @@ export function exportTable(): ExportRow[] {
         for (const addedBias of scope === 'experts' ? [false] : [false, true]) {
           const traits: ExportTraits = {
             family,
+            miscounts: null,
             lacks: null,
             uniform: widths === 'uniform' || scope === 'experts',
             expertsAlike: widths === 'uniform' || scope !== 'experts',

@@ -17,6 +17,7 @@ export type {
 } from './export-plan';
 export { scalesIn, storedAs } from './export-plan';
 export { type ExportKind, exportTable } from './export-table';
+export type { CopiedTensor } from './export-wrapped';
 export type { ExportFormat } from './output-path';
 
 /**
@@ -49,14 +50,19 @@ export function planExport(request: ExportRequest): ExportPlan {
 }
 
 /** Which program holds the pruned model. */
-export function holderFor({ pruned, addedBias = {}, format }: ExportRequest): Holder | Refusal {
-  return holderOf(traitsOf(pruned, addedBias), format);
+export function holderFor({
+  pruned,
+  addedBias = {},
+  format,
+  wrapped,
+}: ExportRequest): Holder | Refusal {
+  return holderOf(traitsOf(pruned, addedBias, wrapped?.wrapper), format);
 }
 
 /** Bytes of the files that hold the weights, a GGUF file's tokenizer not counted. */
 export function weightFileBytes(plan: ExportPlan, maxShardBytes?: number): number {
   return plan.format === 'hf'
-    ? safetensorsBytes(plan.tensors, maxShardBytes)
+    ? safetensorsBytes(plan.tensors, maxShardBytes, plan.copied)
     : ggufBytes(plan.tensors, plan.metadata!);
 }
 

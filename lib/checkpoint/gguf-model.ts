@@ -2,8 +2,8 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { StruPruneError } from '../errors';
-import type { ModelSource } from '../model/architecture';
-import { bindTensors, type StoredTensor } from '../model/bind';
+import type { ModelSource, StoredTensor } from '../model/architecture';
+import { bindTensors } from '../model/bind';
 import { ggufNames } from '../model/families/names';
 import { parseGguf } from './container';
 import { architectureFromGguf } from './from-gguf';

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 
 import { StruPruneError } from '../errors';
-import type { StoredTensor } from '../model/bind';
+import type { StoredTensor } from '../model/architecture';
 import { type GgufHeader, parseGguf } from './container';
 
 const PART = /-(\d{5})-of-(\d{5})\.gguf$/;

@@ -3,11 +3,12 @@ import { basename, join, resolve } from 'node:path';
 
 import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
-import type { ModelSource } from '../model/architecture';
-import { bindTensors, type StoredTensor } from '../model/bind';
+import type { ModelSource, StoredTensor } from '../model/architecture';
+import { bindTensors } from '../model/bind';
 import { familyNamed } from '../model/families';
 import { packedNames, stackedNames, type TensorNames } from '../model/family';
 import { architectureFromConfig, quantisationOf } from '../model/from-config';
+import { namesInside, unwrap, weightsIn, wrapperOf } from '../model/wrapped';
 import { parseSafetensors } from './container';
 import { readFolderJson } from './folder-file';
 
@@ -22,11 +23,16 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const files = [...shards.keys()].map((name) => resolve(folder, name));
   const tensors = readTensors(files);
   requireIndexed(shards, tensors, folder);
-  const architecture = architectureFromConfig(config, join(folder, CONFIG), tensors.size);
+  const where = join(folder, CONFIG);
+  const wrapper = wrapperOf(config.model_type);
+  const inside = wrapper && unwrap(wrapper, config, tensors, where);
+  const text = inside?.config ?? config;
+  const architecture = architectureFromConfig(text, where, tensors.size);
   const family = familyNamed(architecture.family);
-  const { names: usual, normOffset = 0 } = family.hf;
-  const stored = withPrefix(tensors, usual);
-  const stated = quantisationOf(config, family, join(folder, CONFIG));
+  const { normOffset = 0 } = family.hf;
+  const usual = inside ? namesInside(family.hf.names, inside.wrapped.layout) : family.hf.names;
+  const stored = inside?.tensors ?? withPrefix(tensors, usual);
+  const stated = quantisationOf(text, family, where);
   // A checkpoint of gpt-oss that was written again in BF16 may still say what it was.
   const isPacked = [...stored.keys()].some((name) => name.endsWith('_blocks'));
   const quantisation = stated?.method === 'mxfp4' && !isPacked ? null : stated;
@@ -40,7 +46,10 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
     normOffset,
     quantisation,
   });
-  return { format: 'hf', path: folder, files, architecture, ...bound, config };
+  const source = { format: 'hf', path: folder, files, architecture, ...bound, config } as const;
+  if (!inside) return source;
+  const { wrapped } = inside;
+  return { ...source, parameters: bound.parameters + weightsIn(wrapped.others), wrapped };
 }
 
 function readJson(folder: string, name: string): Record<string, unknown> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { StruPruneError } from '../errors';
 import { MXFP4_BLOCK } from '../model/bind';
 import { AtomicFile, type AtomicOptions, orAbort } from './atomic';
+import type { CopiedTensor } from './export-wrapped';
 import {
   type OutputTensor,
   type PlacedTensor,
@@ -15,6 +16,8 @@ export interface SafetensorsWriterOptions extends AtomicOptions {
   maxShardBytes?: number;
   /** `__metadata__` of every file; transformers asks for `format: 'pt'`, the default. */
   metadata?: Record<string, string>;
+  /** In front of the others, as they are stated. */
+  copied?: readonly CopiedTensor[];
 }
 
 /** What transformers takes as the largest file unless told otherwise. */
@@ -23,9 +26,12 @@ export const DEFAULT_SHARD_BYTES = 5_000_000_000;
 const DEFAULT_METADATA = { format: 'pt' };
 const DTYPES = ['F32', 'F16', 'BF16', 'F4_E2M1', 'F8_E8M0'];
 
+/** As a header has it. */
+type Stated = Pick<CopiedTensor, 'name' | 'dtype' | 'shape' | 'bytes'>;
+
 interface Shard {
   name: string;
-  tensors: PlacedTensor[];
+  tensors: Stated[];
 }
 
 /**
@@ -62,7 +68,8 @@ export class SafetensorsWriter {
         'choose f32, f16 or bf16, or write a GGUF file',
       );
     }
-    const shards = shardsOf(placed, options.maxShardBytes ?? DEFAULT_SHARD_BYTES);
+    const { maxShardBytes, copied = [] } = options;
+    const shards = shardsOf([...copied, ...placed.map(statedAs)], maxShardBytes);
     const writer = new SafetensorsWriter(folder, shards, options);
     await orAbort(writer, () => writer.openNext());
     return writer;
@@ -117,9 +124,10 @@ export class SafetensorsWriter {
 /** Size of the files that such a writer makes, the index of several not counted. */
 export function safetensorsBytes(
   tensors: OutputTensor[],
-  maxShardBytes = DEFAULT_SHARD_BYTES,
+  maxShardBytes?: number,
+  copied: readonly CopiedTensor[] = [],
 ): number {
-  return shardsOf(placeTensors(tensors), maxShardBytes)
+  return shardsOf([...copied, ...placeTensors(tensors).map(statedAs)], maxShardBytes)
     .map(({ tensors }) =>
       tensors.reduce(
         (sum, { bytes }) => sum + bytes,
@@ -129,8 +137,8 @@ export function safetensorsBytes(
     .reduce((sum, bytes) => sum + bytes, 0);
 }
 
-function shardsOf(tensors: PlacedTensor[], maxBytes: number): Shard[] {
-  const groups: PlacedTensor[][] = [[]];
+function shardsOf(tensors: Stated[], maxBytes = DEFAULT_SHARD_BYTES): Shard[] {
+  const groups: Stated[][] = [[]];
   let filled = 0;
   for (const tensor of tensors) {
     if (filled > 0 && filled + tensor.bytes > maxBytes) {
@@ -149,12 +157,12 @@ function shardsOf(tensors: PlacedTensor[], maxBytes: number): Shard[] {
 }
 
 /** Length and JSON; spaces bring the data to a multiple of 8 bytes. */
-function headerOf(tensors: PlacedTensor[], metadata: Record<string, string>): Buffer {
+function headerOf(tensors: Stated[], metadata: Record<string, string>): Buffer {
   let offset = 0;
-  const entries = tensors.map((tensor) => {
-    const range = [offset, offset + tensor.bytes];
-    offset += tensor.bytes;
-    return [tensor.name, { ...statedAs(tensor), data_offsets: range }];
+  const entries = tensors.map(({ name, dtype, shape, bytes }) => {
+    const range = [offset, offset + bytes];
+    offset += bytes;
+    return [name, { dtype, shape, data_offsets: range }];
   });
   const json = JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) });
   const text = Buffer.from(json);
@@ -166,10 +174,12 @@ function headerOf(tensors: PlacedTensor[], metadata: Record<string, string>): Bu
 }
 
 /** MXFP4 is bytes to readers: 16 for every 32 values, and their powers of two. */
-function statedAs({ dtype, shape }: OutputTensor) {
-  if (dtype === 'F8_E8M0') return { dtype: 'U8', shape };
-  if (dtype !== 'F4_E2M1') return { dtype, shape };
+function statedAs({ name, dtype, shape, bytes }: PlacedTensor): Stated {
+  if (dtype === 'F8_E8M0') return { name, dtype: 'U8', shape, bytes };
+  if (dtype !== 'F4_E2M1') return { name, dtype, shape, bytes };
   return {
+    name,
+    bytes,
     dtype: 'U8',
     shape: [...shape.slice(0, -1), shape.at(-1)! / MXFP4_BLOCK, MXFP4_BLOCK / 2],
   };

@@ -36,7 +36,7 @@ export class TensorSequence {
   private index = 0;
   private missing: number;
 
-  constructor(private readonly tensors: PlacedTensor[]) {
+  constructor(private readonly tensors: readonly Pick<PlacedTensor, 'name' | 'bytes'>[]) {
     this.missing = tensors[0]?.bytes ?? 0;
     this.skipComplete();
   }

@@ -1,6 +1,7 @@
 /** Which files of a repository make up the model that was named. */
 import { basename } from 'node:path';
 import { partsOf } from '../checkpoint/gguf-split';
+import { PROCESSOR_FILES } from '../checkpoint/processor-files';
 import { StruPruneError } from '../errors';
 import { isObject, parseJsonObject } from '../json-object';
 import type { HubModel } from './name';
@@ -50,7 +51,8 @@ export async function neededOf(
       ? [INDEX, ...shardsIn(await repository.read(INDEX))]
       : [];
   if (weights.length === 0) return null;
-  const others = [...names].filter((name) => OPTIONAL.includes(name) || TEMPLATE.test(name));
+  const read = [...OPTIONAL, ...PROCESSOR_FILES];
+  const others = [...names].filter((name) => read.includes(name) || TEMPLATE.test(name));
   return [CONFIG, ...others, ...weights];
 }
 

@@ -1,4 +1,5 @@
 import type { Activation, BlockRole, ClampedGate, Rope } from './sublayers';
+import type { Layout, Wrapper } from './wrappers';
 
 /**
  * A decoder-only transformer as data. Nothing outside lib/model/families knows a family's name: the
@@ -167,6 +168,19 @@ export interface TensorRef {
   plus?: number;
 }
 
+/** A tensor as its container states it; the dtype may be one that this program cannot read. */
+export type StoredTensor = Omit<TensorRef, 'dtype'> & { dtype: string };
+
+/** What is around the text model in a model of text and images. */
+export interface Wrapped {
+  wrapper: Wrapper;
+  layout: Layout;
+  /** The text model's keys stand beside the others in the configuration. */
+  flat: boolean;
+  /** Tensors that are not the text model's. */
+  others: StoredTensor[];
+}
+
 /** Where the tensors of a block lie, by their names in it. */
 export type BlockRefs = Record<BlockRole, TensorRef>;
 
@@ -184,4 +198,6 @@ export interface ModelSource {
   parameters: number;
   /** Whatever the exporters need back: config.json as parsed, or the GGUF metadata as GgufEntry by key. */
   config: Record<string, unknown>;
+  /** Of a model of text and images: what is around the text model, of which all else here speaks but `parameters`. */
+  wrapped?: Wrapped;
 }

@@ -5,6 +5,7 @@ import type {
   BlockScales,
   Dtype,
   ModelRole,
+  StoredTensor,
   TensorRef,
 } from './architecture';
 import { elements, modelShapes } from './axes';
@@ -29,9 +30,6 @@ const DTYPES: readonly Dtype[] = [
   'F8_E4M3',
   'MXFP4',
 ];
-
-/** A tensor as its container states it; the dtype may be one that this program cannot read. */
-export type StoredTensor = Omit<TensorRef, 'dtype'> & { dtype: string };
 
 /** Tensors that files carry beside the weights. */
 const IGNORED = [

@@ -1,5 +1,6 @@
 /** What is known of a run's output before any work: its size with nothing removed, and its tensors for given widths. */
 import type { Budget, JointAllocation } from '../allocation';
+import { floatsIn } from '../checkpoint/config-text';
 import {
   type ExportPlan,
   type ExportRequest,
@@ -7,9 +8,10 @@ import {
   planExport,
   weightFileBytes,
 } from '../checkpoint/export';
-import { readFolderJson } from '../checkpoint/folder-file';
+import { readFolderFile, readFolderJson } from '../checkpoint/folder-file';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters, multiplyAdds, totalParameters } from '../model/groups';
+import { weightsIn } from '../model/wrapped';
 import { mixedBytes, quantisedTypes } from './dtypes';
 import type { Timing } from './latency';
 import type { RunSpec } from './types';
@@ -56,7 +58,8 @@ export function targetFacts(spec: Sized): TargetFacts {
   const whole = planOutput(spec, new Int32Array(layers.length));
   return {
     total: linearParameters(architecture),
-    parameters: totalParameters({ ...architecture, biases: whole.biases }),
+    parameters:
+      totalParameters({ ...architecture, biases: whole.biases }) + weightsIn(whole.copied),
     multiplyAdds: multiplyAdds(architecture),
     bytes: tokenizerBytes + weightFileBytes(whole, maxShardBytes),
     dtype,
@@ -87,6 +90,7 @@ function requestFor({ source, layers, output }: Sized, removed: Int32Array): Exp
     format,
     dtype,
     takenOver,
+    wrapped: source.wrapped,
     addedBias: {
       o: adds.attention && !architecture.biases.o,
       down: adds.ffn && !architecture.biases.down,
@@ -101,5 +105,11 @@ export function sourceFiles(source: ModelSource) {
     code: 'ERR_CHECKPOINT',
     mend: 'fetch it again, or remove it: a plain one is then written',
   });
-  return { sourceConfig: source.config, sourceGeneration: generation ?? undefined };
+  const refusal = { code: 'ERR_CHECKPOINT', mend: 'fetch it again' } as const;
+  const text = readFolderFile(source.path, 'config.json', refusal)?.toString('utf8') ?? '';
+  return {
+    sourceConfig: source.config,
+    sourceFloats: floatsIn(text),
+    sourceGeneration: generation ?? undefined,
+  };
 }

@@ -41,8 +41,10 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
     config[name] = text;
   }
   // As transformers: a template in a file of its own goes before the configuration's.
-  const template = readText(folder, 'chat_template.jinja');
-  if (template !== null) config.chat_template = template;
+  const template =
+    readText(folder, 'chat_template.jinja') ??
+    readJson<Pick<TokenizerConfig, 'chat_template'>>(folder, 'chat_template.json')?.chat_template;
+  if (template) config.chat_template = template;
   const tokenizerJson = readTokenizerJson(folder) ?? fromVocabAndMerges(folder, config);
   checkTokenizerJson(tokenizerJson, folder);
   checkTokenizerConfig(config, folder);

@@ -29,7 +29,9 @@ import torch
 import transformers
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     Gemma2Config,
+    Gemma3Config,
     Gemma3TextConfig,
     GPT2Config,
     GptOssConfig,
@@ -37,18 +39,23 @@ from transformers import (
     GraniteMoeConfig,
     Lfm2Config,
     LlamaConfig,
+    LlavaConfig,
     MinistralConfig,
+    Mistral3Config,
     MistralConfig,
     MixtralConfig,
     Olmo2Config,
     OlmoeConfig,
     OPTConfig,
     Phi3Config,
+    Qwen2_5_VLConfig,
     Qwen2Config,
     Qwen2MoeConfig,
     Qwen3Config,
     Qwen3MoeConfig,
+    Qwen3VLConfig,
     SmolLM3Config,
+    SmolVLMConfig,
     Starcoder2Config,
 )
 
@@ -176,6 +183,22 @@ def gemma2(**keys):
 def phi3(**keys):
     return Phi3Config(**{**SMALL, **keys})
 
+
+# What sees images, and ids of its tokens, which are not among those of the texts.
+VISION = dict(hidden_size=32, intermediate_size=32, image_size=28, patch_size=14)
+LAYERS = dict(num_hidden_layers=1, num_attention_heads=2)
+IMAGE = 3
+QWEN_VISION = dict(
+    depth=1,
+    num_heads=2,
+    hidden_size=32,
+    intermediate_size=32,
+    patch_size=14,
+    spatial_merge_size=2,
+    temporal_patch_size=2,
+    out_hidden_size=64,
+)
+QWEN_IMAGES = dict(image_token_id=IMAGE, video_token_id=0, vision_start_token_id=1, vision_end_token_id=2)
 
 # name: (config, stored dtype, shard size or None, whether the Fisher Grams are kept)
 MODELS = {
@@ -524,7 +547,94 @@ MODELS = {
         "80KB",
         False,
     ),
+    # Text models inside of models of text and images.
+    "gemma3-vision": (
+        Gemma3Config(
+            text_config=gemma3(num_hidden_layers=2),
+            vision_config=dict(model_type="siglip_vision_model", **VISION, **LAYERS),
+            mm_tokens_per_image=4,
+            image_token_index=IMAGE,
+            boi_token_index=0,
+            eoi_token_index=0,
+        ),
+        torch.bfloat16,
+        "150KB",
+        False,
+    ),
+    "mistral3-vision": (
+        Mistral3Config(
+            text_config=MistralConfig(**SMALL, head_dim=24, sliding_window=None),
+            vision_config=dict(model_type="pixtral", head_dim=16, **VISION, **LAYERS),
+            image_token_index=IMAGE,
+            spatial_merge_size=1,
+            tie_word_embeddings=False,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+    "qwen2.5-vision": (
+        Qwen2_5_VLConfig(
+            text_config=dict(
+                SMALL,
+                rope_parameters=dict(
+                    rope_type="default", rope_theta=1000000.0, mrope_section=[2, 3, 3]
+                ),
+            ),
+            vision_config=dict(QWEN_VISION, window_size=56, fullatt_block_indexes=[0]),
+            **QWEN_IMAGES,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+    "qwen3-vision": (
+        Qwen3VLConfig(
+            text_config=dict(
+                SMALL,
+                head_dim=32,
+                rope_parameters=dict(
+                    rope_type="default", rope_theta=500000.0, mrope_section=[6, 5, 5]
+                ),
+            ),
+            vision_config=dict(
+                QWEN_VISION, num_position_embeddings=16, deepstack_visual_indexes=[0]
+            ),
+            **QWEN_IMAGES,
+            tie_word_embeddings=True,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+    "smolvlm": (
+        SmolVLMConfig(
+            text_config=llama(num_key_value_heads=2, pad_token_id=0),
+            vision_config=dict(**VISION, **LAYERS),
+            scale_factor=2,
+            image_token_id=IMAGE,
+            tie_word_embeddings=False,
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "llava": (
+        LlavaConfig(
+            text_config=llama(num_key_value_heads=2),
+            vision_config=dict(model_type="clip_vision_model", projection_dim=32, **VISION, **LAYERS),
+            image_token_index=IMAGE,
+            image_seq_length=4,
+            vision_feature_layer=-1,
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
 }
+
+# With names as transformers 5 has them in memory, not as older versions wrote them.
+NEW_NAMES = ["mistral3-vision"]
 
 # Matrices of the blocks as E4M3, with a scale for every 32 x 32 of them: real models have 128 x 128. transformers reads
 # whole blocks alone.
@@ -552,7 +662,7 @@ def fill(model, seed):
         return torch.randn(like.shape, generator=generator) * std
 
     # Gemma's norms are stored less 1, and its embeddings are scaled up.
-    gemma = isinstance(model.config, (Gemma2Config, Gemma3TextConfig))
+    gemma = isinstance(model.config.get_text_config(), (Gemma2Config, Gemma3TextConfig))
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
             if name.endswith("sinks"):
@@ -830,11 +940,12 @@ def write_gguf(folder, model, arch, interleaved, dtype):
 def make(folder, seed, config, dtype, shard_size, with_fisher):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    auto = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+    model = auto.from_config(config, attn_implementation="eager").eval()
     fill(model, seed)
     model.to(dtype).save_pretrained(
         folder,
-        save_original_format=folder.name not in STACKED,
+        save_original_format=folder.name not in STACKED + NEW_NAMES,
         **({"max_shard_size": shard_size} if shard_size else {}),
     )
 
@@ -842,7 +953,7 @@ def make(folder, seed, config, dtype, shard_size, with_fisher):
         to_fp8(folder)
     if folder.name in MXFP4:
         to_mxfp4(folder)
-    stored = AutoModelForCausalLM.from_pretrained(
+    stored = auto.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
     generator = torch.Generator().manual_seed(seed + 1000)

@@ -8,7 +8,7 @@ import fs, {
 } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import test from 'ava';
 import { exportModel, openModel, type Progress, plan } from '../../lib';
 import { GGUF, repoOf, SHARDED, SPLIT, startHub, TINY } from './helpers';
@@ -146,6 +146,16 @@ test.serial('shards by their index, and the folder of the cache itself', async (
     expected,
   );
   t.is((await openModel(join(cache, 'models--owner--many'))).path, model.path);
+});
+
+test.serial('the processor of a model of text and images', async (t) => {
+  const processor = { 'preprocessor_config.json': Buffer.from('{"size": 28}') };
+  const folder = resolve('test/fixtures/models/gemma3-vision');
+  const { server } = await startHub(t, { 'owner/seeing': repoOf(folder, processor) });
+  const { path, wrapped } = await openModel('owner/seeing');
+  t.is(wrapped!.wrapper.modelType, 'gemma3');
+  t.is(readFileSync(join(path, 'preprocessor_config.json'), 'utf8'), '{"size": 28}');
+  t.false(server.fetched.includes('expected.json'));
 });
 
 test.serial('one GGUF file of several', async (t) => {

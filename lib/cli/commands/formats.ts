@@ -7,7 +7,8 @@ import {
 } from '../../checkpoint/export-table';
 import { closest } from '../../closest';
 import { StruPruneError } from '../../errors';
-import { FAMILIES } from '../../model/families';
+import { FAMILIES, familyOfModelType } from '../../model/families';
+import { WRAPPERS } from '../../model/wrappers';
 import { print, printJson } from '../output/print';
 import { table } from '../output/table';
 
@@ -44,6 +45,12 @@ const WHERE = [
   '  what has stock classes alone   a folder, with --allocation uniform, which loses more quality',
 ];
 
+const SEEING = [
+  'Of models of text and images the text model is pruned, and held as its family is; all else is copied. A GGUF file has the text',
+  'model alone: llama.cpp has what sees images in a file of its own.',
+];
+const LEFT = ['left', 'left', 'left'] as const;
+
 function formatsReport(rows: readonly ExportRow[]): string {
   const words = (kind: ExportKind | null) => (kind === null ? 'refused' : KIND_WORDS[kind]);
   const cells = rows.map(({ family, scope, widths, addedBias, hf, gguf }) => [
@@ -56,6 +63,13 @@ function formatsReport(rows: readonly ExportRow[]): string {
   ]);
   const needy = FAMILIES.filter(({ hf }) => hf.freeHeadDim && hf.headsDivideHidden);
   const names = new Intl.ListFormat('en-GB').format(needy.map(({ name }) => name));
+  const shown = new Set(rows.map(({ family }) => family));
+  const seeing = WRAPPERS.flatMap(({ stockClass, texts, headsFillHidden }) => {
+    const families = texts.map(({ as }) => familyOfModelType(as).name);
+    if (!families.some((family) => shown.has(family))) return [];
+    const note = headsFillHidden ? 'where heads go, own modeling code' : '';
+    return [[stockClass, families.join(', '), note]];
+  });
   const head = ['family', 'scope', 'widths', 'added bias', '--format hf', '--format gguf'];
   return [
     ...WHERE,
@@ -63,5 +77,8 @@ function formatsReport(rows: readonly ExportRow[]): string {
     table([head, ...cells], ['left', 'left', 'left', 'left', 'left', 'left']),
     '',
     `Where heads go, the stock class of ${names} takes counts that divide the hidden size alone; others have own modeling code.`,
+    ...(seeing.length === 0
+      ? []
+      : ['', ...SEEING, '', table([['class', 'text model', ''], ...seeing], LEFT)]),
   ].join('\n');
 }

@@ -1,5 +1,6 @@
 import { StruPruneError } from '../../errors';
 import type { Family } from '../family';
+import { WRAPPERS } from '../wrappers';
 import { gemma2 } from './gemma2';
 import { gemma3 } from './gemma3';
 import { gptOss } from './gpt-oss';
@@ -95,10 +96,11 @@ function slidesEverywhere({ hf, mixesWindows }: Family): boolean {
 
 function unknownFamily(what: string): StruPruneError {
   const known = FAMILIES.map((family) => family.name).join(', ');
+  const seeing = WRAPPERS.map(({ modelType }) => modelType).join(', ');
   const gguf = [...new Set(FAMILIES.flatMap((family) => family.gguf?.architectures ?? []))];
   return new StruPruneError(
     'ERR_UNSUPPORTED',
     `${what} is not one that this program knows`,
-    `use a model of one of these families: ${known} (GGUF architectures: ${gguf.join(', ')})`,
+    `use a model of one of these families: ${known} (GGUF architectures: ${gguf.join(', ')}; with images: ${seeing})`,
   );
 }

@@ -78,8 +78,22 @@ function baseModel({ path }: ModelSource): string[] {
   return repo === null ? [] : [`base_model: ${yaml(repo)}`];
 }
 
-function usage(kind: PruneResult['kind']): string[] {
+function usage(kind: PruneResult['kind'], seeing: boolean): string[] {
   const trust = kind === 'own-modeling' ? ', trust_remote_code=True' : '';
+  if (seeing) {
+    return [
+      '```python',
+      'from transformers import AutoModelForImageTextToText, AutoProcessor',
+      '',
+      'name = "."  # this folder, or its name where it is published',
+      `model = AutoModelForImageTextToText.from_pretrained(name${trust})`,
+      `processor = AutoProcessor.from_pretrained(name${trust})`,
+      '```',
+      '',
+      'Its text model alone was pruned, on text; what sees images is as it was.',
+      '',
+    ];
+  }
   return [
     '```python',
     'from transformers import AutoModelForCausalLM, AutoTokenizer',
@@ -139,7 +153,7 @@ export function modelCard(
     ...licenceLines(licence),
     ...baseModel(source),
     'library_name: transformers',
-    'pipeline_tag: text-generation',
+    `pipeline_tag: ${source.wrapped ? 'image-text-to-text' : 'text-generation'}`,
     'tags: [pruned, struprune]',
     '---',
     `# ${markdown(modelName(source.path))}, pruned`,
@@ -151,7 +165,7 @@ export function modelCard(
     '|---|---|',
     ...rows.map(([name, value]) => `| ${name} | ${markdown(value!)} |`),
     '',
-    ...usage(result.kind),
+    ...usage(result.kind, source.wrapped !== undefined),
     'Source files:',
     '',
     ...hashes.map(({ name, sha256 }) => `- ${markdown(name)}, SHA-256 ${sha256}`),

@@ -14,7 +14,9 @@ export function planInput(
   const { removed: evenly } = uniformAllocation(spec);
   const removed = readsCurves(spec.allocation.rule) ? null : evenly;
   const saves = settings.saveCalibration !== undefined;
-  const factors = factorPlaces(planOutput(spec, new Int32Array(spec.layers.length)));
+  const whole = planOutput(spec, new Int32Array(spec.layers.length));
+  const factors = factorPlaces(whole);
+  const copied = whole.copied.reduce((sum, { bytes }) => sum + bytes, 0);
   const { stored } = spec.output;
-  return { ...spec, ...sizes, architecture, stored, evenly, removed, factors, saves };
+  return { ...spec, ...sizes, architecture, stored, evenly, removed, factors, copied, saves };
 }

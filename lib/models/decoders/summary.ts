@@ -12,6 +12,7 @@ import {
   prunedArchitecture,
   totalParameters,
 } from '../../model/groups';
+import { weightsIn } from '../../model/wrapped';
 import type { RunSettings, Settings } from '../../options';
 import { Own } from '../../own';
 import type { AllocatedPart, LayerResult, PruneResult } from '../../pruning/result';
@@ -43,10 +44,13 @@ export function summarise(
   const { keeps, layerStats, resumedBlocks } = solved;
   const { architecture } = source;
   const pruned = prunedArchitecture(architecture, keeps);
-  const parametersBefore = source.parameters;
-  const parametersAfter = totalParameters({ ...pruned, biases: plan.biases });
+  // A GGUF file has the text model alone.
+  const left = plan.format === 'gguf' ? (source.wrapped?.others ?? []) : [];
+  const parametersBefore = source.parameters - weightsIn(left);
+  const parametersAfter =
+    totalParameters({ ...pruned, biases: plan.biases }) + weightsIn(plan.copied);
   const total = linearParameters(architecture);
-  const bytesBefore = bytesOf(source);
+  const bytesBefore = left.reduce((sum, { bytes }) => sum - bytes, bytesOf(source));
   const calibrates = gather.statistics !== 'none';
   const growth = bytesAfter > bytesBefore ? growthNotes(run) : [];
   return {

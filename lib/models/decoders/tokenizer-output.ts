@@ -2,6 +2,7 @@ import { tokenizerOf } from '../../calibration/text';
 import type { GgufEntry } from '../../checkpoint/container';
 import type { Copied } from '../../checkpoint/copied-files';
 import { ggufBytes } from '../../checkpoint/gguf-writer';
+import { copiedProcessor } from '../../checkpoint/processor-files';
 import type { ModelSource } from '../../model/architecture';
 import type { Settings } from '../../options';
 import { inThread } from '../../tokenizer';
@@ -11,7 +12,7 @@ export interface TokenizerOutput extends Copied {
   metadata: Record<string, GgufEntry>;
 }
 
-/** The source's tokenizer for an output of the given format: copied, or rebuilt from the other one's data. */
+/** The source's tokenizer for an output of the given format: copied, with a processor of images, or rebuilt from the other one's data. */
 export async function tokenizerOutput(
   source: ModelSource,
   format: 'hf' | 'gguf',
@@ -21,7 +22,12 @@ export async function tokenizerOutput(
   if (format === 'gguf') {
     return { files: [], metadata: await inThread('metadata', job, signal), dropped: [] };
   }
-  if (source.format === 'hf') return { ...copiedTokenizer(source.path), metadata: {} };
+  if (source.format === 'hf') {
+    const copied = [copiedTokenizer(source.path)];
+    if (source.wrapped) copied.push(copiedProcessor(source.path));
+    const files = copied.flatMap((each) => each.files);
+    return { files, dropped: copied.flatMap((each) => each.dropped), metadata: {} };
+  }
   return { files: await inThread('files', job, signal), metadata: {}, dropped: [] };
 }
 

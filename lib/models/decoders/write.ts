@@ -6,6 +6,7 @@ import { type GgufEntry, storageBytes } from '../../checkpoint/container';
 import type { ExportPlan, PlannedTensor } from '../../checkpoint/export';
 import { GgufWriter } from '../../checkpoint/gguf-writer';
 import { asOutput } from '../../checkpoint/output-error';
+import { pieces } from '../../checkpoint/pieces';
 import { SafetensorsWriter } from '../../checkpoint/safetensors-writer';
 import { using } from '../../engine/owned';
 import type { Session } from '../../engine/session';
@@ -51,9 +52,10 @@ async function folderSink(
     }
   };
   return orAbort(folder, async () => {
-    const config = configText(plan.config!);
+    const config = configText(plan.config!, plan.floats);
     await put([...plan.files, ...tokenizer.files, { name: 'config.json', text: config }]);
-    const writer = await SafetensorsWriter.create(folder.path, plan.tensors, { maxShardBytes });
+    const { tensors, copied } = plan;
+    const writer = await SafetensorsWriter.create(folder.path, tensors, { maxShardBytes, copied });
     return {
       append: (name, bytes) => writer.append(name, bytes),
       finish: () => writer.close().then(() => folder.path),
@@ -85,6 +87,20 @@ export function openSink(plan: ExportPlan, target: string, options: WriterOption
   return (plan.format === 'gguf' ? ggufSink : folderSink)(plan, target, options);
 }
 
+/** Appends what goes as the source has it: in pieces, for it may be more than the memory holds. */
+export async function appendCopied(
+  { engine, source }: Session,
+  { copied }: ExportPlan,
+  sink: Sink,
+): Promise<void> {
+  for (const { name, file, offset, bytes } of copied) {
+    for await (const piece of pieces(source.files[file]!, { start: offset, end: offset + bytes })) {
+      engine.throwIfAborted();
+      await sink.append(name, piece);
+    }
+  }
+}
+
 /**
  * Appends all tensors in the order of the plan: those of the blocks as the journal holds them or as `load` has them, the
  * others from the session's source. Returns the path under which the checkpoint can be opened before it is shown.
@@ -107,6 +123,7 @@ export async function writeTensors(
     const { block } = tensor;
     if (block !== null) report(block + 1, `block ${block + 1} of ${blocks}`, block);
   };
+  await appendCopied(session, plan, sink);
   for (const { block, tensors } of partsOf(plan.tensors)) {
     if (block === null) {
       for (const tensor of tensors) await append(tensor, encodeOutsideTensor(session, tensor));

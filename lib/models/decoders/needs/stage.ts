@@ -35,6 +35,8 @@ export interface PlanInput
   tuning: number;
   /** Of the output if nothing were removed. */
   factors: FactorPlaces;
+  /** Bytes of it that go as the source has them. */
+  copied: number;
   /** Evaluation tokens and their window; null without one. */
   evaluation: { tokens: number; window: number } | null;
   /** Whether the survey is kept in a file of its own. */

@@ -28,7 +28,7 @@ export function diskBytes(input: PlanInput): number {
   const bytesOf = (numbers: number) => Float64Array.BYTES_PER_ELEMENT * numbers;
   const survey = bytesOf(kept.curves + kept.statistics) + keptMetrics(input);
   const tuning = bytesOf(TUNE_STATE * kept.factors);
-  if (!input.surveyOnly) return 2 * outputBytes(input) + survey + tuning;
+  if (!input.surveyOnly) return 2 * outputBytes(input) + input.copied + survey + tuning;
   return input.saves ? survey : 0;
 }
 

@@ -1,0 +1,189 @@
+/** Models of text and images: the text model is pruned, all else goes into the output as it is. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { exportModel, type PruneOptions, plan, prune } from '../../lib';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { elements, safetensors, safetensorsShapes } from './files';
+import { CALIBRATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 32;
+const options = (more: Partial<PruneOptions>): PruneOptions => ({
+  output: work.path(more.format === 'gguf' ? 'out.gguf' : 'out'),
+  calibration: CALIBRATION,
+  calibrationTokens: 10 * WINDOW,
+  surveyTokens: 5 * WINDOW,
+  tuneTokens: 0,
+  window: WINDOW,
+  sparsity: 0.2,
+  threads: 1,
+  ...more,
+});
+const json = (...path: string[]) => JSON.parse(readFileSync(join(...path), 'utf8'));
+
+/** Names of the text model's tensors. */
+const IS_TEXT = /language_model|text_model|^model\.(layers|embed_tokens|norm)|^lm_head/;
+const IN_BLOCKS = /\.layers\./;
+const MODELS = [
+  'gemma3-vision',
+  'mistral3-vision',
+  'qwen2.5-vision',
+  'qwen3-vision',
+  'smolvlm',
+  'llava',
+];
+
+for (const model of MODELS) {
+  test.serial(
+    `${model}: all but the blocks is copied, widths alone change in config.json`,
+    async (t) => {
+      const source = work.model(model);
+      const before = await openCheckpoint(source);
+      const result = await prune(source, options({ scope: 'ffn', allocation: 'uniform' }));
+      t.is(result.kind, 'stock');
+      t.true(result.sparsity >= 0.2);
+
+      const [old, now] = [safetensors(source), safetensors(result.output)];
+      t.deepEqual(Object.keys(now).sort(), Object.keys(old).sort());
+      const outside = Object.keys(old).filter(
+        (name) => !IS_TEXT.test(name) || !IN_BLOCKS.test(name),
+      );
+      t.true(outside.some((name) => !IS_TEXT.test(name)));
+      for (const name of outside) t.deepEqual(now[name], old[name], name);
+      t.is(elements(safetensorsShapes(source)), result.parametersBefore);
+      t.is(elements(safetensorsShapes(result.output)), result.parametersAfter);
+
+      const { torch_dtype, text_config, ...config } = json(result.output, 'config.json');
+      const {
+        dtype,
+        text_config: text,
+        transformers_version,
+        ...own
+      } = json(source, 'config.json');
+      t.is(torch_dtype, dtype);
+      t.deepEqual(config, { ...own, tie_word_embeddings: before.architecture.tiedEmbeddings });
+      const changed = Object.keys(text).filter((key) => text[key] !== text_config[key]);
+      t.true(changed.includes('intermediate_size'));
+      t.true(text_config.intermediate_size < text.intermediate_size);
+
+      const { architecture, parameters } = await openCheckpoint(result.output);
+      const { ffn } = architecture.blocks[0]!;
+      t.is(text_config.intermediate_size, ffn);
+      t.deepEqual({ ...architecture, blocks: [] }, { ...before.architecture, blocks: [] });
+      t.is(parameters, result.parametersAfter);
+      t.regex(
+        readFileSync(join(result.output, 'README.md'), 'utf8'),
+        /AutoModelForImageTextToText/,
+      );
+    },
+  );
+}
+
+test.serial('widths that differ, and go in again', async (t) => {
+  const first = await prune(
+    work.model('llava'),
+    options({ allocation: 'threshold', sparsity: 0.1 }),
+  );
+  t.is(first.kind, 'own-modeling');
+  const config = json(first.output, 'config.json');
+  t.is(config.model_type, 'struprune_llava');
+  t.true(existsSync(join(first.output, 'wrapped_struprune.py')));
+  // Our own class has the names of transformers 5, whatever the source's were.
+  t.true(Object.keys(safetensors(first.output)).every((name) => /^(model\.|lm_head)/.test(name)));
+  t.deepEqual(
+    config.struprune.intermediate_sizes,
+    first.layers.map(({ ffnAfter }) => ffnAfter),
+  );
+  const second = await prune(first.output, options({ allocation: 'threshold', sparsity: 0.1 }));
+  const { architecture } = await openCheckpoint(second.output);
+  t.deepEqual(
+    architecture.blocks.map(({ ffn, kvHeads }) => [ffn, kvHeads]),
+    second.layers.map(({ ffnAfter, kvHeadsAfter }) => [ffnAfter, kvHeadsAfter]),
+  );
+  t.is(elements(safetensorsShapes(second.output)), second.parametersAfter);
+});
+
+test.serial(
+  'a target counts the whole file, or the text model where a GGUF file has that alone',
+  async (t) => {
+    const source = work.model('mistral3-vision');
+    const { parameters } = await openCheckpoint(source);
+    const aim = { scope: 'ffn', allocation: 'uniform', sparsity: undefined } as const;
+    const keep = Math.floor(0.85 * parameters);
+    const folder = await prune(source, options({ ...aim, targetParams: keep }));
+    t.true(folder.parametersAfter <= keep && folder.parametersAfter > 0.95 * keep);
+    const others = elements(
+      Object.fromEntries(
+        Object.entries(safetensorsShapes(source)).filter(([name]) => !IS_TEXT.test(name)),
+      ),
+    );
+    const file = await prune(
+      source,
+      options({ ...aim, targetParams: keep - others, format: 'gguf' }),
+    );
+    t.is(file.parametersBefore, parameters - others);
+    t.true(file.parametersAfter <= keep - others && file.parametersAfter > 0.95 * (keep - others));
+    t.true(file.notes.some((note) => /the text model alone/.test(note)));
+  },
+);
+
+test.serial('a processor goes with it, without the code that it names', async (t) => {
+  const source = work.model('smolvlm');
+  const auto_map = { AutoProcessor: 'evil.Processor' };
+  const put = (name: string, value: object) =>
+    writeFileSync(join(source, name), JSON.stringify(value));
+  put('preprocessor_config.json', { size: 28, auto_map });
+  put('processor_config.json', { processor_class: 'SmolVLMProcessor' });
+  put('video_preprocessor_config.json', { fps: 2 });
+  put('chat_template.json', { chat_template: '{{ messages }}' });
+  put('config.json', { ...json(source, 'config.json'), auto_map });
+  const { output, notes } = await exportModel(source, { output: work.path('out') });
+  t.deepEqual(json(output, 'preprocessor_config.json'), { size: 28 });
+  t.deepEqual(json(output, 'processor_config.json'), { processor_class: 'SmolVLMProcessor' });
+  t.deepEqual(json(output, 'video_preprocessor_config.json'), { fps: 2 });
+  t.deepEqual(json(output, 'chat_template.json'), { chat_template: '{{ messages }}' });
+  t.is(json(output, 'config.json').auto_map, undefined);
+  t.true(notes.some((note) => /auto_map of preprocessor_config\.json/.test(note)));
+});
+
+test.serial(
+  'a whole block stays where what is seen is added behind blocks by number',
+  async (t) => {
+    const { output } = options({});
+    const source = await openCheckpoint(work.model('qwen3-vision'));
+    const blocks = source.architecture.blocks.map((block, i) =>
+      i === 0 ? { ...block, ffn: 0, heads: 0, kvHeads: 0 } : block,
+    );
+    const { architecture, wrapped } = source;
+    const { planExport } = await import('../../lib/checkpoint/export');
+    const request = {
+      architecture,
+      pruned: { ...architecture, blocks },
+      wrapped,
+      dtype: 'BF16',
+    } as const;
+    t.throws(() => planExport({ ...request, format: 'hf', sourceConfig: source.config }), {
+      code: 'ERR_UNSUPPORTED',
+      message: /behind blocks by their number/,
+    });
+    t.is(planExport({ ...request, format: 'gguf' }).kind, 'llama.cpp', output);
+  },
+);
+
+test.serial('plan counts what is copied', async (t) => {
+  const source = work.model('gemma3-vision');
+  const { sparsity, output, ...rest } = options({ scope: 'ffn', allocation: 'uniform' });
+  const [folder, file] = [
+    await plan(source, rest),
+    await plan(source, { ...rest, format: 'gguf' }),
+  ];
+  const others = Object.entries(safetensors(source)).filter(([name]) => !IS_TEXT.test(name));
+  t.is(
+    folder.disk - file.disk,
+    others.reduce((sum, [, { bytes }]) => sum + bytes.length, 0),
+  );
+  t.is(folder.parameters, (await openCheckpoint(source)).parameters);
+});
