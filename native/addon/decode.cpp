@@ -107,6 +107,7 @@ AttentionSpec DecodeAttention(const Plain& object) {
   if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
   spec.cap = CapIn(object, "cap");
   spec.sinks = FlagOf(FieldOf(object, "sinks"), "sinks");
+  spec.gated = FlagOf(FieldOf(object, "gated"), "gated");
   if (spec.queries == 0 || spec.head_dim == 0) {
     throw BadArgument("an attention has query heads for each KV head");
   }
@@ -156,8 +157,30 @@ ConvolutionSpec DecodeConvolution(const Plain& object) {
   return spec;
 }
 
-// {name, mixer: {kind: "attention" | "ffn" | "experts" | "convolution", …}, norm, streamNorm,
-// outNorm} of lib/model/sublayers.ts
+DeltaSpec DecodeDelta(const Plain& object) {
+  const DeltaSpec spec{.key_heads = WidthIn(object, "keyHeads"),
+                       .value_heads = WidthIn(object, "valueHeads"),
+                       .key_dim = WidthIn(object, "keyDim"),
+                       .value_dim = WidthIn(object, "valueDim"),
+                       .kernel = WidthIn(object, "kernel"),
+                       .eps = static_cast<float>(NumberIn(object, "eps"))};
+  // Each alone, and then their products.
+  constexpr size_t kMost = 1 << 15;
+  for (const size_t size :
+       {spec.key_heads, spec.value_heads, spec.key_dim, spec.value_dim, spec.kernel}) {
+    if (size == 0 || size > kMost) throw BadArgument("a delta rule has heads of usual widths");
+  }
+  if (spec.value_heads % spec.key_heads != 0) {
+    throw BadArgument("as many value heads share each key head");
+  }
+  if (spec.mixed() > kMostWidth / spec.kernel) {
+    throw BadArgument("the delta rule is wider than any model's");
+  }
+  return spec;
+}
+
+// {name, mixer: {kind: "attention" | "ffn" | "experts" | "convolution" | "delta", …}, norm,
+// streamNorm, outNorm} of lib/model/sublayers.ts
 SublayerSpec DecodeSublayer(const Plain& object) {
   const Plain& mixer = FieldOf(object, "mixer");
   const std::string& kind = TextOf(FieldOf(mixer, "kind"), "kind");
@@ -172,6 +195,8 @@ SublayerSpec DecodeSublayer(const Plain& object) {
     spec.mixer = DecodeExperts(mixer);
   } else if (kind == "convolution") {
     spec.mixer = DecodeConvolution(mixer);
+  } else if (kind == "delta") {
+    spec.mixer = DecodeDelta(mixer);
   } else {
     throw BadArgument("unknown mixer " + kind);
   }

@@ -627,8 +627,10 @@ PackedWeights PackedFor(const Block& block, size_t tokens) {
 
 void RefuseForwardAlone(const BlockSpec& spec) {
   for (const SublayerSpec& layer : spec.sublayers) {
-    if (!layer.experts() && !layer.convolution()) continue;
-    const std::string what = layer.experts() ? "experts" : "short convolutions";
+    if (!layer.experts() && !layer.forward_alone()) continue;
+    const std::string what = layer.experts()       ? "experts"
+                             : layer.convolution() ? "short convolutions"
+                                                   : "gated delta rules and gated attention";
     throw Error("ERR_UNSUPPORTED", "gradients do not go through " + what,
                 "choose what needs none: --layer-weights probe, no --tune-tokens");
   }

@@ -162,6 +162,7 @@ class Sublayer {
   const FeedForwardSpec* ffn() const { return spec().ffn(); }
   const ExpertsSpec* experts() const { return spec().experts(); }
   const ConvolutionSpec* convolution() const { return spec().convolution(); }
+  const DeltaSpec* delta() const { return spec().delta(); }
   // FFNs that run inside it, by their place among them: experts, then the shared one.
   Sublayer inside(size_t place) const { return block_->sublayer(index_ + 1 + place); }
   size_t width() const { return spec().width(); }

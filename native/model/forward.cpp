@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/attend_windows.h"
+#include "model/delta_mixer.h"
 #include "model/forward_steps.h"
 #include "ops/packed_weights.h"
 #include "ops/short_convolution.h"
@@ -28,21 +29,27 @@ struct SiteCounts {
       kv = tokens * attention->kv_width();
       if (attention->rope)
         angles = RopeTable::Count(*attention->rope, attention->head_dim, demand.window);
+      if (attention->gated) gate = tokens * width, doubled = rows * 2 * width;
+    } else if (layer.delta()) {
+      delta = DeltaCounts(context, *layer.delta(), tokens).Total();
     } else if (layer.convolution()) {
       thirds = tokens * 3 * width;
     } else if (layer.ffn()->gated) {
       gate = rows * width;
     }
-    const bool all = attention || layer.convolution() || keeps_activations;
+    const bool all = !layer.ffn() || keeps_activations;
     if (!demand.keep) x = (all ? tokens : rows) * width;
     if (demand.residual) residual = tokens * hidden;
   }
-  size_t Total() const { return normed + q + 2 * kv + thirds + x + gate + residual + angles; }
+  size_t Total() const {
+    return normed + q + 2 * kv + doubled + thirds + delta + x + gate + residual + angles;
+  }
 
   size_t width;
   size_t chunk;  // most rows of a task
   bool keeps_activations;
-  size_t normed = 0, q = 0, kv = 0, thirds = 0, x = 0, gate = 0, residual = 0, angles = 0;
+  size_t normed = 0, q = 0, kv = 0, doubled = 0, thirds = 0, delta = 0;
+  size_t x = 0, gate = 0, residual = 0, angles = 0;
 };
 
 // Buffers of one flight, made once a call.
@@ -64,7 +71,9 @@ class SiteFlight {
     q_ = context_.Allocate<float>(n_.q);
     k_ = context_.Allocate<float>(n_.kv);
     v_ = context_.Allocate<float>(n_.kv);
+    doubled_ = context_.Allocate<float>(n_.doubled);
     thirds_ = context_.Allocate<float>(n_.thirds);
+    if (layer_.delta()) delta_.emplace(layer_, run.window, tokens_);
     x_ = context_.Allocate<float>(n_.x);
     gate_ = context_.Allocate<float>(n_.gate);
     residual_ = context_.Allocate<float>(n_.residual);
@@ -87,6 +96,8 @@ class SiteFlight {
       Attention(rows, hidden.data(), activations);
     } else if (convolution_) {
       Convolution(rows, hidden.data(), activations);
+    } else if (delta_) {
+      delta_->Run(rows, hidden.data(), activations, [this](size_t w) { return OfWorker(w); });
     } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width, worker);
@@ -140,6 +151,8 @@ class SiteFlight {
       scans.push_back(scan({Part::kQ, Part::kK, Part::kV}));
     } else if (convolution_) {
       scans.push_back(scan({Part::kIn}));
+    } else if (delta_) {
+      scans.push_back(scan({Part::kIn, Part::kOutGate, Part::kBeta, Part::kAlpha}));
     } else if (n_.keeps_activations) {
       scans.push_back(scan({Part::kUp, Part::kGate}));
     } else {
@@ -161,10 +174,21 @@ class SiteFlight {
       const float* x = MixerInput(layer_, count, hidden + first * hidden_, OfWorker(worker));
       Project(layer_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
               q_.data() + first * n_.width, k_.data() + first * kv_width,
-              v_.data() + first * kv_width, nullptr, nullptr);
+              v_.data() + first * kv_width, nullptr, nullptr, GatesOf(first, worker));
     });
     AttendWindows(context_, ShapeOf(layer_, run_.window), rows, q_.data(), k_.data(), v_.data(),
                   activations, nullptr, scratch_);
+    if (!attention_->gated) return;
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      float* const to = activations + first * n_.width;
+      const float* const gates = gate_.data() + first * n_.width;
+      for (size_t i = 0; i < count * n_.width; ++i) to[i] /= 1 + std::exp(-gates[i]);
+    });
+  }
+
+  QueryGates GatesOf(size_t first, size_t worker) {
+    if (!attention_->gated) return {};
+    return {doubled_.data() + worker * n_.chunk * 2 * n_.width, gate_.data() + first * n_.width};
   }
 
   void Convolution(size_t rows, const float* hidden, float* activations) {
@@ -230,7 +254,7 @@ class SiteFlight {
   }
 
   const Sublayer layer_;
-  const AttentionSpec* const attention_;  // one of the three is not null
+  const AttentionSpec* const attention_;  // one of the three is not null, or there is delta_
   const ConvolutionSpec* const convolution_;
   const FeedForwardSpec* const ffn_;
   const SiteRun& run_;
@@ -242,7 +266,8 @@ class SiteFlight {
   const SiteCounts n_;
   std::optional<RopeTable> rope_;
   std::vector<AttentionScratch> scratch_;
-  Buffer<float> normed_, q_, k_, v_, thirds_, x_, gate_, residual_;
+  std::optional<DeltaMixer> delta_;
+  Buffer<float> normed_, q_, k_, v_, doubled_, thirds_, x_, gate_, residual_;
 };
 
 // Numbers of the buffers of ApplySite.
@@ -384,11 +409,20 @@ double FlopsOf(const AttentionSpec& spec, double hidden, double window) {
   // Scores and their product with v, over the keys that causality (and the sliding window) leaves.
   const auto sliding = static_cast<double>(spec.sliding);
   const double seen = std::min(window / 2, spec.sliding ? sliding : window);
-  return 2 * hidden * (2 * q + 2 * kv) + 4 * q * seen;
+  return 2 * hidden * ((spec.gated ? 3 : 2) * q + 2 * kv) + 4 * q * seen;
 }
 
 double FlopsOf(const FeedForwardSpec& spec, double hidden, double) {
   return 2 * hidden * (spec.gated ? 3 : 2) * static_cast<double>(spec.width);
+}
+
+// Of the rule itself three passes over a head's state.
+double FlopsOf(const DeltaSpec& spec, double hidden, double) {
+  const auto mixed = static_cast<double>(spec.mixed()), width = static_cast<double>(spec.width());
+  const auto heads = static_cast<double>(spec.value_heads);
+  const double maps = hidden * (mixed + 2 * width + 2 * heads);
+  const double rule = 3 * width * static_cast<double>(spec.key_dim);
+  return 2 * (maps + mixed * static_cast<double>(spec.kernel) + rule);
 }
 
 double FlopsOf(const ConvolutionSpec& spec, double hidden, double) {

@@ -42,6 +42,15 @@ void NormHeads(const Sublayer& layer, Part weight, size_t rows, size_t heads, fl
        spec.head_norm->eps, x, width);
 }
 
+// Rows of each head's queries and then its gates.
+void SplitGates(size_t heads, size_t head_dim, const QueryGates& gates, float* q) {
+  for (size_t i = 0; i < heads; ++i) {
+    const float* const from = gates.doubled + 2 * i * head_dim;
+    std::copy_n(from, head_dim, q + i * head_dim);
+    std::copy_n(from + head_dim, head_dim, gates.gates + i * head_dim);
+  }
+}
+
 }  // namespace
 
 void Product(const Sublayer& layer, Part weight, size_t rows, const float* x, float beta,
@@ -100,11 +109,15 @@ const float* MixerInput(const Sublayer& layer, size_t rows, const float* hidden,
 }
 
 void Project(const Sublayer& layer, const RopeTable* rope, size_t window, size_t first, size_t rows,
-             const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw) {
+             const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw,
+             const QueryGates& gates) {
   const AttentionSpec& spec = *layer.attention();
   Linears(layer,
-          {{Part::kQ, Part::kQBias, q}, {Part::kK, Part::kKBias, k}, {Part::kV, Part::kVBias, v}},
+          {{Part::kQ, Part::kQBias, spec.gated ? gates.doubled : q},
+           {Part::kK, Part::kKBias, k},
+           {Part::kV, Part::kVBias, v}},
           rows, x);
+  if (spec.gated) SplitGates(rows * spec.heads(), spec.head_dim, gates, q);
   if (spec.head_norm) {
     NormHeads(layer, Part::kQNorm, rows, spec.heads(), q, q_raw);
     NormHeads(layer, Part::kKNorm, rows, spec.kv_heads, k, k_raw);

@@ -37,11 +37,19 @@ void FfnHidden(const Sublayer& layer, size_t rows, const float* x, float* gate, 
 // it, else the pointer itself.
 const float* MixerInput(const Sublayer& layer, size_t rows, const float* hidden, float* scratch);
 
+// Of a gated attention: room for the rows of its map, doubled[rows, 2 heads * head_dim], and what
+// receives the gates[rows, heads * head_dim].
+struct QueryGates {
+  float* doubled = nullptr;
+  float* gates = nullptr;
+};
+
 // q[rows, heads * head_dim], k and v[rows, kv_heads * head_dim] of what an attention reads, with
 // bias, per-head norm and rope; `first` is the row's place in the flight, whose windows start at
 // multiples of window. q_raw and k_raw (may be null) receive the values before the per-head norm.
 void Project(const Sublayer& layer, const RopeTable* rope, size_t window, size_t first, size_t rows,
-             const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw);
+             const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw,
+             const QueryGates& gates = {});
 
 // y[rows, hidden] = x[rows, width] Wᵀ + bias for the output map, then its norm where it has one.
 void Output(const Sublayer& layer, size_t rows, const float* x, float* y);

@@ -15,9 +15,9 @@ std::optional<PartShape> NormShape(const std::optional<NormSpec>& norm, size_t l
 std::optional<PartShape> ShapeIn(const AttentionSpec& spec, size_t hidden, Part part) {
   switch (part) {
     case Part::kQ:
-      return PartShape{spec.q_width(), hidden};
+      return PartShape{spec.q_rows(), hidden};
     case Part::kQBias:
-      return PartShape{1, spec.q_width()};
+      return PartShape{1, spec.q_rows()};
     case Part::kK:
     case Part::kV:
       return PartShape{spec.kv_width(), hidden};
@@ -63,6 +63,27 @@ std::optional<PartShape> ShapeIn(const ExpertsSpec& spec, size_t hidden, Part pa
   }
 }
 
+std::optional<PartShape> ShapeIn(const DeltaSpec& spec, size_t hidden, Part part) {
+  switch (part) {
+    case Part::kIn:
+      return PartShape{spec.mixed(), hidden};
+    case Part::kOutGate:
+      return PartShape{spec.width(), hidden};
+    case Part::kBeta:
+    case Part::kAlpha:
+      return PartShape{spec.value_heads, hidden};
+    case Part::kKernel:
+      return PartShape{1, spec.mixed() * spec.kernel};
+    case Part::kDecay:
+    case Part::kStep:
+      return PartShape{1, spec.value_heads};
+    case Part::kGain:
+      return PartShape{1, spec.value_dim};
+    default:
+      return std::nullopt;
+  }
+}
+
 std::optional<PartShape> ShapeIn(const ConvolutionSpec& spec, size_t hidden, Part part) {
   switch (part) {
     case Part::kIn:
@@ -101,12 +122,13 @@ std::vector<SublayerSpec> InsideOf(const SublayerSpec& spec) {
 size_t SublayerSpec::width() const {
   if (attention()) return attention()->q_width();
   if (ffn()) return ffn()->width;
+  if (delta()) return delta()->width();
   return convolution() ? convolution()->width : 0;
 }
 
 void SublayerSpec::Resize(size_t width) {
   if (experts()) throw Error("ERR_ARGUMENT", "experts have no width of their own");
-  if (convolution()) throw Error("ERR_ARGUMENT", "a convolution keeps its width");
+  if (convolution() || delta()) throw Error("ERR_ARGUMENT", name + " keeps its width");
   if (auto* ffn = std::get_if<FeedForwardSpec>(&mixer)) {
     ffn->width = width;
     return;
@@ -155,6 +177,9 @@ bool IsVector(Part part) {
     case Part::kK:
     case Part::kV:
     case Part::kIn:
+    case Part::kOutGate:
+    case Part::kBeta:
+    case Part::kAlpha:
     case Part::kRouter:
     case Part::kSharedGate:
     case Part::kGate:

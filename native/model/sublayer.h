@@ -32,9 +32,12 @@ struct AttentionSpec {
   std::optional<float> scale = {};    // of scores; none: 1 / sqrt(head_dim)
   float cap = 0;                      // of scaled scores (ops/soft_cap.h); 0: none
   bool sinks = false;                 // a logit a query head joins the sum of its softmax
+  // What each query head gives is times the sigmoid of as many gates, rows of q behind its own.
+  bool gated = false;
 
   size_t heads() const { return kv_heads * queries; }
   size_t q_width() const { return heads() * head_dim; }
+  size_t q_rows() const { return (gated ? 2 : 1) * q_width(); }
   size_t kv_width() const { return kv_heads * head_dim; }
   // Entries that one head_norm of so many heads runs over.
   size_t normed(size_t heads) const { return norm_joins_heads ? heads * head_dim : head_dim; }
@@ -62,9 +65,20 @@ struct ConvolutionSpec {
   size_t width = 0, kernel = 1;  // channels, and tokens that each looks back on, itself included
 };
 
+// The gated delta rule of Qwen3.5 (ops/delta_rule.h): maps of what it reads give queries, keys and
+// values, convolved; gates of what comes out; and of each value head two rates.
+struct DeltaSpec {
+  size_t key_heads = 0, value_heads = 0, key_dim = 0, value_dim = 0;
+  size_t kernel = 1;  // tokens that the convolution looks back on, itself included
+  float eps = 1e-6f;  // of the norm of what a head gives
+
+  size_t width() const { return value_heads * value_dim; }
+  size_t mixed() const { return 2 * key_heads * key_dim + width(); }
+};
+
 struct SublayerSpec {
   std::string name;  // of its site, and in front of its tensors' names
-  std::variant<AttentionSpec, FeedForwardSpec, ExpertsSpec, ConvolutionSpec> mixer;
+  std::variant<AttentionSpec, FeedForwardSpec, ExpertsSpec, ConvolutionSpec, DeltaSpec> mixer;
   std::optional<NormSpec> norm = {};         // of what the mixer reads
   std::optional<NormSpec> stream_norm = {};  // of the stream after the addition
   std::optional<NormSpec> out_norm = {};     // of the output map's result, before the addition
@@ -73,11 +87,17 @@ struct SublayerSpec {
   const FeedForwardSpec* ffn() const { return std::get_if<FeedForwardSpec>(&mixer); }
   const ExpertsSpec* experts() const { return std::get_if<ExpertsSpec>(&mixer); }
   const ConvolutionSpec* convolution() const { return std::get_if<ConvolutionSpec>(&mixer); }
+  const DeltaSpec* delta() const { return std::get_if<DeltaSpec>(&mixer); }
+  // No gradients go through it, and no GPU runs it.
+  bool forward_alone() const {
+    return convolution() || delta() || (attention() && attention()->gated);
+  }
   // Columns of its output map: the axis of its site. Experts have output maps of their own alone.
   size_t width() const;
   // Whether what the output map gives reaches the stream as it is, without a norm behind it.
   bool adds_plainly() const { return !stream_norm && !out_norm; }
-  // Changes that axis, by whole KV heads of an attention; of experts and convolutions it stays.
+  // Changes that axis, by whole KV heads of an attention; of those that have another mixer it
+  // stays.
   void Resize(size_t width);
 };
 
@@ -116,6 +136,12 @@ enum class Part : uint8_t {
   kInBias,
   kKernel,
   kKernelBias,
+  kOutGate,
+  kBeta,
+  kAlpha,
+  kDecay,
+  kStep,
+  kGain,
   kRouter,
   kRouterBias,
   kSharedGate,
@@ -128,14 +154,14 @@ enum class Part : uint8_t {
   kOutNorm,
   kOutNormBias,
 };
-inline constexpr size_t kParts = 28;
+inline constexpr size_t kParts = 34;
 // As in lib/model/sublayers.ts.
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "norm",       "normBias",   "streamNorm", "streamNormBias", "q",          "qBias",
-    "k",          "kBias",      "v",          "vBias",          "qNorm",      "kNorm",
-    "sinks",      "in",         "inBias",     "kernel",         "kernelBias", "router",
-    "routerBias", "sharedGate", "gate",       "gateBias",       "up",         "upBias",
-    "out",        "outBias",    "outNorm",    "outNormBias"};
+    "norm",   "normBias", "streamNorm", "streamNormBias", "q",          "qBias",      "k",
+    "kBias",  "v",        "vBias",      "qNorm",          "kNorm",      "sinks",      "in",
+    "inBias", "kernel",   "kernelBias", "outGate",        "beta",       "alpha",      "decay",
+    "step",   "gain",     "router",     "routerBias",     "sharedGate", "gate",       "gateBias",
+    "up",     "upBias",   "out",        "outBias",        "outNorm",    "outNormBias"};
 
 struct PartShape {
   size_t rows = 0, cols = 0;  // vectors: 1 x n

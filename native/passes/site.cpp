@@ -9,7 +9,7 @@ namespace {
 
 // A site without columns is its bias alone: no work for a GPU.
 const CudaDevice* DeviceFor(const Context& context, const SublayerSpec& layer) {
-  return layer.width() > 0 && !layer.convolution() ? context.gpu.get() : nullptr;
+  return layer.width() > 0 && !layer.forward_alone() ? context.gpu.get() : nullptr;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // A site of a block over all tokens, on the context's GPU where it has one and the site has
-// columns: not where it is experts or a short convolution.
+// columns: not where it is experts, or runs forward alone.
 #pragma once
 
 #include "model/forward.h"

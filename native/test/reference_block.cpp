@@ -80,9 +80,17 @@ void Rotate(const RopeSpec& spec, size_t window, size_t heads, size_t head_dim, 
   }
 }
 
+// Each head's queries and, behind them, its gates.
+void SplitGates(size_t head_dim, Doubles& q, Doubles& gates) {
+  Doubles own;
+  for (size_t i = 0; i < q.size(); ++i) (i / head_dim % 2 == 0 ? own : gates).push_back(q[i]);
+  q = own;
+}
+
 Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window, const Doubles& x) {
   const size_t hd = spec.head_dim, width = spec.heads * hd, kv_width = spec.kv_heads * hd;
-  Doubles q = Affine(x, spec.hidden, w[kQ], w[kQBias]);
+  Doubles q = Affine(x, spec.hidden, w[kQ], w[kQBias]), gates;
+  if (spec.gated_heads) SplitGates(hd, q, gates);
   Doubles k = Affine(x, spec.hidden, w[kK], w[kKBias]);
   const Doubles v = Affine(x, spec.hidden, w[kV], w[kVBias]);
   if (spec.qk_norm) {
@@ -121,6 +129,7 @@ Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window,
       }
     }
   }
+  for (size_t i = 0; i < gates.size(); ++i) out[i] /= 1 + std::exp(-gates[i]);
   return out;
 }
 
@@ -180,10 +189,11 @@ BlockWeights RandomWeights(const DecoderSpec& spec, const BiasSet& biases, unsig
     bias(spec.out_norm && biases.norm && spec.norm == NormKind::kLayer, {site, Part::kOutNormBias},
          d);
   }
-  matrix(kQ, q, d);
+  const size_t q_rows = (spec.gated_heads ? 2 : 1) * q;
+  matrix(kQ, q_rows, d);
   matrix(kK, kv, d);
   matrix(kV, kv, d);
-  bias(biases.qkv, kQBias, q);
+  bias(biases.qkv, kQBias, q_rows);
   bias(biases.qkv, kKBias, kv);
   bias(biases.qkv, kVBias, kv);
   if (spec.qk_norm) {
@@ -224,6 +234,7 @@ BlockSpec DecoderSpec::Block() const {
   attention.scale = scale;
   attention.cap = cap;
   attention.sinks = sinks;
+  attention.gated = gated_heads;
   return {hidden,
           {place({"attention", attention, {}, {}}),
            place({"ffn", FeedForwardSpec{ffn, activation, gated}, {}, {}})}};

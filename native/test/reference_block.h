@@ -27,6 +27,7 @@ struct DecoderSpec {
   std::optional<float> scale = {};  // of scores; none: 1 / sqrt(head_dim)
   float cap = 0;                    // of scaled scores; 0: none
   bool sinks = false;
+  bool gated_heads = false;
   Activation activation = Activation::kSilu;
   bool gated = true;
 

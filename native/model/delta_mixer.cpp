@@ -1,0 +1,63 @@
+#include "model/delta_mixer.h"
+
+#include "model/forward_steps.h"
+#include "ops/delta_rule.h"
+
+namespace struprune {
+
+DeltaCounts::DeltaCounts(const Context& context, const DeltaSpec& spec, size_t tokens)
+    : mixed(tokens * spec.mixed()),
+      gate(tokens * spec.width()),
+      rates(tokens * spec.value_heads),
+      states(context.pool.size() * DeltaScratch(spec.key_dim, spec.value_dim)) {}
+
+DeltaMixer::DeltaMixer(const Sublayer& layer, size_t window, size_t tokens)
+    : layer_(layer), spec_(*layer.delta()), window_(window) {
+  Context& context = layer.context();
+  const DeltaCounts n(context, spec_, tokens);
+  mixed_ = context.Allocate<float>(n.mixed);
+  convolved_ = context.Allocate<float>(n.mixed);
+  gate_ = context.Allocate<float>(n.gate);
+  beta_ = context.Allocate<float>(n.rates);
+  alpha_ = context.Allocate<float>(n.rates);
+  states_ = context.Allocate<float>(n.states);
+}
+
+void DeltaMixer::Run(size_t rows, const float* hidden, float* out,
+                     const std::function<float*(size_t)>& OfWorker) {
+  Context& context = layer_.context();
+  const size_t mixed = spec_.mixed(), width = spec_.width(), heads = spec_.value_heads;
+  // No map has a bias.
+  constexpr Part kNone = Part::kInBias;
+  ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
+    const float* x = MixerInput(layer_, count, hidden + first * layer_.hidden(), OfWorker(worker));
+    Linears(layer_,
+            {{Part::kIn, kNone, mixed_.data() + first * mixed},
+             {Part::kOutGate, kNone, gate_.data() + first * width},
+             {Part::kBeta, kNone, beta_.data() + first * heads},
+             {Part::kAlpha, kNone, alpha_.data() + first * heads}},
+            count, x);
+  });
+  ForChunks(context, rows, [&](size_t first, size_t count, size_t) {
+    ConvolveSilu(mixed, spec_.kernel, layer_.data(Part::kKernel), window_, first, count,
+                 mixed_.data(), convolved_.data() + first * mixed);
+  });
+  const DeltaRule rule{spec_.key_heads,
+                       heads,
+                       spec_.key_dim,
+                       spec_.value_dim,
+                       spec_.eps,
+                       layer_.data(Part::kDecay),
+                       layer_.data(Part::kStep),
+                       layer_.data(Part::kGain)};
+  context.pool.ParallelFor(rows / window_ * heads, [&](size_t task, size_t worker) {
+    context.CheckAbort();
+    const size_t first = task / heads * window_;
+    const DeltaInputs in{convolved_.data() + first * mixed, gate_.data() + first * width,
+                         beta_.data() + first * heads, alpha_.data() + first * heads};
+    RunDeltaHead(rule, task % heads, window_, in, out + first * width,
+                 states_.data() + worker * DeltaScratch(spec_.key_dim, spec_.value_dim));
+  });
+}
+
+}  // namespace struprune
