@@ -76,11 +76,20 @@ export type {
   Dtype,
   ModelRole,
   ModelSource,
+  OtherMixer,
   StoredTensor,
   TensorRef,
   Wrapped,
 } from './model/architecture';
-export type { Activation, BlockRole, ClampedGate, Part, Rope, Site } from './model/sublayers';
+export type {
+  Activation,
+  BlockRole,
+  ClampedGate,
+  DeltaSpec,
+  Part,
+  Rope,
+  Site,
+} from './model/sublayers';
 export type { Layout, TextModel, Wrapper } from './model/wrappers';
 export type { StageName, StagePlan } from './models/decoders/plan';
 export type { LossKind, OutputLoss } from './models/graphs/run/losses';

@@ -6,7 +6,7 @@ import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family, packedNames, stackedNames } from '../model/family';
 import { shortest } from '../model/fields';
-import { type OwnConfig, quantisationOf } from '../model/from-config';
+import { OTHER_TYPES, type OwnConfig, quantisationOf } from '../model/from-config';
 import { withoutEmptyBlocks } from '../model/groups';
 import type { Rope, Site } from '../model/sublayers';
 import { namesInside } from '../model/wrapped';
@@ -29,6 +29,7 @@ const OWN_NOTE = 'the folder carries its own modeling code: load it with trust_r
 const STALE = [
   'architectures',
   'dtype',
+  'full_attention_interval',
   'layer_types',
   'max_window_layers',
   'model_type',
@@ -167,6 +168,14 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     config[keys.kernel!] = output.convolution.kernel;
     config[keys.kernelBias!] = output.convolution.bias;
   }
+  if (output.delta) {
+    const { keyHeads, valueHeads, keyDim, valueDim, kernel } = output.delta;
+    config[keys.deltaKeyHeads!] = keyHeads;
+    config[keys.deltaValueHeads!] = valueHeads;
+    config[keys.deltaKeyDim!] = keyDim;
+    config[keys.deltaValueDim!] = valueDim;
+    config[keys.deltaKernel!] = kernel;
+  }
   if (keys.ffnAdjusts) config[keys.ffnAdjusts] = false;
   if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
   if (keys.embeddingWidth) config[keys.embeddingWidth] = embeddingWidth(output);
@@ -266,14 +275,14 @@ function typeKeys({ blocks, slidingWindow, globalRope }: Architecture, family: F
   // Where global blocks have a rope of their own, the others have theirs without a window too.
   const differ = slidingWindow > 0 || globalRope !== null;
   const slides = blocks.map(({ global }) => differ && !global);
-  const types = blocks.map(({ convolves }, block) => {
-    if (convolves) return 'conv';
+  const types = blocks.map(({ mixer }, block) => {
+    if (mixer) return OTHER_TYPES[mixer];
     return slides[block] ? 'sliding_attention' : 'full_attention';
   });
   const { globalBelow } = family.hf.keys;
   const first = slides.indexOf(true);
   return {
-    ...((family.mixesWindows || family.convolves) && { layer_types: types }),
+    ...((family.mixesWindows || family.otherMixer) && { layer_types: types }),
     // For readers that do not know the list.
     ...(globalBelow && { [globalBelow]: first === -1 ? blocks.length : first }),
     ...(family.unturnedEvery && {

@@ -82,7 +82,7 @@ export function traitsOf(
   const pruned = withoutEmptyBlocks(architecture);
   const { biases, hidden, headDim, blocks } = pruned;
   const [first] = blocks;
-  const attentions = blocks.filter(({ convolves }) => !convolves);
+  const attentions = blocks.filter(({ mixer }) => !mixer);
   const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
@@ -95,10 +95,10 @@ export function traitsOf(
     uniform:
       attentions.length > 0 &&
       blocks.every(
-        ({ ffn, experts, heads, kvHeads, convolves }) =>
+        ({ ffn, experts, heads, kvHeads, mixer }) =>
           ffn > 0 &&
           ffn === blocks.find((other) => !other.experts === !experts)!.ffn &&
-          (convolves ||
+          (mixer !== undefined ||
             (heads > 0 && heads === attentions[0]!.heads && kvHeads === attentions[0]!.kvHeads)),
       ),
     expertsAlike: new Set(blocks.flatMap(({ experts = [] }) => experts)).size < 2,
@@ -139,7 +139,7 @@ function isLlamaBlock({
     rope.dims === undefined &&
     globalRope === null &&
     !blocks.some(({ unturned }) => unturned);
-  const dense = !blocks.some(({ experts, convolves }) => experts || convolves);
+  const dense = !blocks.some(({ experts, mixer }) => experts || mixer);
   const plain = dense && norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   const multiplies = familyNamed(family).gguf?.multipliers;
   return plain && gated && activation === 'silu' && !multiplies;

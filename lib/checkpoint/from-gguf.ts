@@ -191,6 +191,8 @@ export function architectureFromGguf(
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     routing,
     convolution: convolutionOf(blocks, named, file, key),
+    delta: null,
+    gatedAttention: false,
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
     eosTokenId: tokens['tokenizer.ggml.eos_token_id'],
@@ -199,7 +201,7 @@ export function architectureFromGguf(
 }
 
 function blocksOf(
-  { convolves }: Family,
+  { otherMixer: mixer }: Family,
   named: Named,
   file: Stated,
   key: (name: string) => string,
@@ -209,14 +211,14 @@ function blocksOf(
     spread(named[name] ?? named['attention.head_count'], named.block_count, file, [key(name)]);
   const kvHeads = widths(kvName);
   const heads = widths('attention.head_count').map((count, block) =>
-    convolves && kvHeads[block] === 0 ? 0 : count,
+    mixer && kvHeads[block] === 0 ? 0 : count,
   );
   const blocks = zipWidths(widths('feed_forward_length'), heads, kvHeads, () =>
     badField(file, [key(kvName)], 'must divide the head count'),
   );
   // llama.cpp has a convolution where there are no KV heads.
-  if (convolves) {
-    return blocks.map((block) => (block.kvHeads > 0 ? block : { ...block, convolves }));
+  if (mixer) {
+    return blocks.map((block) => (block.kvHeads > 0 ? block : { ...block, mixer }));
   }
   // llama.cpp leaves out what an attention adds where no FFN follows.
   if (blocks.every(({ ffn, heads }) => ffn > 0 || heads === 0)) return blocks;
@@ -230,7 +232,7 @@ function convolutionOf(
   file: Stated,
   key: (name: string) => string,
 ): Architecture['convolution'] {
-  if (!blocks.some(({ convolves }) => convolves)) return null;
+  if (!blocks.some(({ mixer }) => mixer)) return null;
   const name = 'shortconv.l_cache';
   const kernel = named[name];
   if (kernel === undefined) throw badField(file, [key(name)], 'must be a number');

@@ -178,8 +178,10 @@ export class Session {
 }
 
 /** What of such a model no GPU computes, for people. */
-export function leftToCpu({ routing, convolution, logitCap }: Architecture): string[] {
+export function leftToCpu(architecture: Architecture): string[] {
+  const { routing, convolution, delta, gatedAttention, logitCap } = architecture;
   return [
+    ...(delta || gatedAttention ? ['gated delta rules and gated attention run on the CPU'] : []),
     ...(convolution ? ['short convolutions run on the CPU'] : []),
     ...(routing ? ['experts run on the CPU'] : []),
     ...(logitCap === null ? [] : ['distributions of capped logits are compared on the CPU']),

@@ -1,4 +1,4 @@
-import type { Activation, BlockRole, ClampedGate, Rope } from './sublayers';
+import type { Activation, BlockRole, ClampedGate, DeltaSpec, Rope } from './sublayers';
 import type { Layout, Wrapper } from './wrappers';
 
 /**
@@ -10,6 +10,9 @@ import type { Layout, Wrapper } from './wrappers';
  * Block (sandwich):   h += norm1'(o(attention(norm1(h))));  h += norm2'(down(ffn(norm2(h))))   (Gemma)
  * Block (behind):     h += norm1'(o(attention(h)));  h += norm2'(down(ffn(h)))   (OLMo 2)
  */
+
+/** A convolution of the last tokens (LFM2), or a gated delta rule (Qwen3.5). */
+export type OtherMixer = 'convolution' | 'delta';
 
 /** One block: widths, which differ between blocks after pruning, and how its attention sees. Where one is 0 there is no such sublayer. */
 export interface BlockWidths {
@@ -23,8 +26,8 @@ export interface BlockWidths {
   global?: true;
   /** Rope turns nothing here (SmolLM3). */
   unturned?: true;
-  /** A convolution of the last tokens in the place of attention (LFM2): it stays as it is. */
-  convolves?: true;
+  /** In the place of attention: it stays as it is. */
+  mixer?: OtherMixer;
 }
 
 export interface Architecture {
@@ -53,6 +56,8 @@ export interface Architecture {
   queryScalar: number | null;
   /** Attention scores s, so divided, become scoreCap · tanh(s ÷ scoreCap) (Gemma 2); null: they stay. */
   scoreCap: number | null;
+  /** What a query head gives is times the sigmoid of gates, rows of its map behind the head's own. */
+  gatedAttention: boolean;
   /** A learned logit of each query head joins the sum of its softmax (gpt-oss). */
   sinks: boolean;
   activation: Activation;
@@ -65,6 +70,8 @@ export interface Architecture {
   routing: { topK: number; renormalised: boolean; bias: boolean; sharedWidth: number } | null;
   /** Of blocks that convolve: tokens that a channel looks back on, itself included, and whether all maps have biases; null: none does. */
   convolution: { kernel: number; bias: boolean } | null;
+  /** Of blocks with a delta rule: heads, their widths, and tokens that the convolution in front looks back on; null: there are none. */
+  delta: Omit<DeltaSpec, 'kind' | 'eps'> | null;
   /** Of the embedding's rows as they come into the first block, not of a tied head: √hidden in Gemma, Granite's own, else 1. */
   embeddingScale: number;
   /** Of what attention and FFN add to the stream (Granite). Loaded output maps and their biases have it in them. */

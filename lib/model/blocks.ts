@@ -1,6 +1,5 @@
-import type { Architecture } from './architecture';
+import type { Architecture, BlockWidths } from './architecture';
 import {
-  type ConvolutionSpec,
   type ExpertsSpec,
   type FeedForwardSpec,
   type NormSpec,
@@ -12,7 +11,6 @@ import {
 /** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
   const { norm, biases, headDim, queryScalar, scoreCap, sinks, qkNorm, routing } = architecture;
-  const { convolution } = architecture;
   const { gated, activation, clampedGate: clamp } = architecture;
   const widths = architecture.blocks[block]!;
   const { ffn, experts = 0, heads, kvHeads, global, unturned } = widths;
@@ -32,19 +30,8 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
     gated,
     clamp,
   });
-  const convolves: Sublayer[] =
-    widths.convolves && convolution
-      ? [
-          {
-            name: 'convolution',
-            mixer: convolutionOf(architecture.hidden, convolution.kernel),
-            ...norms,
-            biases: { in: convolution.bias, out: convolution.bias },
-          },
-        ]
-      : [];
   const sublayers: Sublayer[] = [
-    ...convolves,
+    ...otherMixer(architecture, widths, own).map((sublayer) => ({ ...sublayer, ...norms })),
     {
       name: 'attention',
       mixer: {
@@ -59,6 +46,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
         scale: queryScalar === null ? null : 1 / Math.sqrt(queryScalar),
         cap: scoreCap,
         sinks,
+        gated: architecture.gatedAttention,
       },
       ...norms,
       biases: { in: biases.qkv, out: biases.o },
@@ -74,8 +62,22 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
   return sublayers.filter((sublayer) => unitsOf(sublayer) > 0);
 }
 
-function convolutionOf(hidden: number, kernel: number): ConvolutionSpec {
-  return { kind: 'convolution', width: hidden, kernel };
+/** What a block has in the place of attention. */
+function otherMixer(
+  { hidden, convolution, delta }: Architecture,
+  { mixer }: BlockWidths,
+  { eps }: NormSpec,
+): Pick<Sublayer, 'name' | 'mixer' | 'biases'>[] {
+  if (mixer === 'convolution' && convolution) {
+    const { kernel, bias } = convolution;
+    const spec = { kind: mixer, width: hidden, kernel };
+    return [{ name: mixer, mixer: spec, biases: { in: bias, out: bias } }];
+  }
+  if (mixer === 'delta' && delta) {
+    const spec = { kind: mixer, ...delta, eps };
+    return [{ name: mixer, mixer: spec, biases: { in: false, out: false } }];
+  }
+  return [];
 }
 
 function expertsOf(

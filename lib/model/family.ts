@@ -1,4 +1,4 @@
-import type { Architecture, ModelRole } from './architecture';
+import type { Architecture, ModelRole, OtherMixer } from './architecture';
 import type { Activation, BlockRole, ClampedGate } from './sublayers';
 
 /**
@@ -29,8 +29,12 @@ export interface Family {
   twoRopes?: true;
   /** Every so-many-th block has no rope, if the configuration does not say which. */
   unturnedEvery?: number;
-  /** Some blocks have a short convolution in the place of attention. */
-  convolves?: true;
+  /** What some blocks have in the place of attention. */
+  otherMixer?: OtherMixer;
+  /** In every block but every so-many-th, if the configuration does not say which. */
+  attentionEvery?: number;
+  /** What a query head gives is times the sigmoid of gates of its own. */
+  gatedAttention?: true;
   /** The probabilities of the experts that a token passes are made to sum to 1, where no key of the configuration says so. */
   renormalises?: true;
   /** The router has a bias. */
@@ -69,6 +73,8 @@ export interface HfDescription {
   headsDivideHidden: boolean;
   /** What weights of norms are stored less. */
   normOffset?: number;
+  /** The share of a head that rope turns, where the configuration does not say. */
+  partialRotary?: number;
   names: TensorNames;
   /** Matrices of experts may be MXFP4, in two tensors each: `_blocks` and `_scales`. */
   mxfp4?: true;
@@ -123,6 +129,12 @@ export interface ConfigKeys {
   kernelBias?: string;
   /** Which blocks do not convolve, where there is no list of layer types. */
   attentionBlocks?: string;
+  /** Of a delta rule: heads, their widths, and its convolution. */
+  deltaKeyHeads?: string;
+  deltaValueHeads?: string;
+  deltaKeyDim?: string;
+  deltaValueDim?: string;
+  deltaKernel?: string;
   /** The stated width of FFNs is to be cut to two thirds, times a factor, and up to a multiple. */
   ffnAdjusts?: string;
   ffnFactor?: string;

@@ -60,8 +60,8 @@ const ROPE = fieldsOf({
 /** transformers' names of the kinds of blocks, where a model has two. */
 const SLIDING = 'sliding_attention';
 const GLOBAL = 'full_attention';
-/** And of blocks without attention. */
-const CONVOLUTION = 'conv';
+/** And of blocks with another mixer. */
+export const OTHER_TYPES = { convolution: 'conv', delta: 'linear_attention' } as const;
 const BY_TYPE = fieldsOf({ [SLIDING]: ROPE.nullish(), [GLOBAL]: ROPE.nullish() });
 
 /** Keys that every family calls the same. */
@@ -76,6 +76,7 @@ const COMMON = {
   original_max_position_embeddings: size.nullish(),
   layer_types: z.array(text, { error: 'must be a list' }).nullish(),
   sliding_window_pattern: size.nullish(),
+  full_attention_interval: size.nullish(),
   rope_local_base_freq: positive.nullish(),
   no_rope_layers: z.array(sizeOrZero, { error: 'must be a list' }).nullish(),
   no_rope_layer_interval: size.nullish(),
@@ -117,6 +118,11 @@ const NAMED = {
   gateAlpha: positive.optional(),
   expertsEvery: size.optional(),
   denseBlocks: sizes.nullish(),
+  deltaKeyHeads: size.optional(),
+  deltaValueHeads: size.optional(),
+  deltaKeyDim: size.optional(),
+  deltaValueDim: size.optional(),
+  deltaKernel: size.optional(),
   kernel: size.optional(),
   kernelBias: flag.optional(),
   attentionBlocks: sizes.nullish(),
@@ -176,7 +182,7 @@ export function architectureFromConfig(
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   const unturned = unturnedBlocks(family, common, named.blocks, file);
   const { slidingWindow, global } = windowsOf(family, common, named, unturned, file);
-  const mixed = withConvolutions(withTraits(widths, { global, unturned }), common, named, file);
+  const mixed = withMixers(family, withTraits(widths, { global, unturned }), common, named, file);
   const blocks = withExperts(mixed, named, file, keys);
   return {
     family: family.name,
@@ -210,9 +216,11 @@ export function architectureFromConfig(
           sharedWidth: named.sharedWidth ?? 0,
         }
       : null,
-    convolution: blocks.some(({ convolves }) => convolves)
+    convolution: blocks.some(({ mixer }) => mixer === 'convolution')
       ? { kernel: named.kernel!, bias: named.kernelBias! }
       : null,
+    delta: blocks.some(({ mixer }) => mixer === 'delta') ? deltaOf(named, file, keys) : null,
+    gatedAttention: family.gatedAttention === true,
     embeddingScale: named.embeddingScale ?? (family.scalesEmbedding ? Math.sqrt(hidden) : 1),
     outputScale: named.outputScale ?? 1,
     logitScale: 1 / (named.logitDivisor ?? 1),
@@ -255,20 +263,32 @@ function adjusted(
   return ffnMultiple * Math.ceil(Math.floor(ffnFactor * width) / ffnMultiple);
 }
 
-/** The blocks, some of which convolve where the others have attention. */
-function withConvolutions(
+/** The blocks, some of which have another mixer where the others have attention. */
+function withMixers(
+  { otherMixer: mixer, attentionEvery }: Family,
   blocks: BlockWidths[],
-  { layer_types: types }: Common,
-  { kernel, attentionBlocks }: Named,
+  { layer_types: types, full_attention_interval: every }: Common,
+  { attentionBlocks }: Named,
   file: Stated,
 ): BlockWidths[] {
-  if (kernel === undefined) return blocks;
-  const convolves = types
-    ? listed(types, blocks.length, file, 'layer_types').map((type) => type === CONVOLUTION)
-    : blocks.map((_, block) => attentionBlocks?.includes(block) === false);
-  return blocks.map((block, i) =>
-    convolves[i] ? { ...block, heads: 0, kvHeads: 0, convolves: true } : block,
-  );
+  if (mixer === undefined) return blocks;
+  const nth = attentionEvery && everyNth(blocks.length, every ?? attentionEvery);
+  const other = types
+    ? listed(types, blocks.length, file, 'layer_types').map((type) => type === OTHER_TYPES[mixer])
+    : blocks.map((_, i) => (nth ? !nth[i] : attentionBlocks?.includes(i) === false));
+  return blocks.map((block, i) => (other[i] ? { ...block, heads: 0, kvHeads: 0, mixer } : block));
+}
+
+function deltaOf(named: Named, file: Stated, keys: ConfigKeys): Architecture['delta'] {
+  const delta = {
+    keyHeads: named.deltaKeyHeads!,
+    valueHeads: named.deltaValueHeads!,
+    keyDim: named.deltaKeyDim!,
+    valueDim: named.deltaValueDim!,
+    kernel: named.deltaKernel!,
+  };
+  if (delta.valueHeads % delta.keyHeads === 0) return delta;
+  throw badField(file, [keys.deltaValueHeads!], 'must be a multiple of the key heads');
 }
 
 /** The blocks, with the experts that the file gives to some of them, and those with the widths of experts. */
@@ -298,7 +318,7 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
   const known = [
     GLOBAL,
     ...(family.mixesWindows ? [SLIDING] : []),
-    ...(family.convolves ? [CONVOLUTION] : []),
+    ...(family.otherMixer ? [OTHER_TYPES[family.otherMixer]] : []),
   ];
   const odd = common.layer_types?.find((type) => !known.includes(type));
   if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
@@ -529,7 +549,8 @@ function ropeFromConfig(
     common.original_max_position_embeddings ??
     scaling.original_max_position_embeddings ??
     maxPositions;
-  const share = scaling.partial_rotary_factor ?? common.partial_rotary_factor ?? 1;
+  const stated = scaling.partial_rotary_factor ?? common.partial_rotary_factor;
+  const share = stated ?? family.hf.partialRotary ?? 1;
   const turned = turnedDims(family, share, headDim, where);
   const type = scaling.rope_type ?? scaling.type ?? 'default';
   switch (type) {

@@ -4,7 +4,12 @@ import type { Architecture } from './architecture';
 export function forwardAlone({
   routing,
   convolution,
-}: Pick<Architecture, 'routing' | 'convolution'>): string | null {
+  delta,
+  gatedAttention,
+}: Pick<Architecture, 'routing' | 'convolution' | 'delta' | 'gatedAttention'>): string | null {
   if (routing) return 'the FFNs of this model are experts';
-  return convolution ? 'some blocks of this model have short convolutions' : null;
+  if (convolution) return 'some blocks of this model have short convolutions';
+  return delta || gatedAttention
+    ? 'blocks of this model have gated delta rules or gated attention'
+    : null;
 }

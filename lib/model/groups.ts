@@ -136,8 +136,8 @@ export function widthsOf(
       Object.assign(widths, { kvHeads, heads: kvHeads * mixer.queries });
     } else if (mixer.kind === 'experts' && units > 0) {
       widths.experts = units;
-    } else if (mixer.kind === 'convolution') {
-      if (units === 0) delete widths.convolves;
+    } else if (mixer.kind === 'convolution' || mixer.kind === 'delta') {
+      if (units === 0) delete widths.mixer;
     } else {
       widths.ffn = units;
       delete widths.experts;
@@ -161,7 +161,7 @@ export function withoutSites(
 /** The architecture without blocks of which nothing is left. */
 export function withoutEmptyBlocks(architecture: Architecture): Architecture {
   const { blocks } = architecture;
-  const left = ({ ffn, heads, convolves }: BlockWidths) => ffn > 0 || heads > 0 || convolves;
+  const left = ({ ffn, heads, mixer }: BlockWidths) => ffn > 0 || heads > 0 || mixer;
   return { ...architecture, blocks: blocks.filter(left) };
 }
 

@@ -77,6 +77,8 @@ export interface AttentionSpec {
   cap: number | null;
   /** A logit of each query head joins the sum of its softmax, as that of a key whose value is 0. */
   sinks: boolean;
+  /** What a query head gives is times the sigmoid of as many gates, rows of its map behind the head's own. */
+  gated: boolean;
 }
 
 /** gpt-oss's SwiGLU of gate and up: g σ(alpha g) (u + 1) with g = min(gate, limit), u = up within ±limit. */
@@ -124,13 +126,30 @@ export interface ConvolutionSpec {
   kernel: number;
 }
 
+/**
+ * The gated delta rule of Qwen3-Next and Qwen3.5 (native/ops/delta_rule.h), with a convolution of queries, keys and values in front,
+ * a norm behind, and gates. All of its heads stay or go together.
+ */
+export interface DeltaSpec {
+  kind: 'delta';
+  keyHeads: number;
+  /** Neighbours share a key head. */
+  valueHeads: number;
+  keyDim: number;
+  valueDim: number;
+  /** Tokens that the convolution looks back on, itself included. */
+  kernel: number;
+  /** Of the norm. */
+  eps: number;
+}
+
 /** Names the axis of a sublayer that can shrink, such as KV heads with their query heads, or channels: `sitesOf` has a block's. */
 export type Site = string;
 
 export interface Sublayer {
   /** Its site, and the first part of its tensors' names. */
   name: Site;
-  mixer: AttentionSpec | FeedForwardSpec | ExpertsSpec | ConvolutionSpec;
+  mixer: AttentionSpec | FeedForwardSpec | ExpertsSpec | ConvolutionSpec | DeltaSpec;
   /** Of what the mixer reads. */
   norm: NormSpec | null;
   /** Of the stream after the addition. */
@@ -160,6 +179,12 @@ export const PARTS = [
   'inBias',
   'kernel',
   'kernelBias',
+  'outGate',
+  'beta',
+  'alpha',
+  'decay',
+  'step',
+  'gain',
   'router',
   'routerBias',
   'sharedGate',
@@ -208,11 +233,11 @@ export interface BlockTensor {
   kernel?: number;
 }
 
-/** Units of a sublayer's site: KV heads, all of them together where they share a norm; channels; experts; a convolution as a whole. */
+/** Units of a sublayer's site: KV heads, all of them together where they share a norm; channels; experts; another mixer as a whole. */
 export function unitsOf({ mixer }: Sublayer): number {
   if (mixer.kind === 'ffn') return mixer.width;
   if (mixer.kind === 'experts') return mixer.count;
-  if (mixer.kind === 'convolution') return 1;
+  if (mixer.kind === 'convolution' || mixer.kind === 'delta') return 1;
   return mixer.kvHeads === 0 ? 0 : mixer.kvHeads / headsPerUnit(mixer);
 }
 
@@ -224,6 +249,7 @@ export function headsPerUnit({ normJoinsHeads, kvHeads }: AttentionSpec): number
 /** Columns of the output map for each unit; experts have one number each in its place. */
 export function columnsPerUnit({ mixer }: Sublayer): number {
   if (mixer.kind === 'convolution') return mixer.width;
+  if (mixer.kind === 'delta') return mixer.valueHeads * mixer.valueDim;
   return mixer.kind === 'attention' ? headsPerUnit(mixer) * mixer.queries * mixer.headDim : 1;
 }
 
@@ -246,9 +272,9 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     if (biases.in) axes[`${part}Bias`] = [units(per)];
   };
   if (mixer.kind === 'attention') {
-    const { headDim, queries, headNorm, normJoinsHeads, sinks } = mixer;
+    const { headDim, queries, headNorm, normJoinsHeads, sinks, gated } = mixer;
     const keys = headsPerUnit(mixer) * headDim;
-    reads('q', queries * keys);
+    reads('q', (gated ? 2 : 1) * queries * keys);
     reads('k', keys);
     reads('v', keys);
     if (sinks) axes.sinks = [units(headsPerUnit(mixer) * queries)];
@@ -266,6 +292,8 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     reads('in', 3 * mixer.width);
     axes.kernel = [units(mixer.width * mixer.kernel)];
     if (biases.in) axes.kernelBias = [units(mixer.width)];
+  } else if (mixer.kind === 'delta') {
+    Object.assign(axes, deltaAxes(mixer, units, stream));
   } else {
     axes.router = [units(1), stream];
     if (mixer.routerBias) axes.routerBias = [units(1)];
@@ -273,10 +301,30 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
   }
   const own = PARTS.flatMap((part) => {
     const found = axes[part];
-    const kernel = mixer.kind === 'convolution' && part === 'kernel' && { kernel: mixer.kernel };
+    const kernel = part === 'kernel' && 'kernel' in mixer && { kernel: mixer.kernel };
     return found ? [{ role: `${name}.${part}` as const, axes: found, ...kernel }] : [];
   });
   return mixer.kind === 'experts' ? [...own, ...expertTensors(name, mixer, biases, hidden)] : own;
+}
+
+/** Maps without biases; the norm of a head is the same for all of them. */
+function deltaAxes(
+  { keyHeads, valueHeads, keyDim, valueDim, kernel }: DeltaSpec,
+  units: (per: number) => Axis,
+  stream: Axis,
+): Partial<Record<Part, Axis[]>> {
+  const values = valueHeads * valueDim;
+  const mixed = 2 * keyHeads * keyDim + values;
+  return {
+    in: [units(mixed), stream],
+    outGate: [units(values), stream],
+    beta: [units(valueHeads), stream],
+    alpha: [units(valueHeads), stream],
+    kernel: [units(mixed * kernel)],
+    decay: [units(valueHeads)],
+    step: [units(valueHeads)],
+    gain: [{ site: null, per: valueDim }],
+  };
 }
 
 /** Those of the FFNs inside, as tensors of sublayers without norms whose widths stay. */

@@ -63,6 +63,7 @@ export function layersOf(
           attention: rounding.attention / greatestCommonDivisor(rounding.attention, groupSize),
           experts: 1,
           convolution: 1,
+          delta: 1,
         }[mixer.kind];
         const least = mixer.kind === 'experts' ? mixer.topK : multiple;
         return {

@@ -51,6 +51,7 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2Config,
     Qwen2MoeConfig,
+    Qwen3_5TextConfig,
     Qwen3Config,
     Qwen3MoeConfig,
     Qwen3VLConfig,
@@ -162,6 +163,22 @@ def lfm2(**keys):
         ),
     }
     return Lfm2Config(**{**base, **keys})
+
+
+def qwen35(**keys):
+    base = {
+        **SMALL,
+        **dict(
+            num_hidden_layers=4,
+            intermediate_size=96,
+            head_dim=32,
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            linear_key_head_dim=16,
+            linear_value_head_dim=16,
+        ),
+    }
+    return Qwen3_5TextConfig(**{**base, **keys})
 
 
 def gemma2(**keys):
@@ -631,6 +648,29 @@ MODELS = {
         None,
         False,
     ),
+    "qwen3.5": (
+        qwen35(),
+        torch.float16,
+        None,
+        False,
+    ),
+    # As many value heads as key heads, a longer kernel, biases, and a rope that turns half of a head.
+    "qwen3.5-unlike": (
+        qwen35(
+            num_hidden_layers=2,
+            layer_types=["full_attention", "linear_attention"],
+            linear_num_key_heads=2,
+            linear_num_value_heads=2,
+            linear_key_head_dim=8,
+            linear_conv_kernel_dim=5,
+            attention_bias=True,
+            tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0, partial_rotary_factor=0.5),
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -661,14 +701,15 @@ def fill(model, seed):
     def normal(like, std):
         return torch.randn(like.shape, generator=generator) * std
 
-    # Gemma's norms are stored less 1, and its embeddings are scaled up.
+    # Gemma's norms are stored less 1, as Qwen3.5's but one are, and its embeddings are scaled up.
     gemma = isinstance(model.config.get_text_config(), (Gemma2Config, Gemma3TextConfig))
+    qwen35 = isinstance(model.config.get_text_config(), Qwen3_5TextConfig)
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
             if name.endswith("sinks"):
                 value.copy_(normal(value, 2.0))
             elif value.dim() == 1:
-                around_zero = gemma or name.endswith("bias")
+                around_zero = gemma or name.endswith("bias") or (qwen35 and "linear_attn.norm" not in name)
                 value.copy_(normal(value, 0.2) + (0.0 if around_zero else 1.0))
             elif any(table in name for table in PLACES):
                 value.copy_(normal(value, 0.3))

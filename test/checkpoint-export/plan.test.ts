@@ -100,6 +100,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  'qwen3.5': {
+    'ffn uniform': ['stock/null', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/null', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   gemma3: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -353,17 +361,18 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
   const capped = ['gemma2', 'gemma2-unlike'];
   const windows = ['ministral', 'qwen2-sliding', 'qwen3-sliding'];
-  const unlike = ['olmo2', 'smollm3', 'granite', 'qwen3-yarn', ...windows, 'lfm2', 'lfm2-unlike'];
-  for (const name of [...names, ...more, ...capped, ...unlike]) {
+  const unlike = ['olmo2', 'smollm3', 'granite', 'qwen3-yarn', ...windows];
+  const hybrid = ['lfm2', 'lfm2-unlike', 'qwen3.5', 'qwen3.5-unlike'];
+  for (const name of [...names, ...more, ...capped, ...unlike, ...hybrid]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
       [64, 64],
       [64, 96],
     ]) {
       const keeps = architecture.blocks.map(
-        ({ convolves }, block): BlockKeep => ({
+        ({ mixer }, block): BlockKeep => ({
           ffn: first(widths[block] ?? 64),
-          ...(!convolves && { attention: first(1) }),
+          ...(!mixer && { attention: first(1) }),
         }),
       );
       const pruned = prunedArchitecture(architecture, keeps);

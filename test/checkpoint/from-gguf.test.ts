@@ -299,7 +299,7 @@ const LFM2 = {
 test('LFM2: a block without KV heads convolves', (t) => {
   const { architecture } = architectureFromGguf(LFM2, tensorsOf(), 'lfm2.gguf');
   t.like(architecture, { headDim: 64, qkNorm: 'head', convolution: { kernel: 3, bias: false } });
-  const convolution = { ffn: 8192, heads: 0, kvHeads: 0, convolves: true };
+  const convolution = { ffn: 8192, heads: 0, kvHeads: 0, mixer: 'convolution' as const };
   t.deepEqual(architecture.blocks, [
     convolution,
     { ffn: 8192, heads: 32, kvHeads: 8 },

@@ -47,6 +47,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['lfm2', { scope: 'all' }],
+  ['qwen3.5', { scope: 'all' }],
   ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
 ];
 for (const [name, more] of ROWS) {

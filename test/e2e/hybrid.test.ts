@@ -1,4 +1,4 @@
-/** Models with short convolutions: what is pruned of them, what stays, and what is not done since gradients do not go through. */
+/** Models with other mixers beside attention: what is pruned of them, what stays, and what is not done since gradients do not go through. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -78,10 +78,55 @@ test('convolutions stay byte for byte, whatever goes beside them', async (t) => 
     const { architecture } = await openCheckpoint(output);
     t.deepEqual(architecture.convolution, { kernel: 4, bias: true });
     t.deepEqual(
-      architecture.blocks.map(({ convolves }) => convolves === true),
+      architecture.blocks.map(({ mixer }) => mixer === 'convolution'),
       [false, true, false],
     );
   }
+});
+
+test('a delta rule stays byte for byte; its norm is stored as it is, others less 1', async (t) => {
+  const model = work.model('qwen3.5-unlike');
+  const { output, notes, tuning } = await prune(model, options({ scope: 'all' }));
+  const [before, after] = [safetensors(model), safetensors(output)];
+  const stays = (name: string) => /linear_attn|norm/.test(name);
+  const names = Object.keys(before).filter(stays);
+  t.is(names.filter((name) => name.includes('linear_attn')).length, 9);
+  for (const name of names) t.deepEqual(after[name], before[name], name);
+  t.is(tuning, null);
+  t.true(notes.some((note) => /^nothing is tuned: .*gated delta rules/.test(note)));
+  const { architecture } = await openCheckpoint(output);
+  t.like(architecture, { gatedAttention: true, rope: { theta: 1e6, dims: 16 } });
+  t.deepEqual(architecture.delta, {
+    ...{ keyHeads: 2, valueHeads: 2, keyDim: 8, valueDim: 16, kernel: 5 },
+  });
+});
+
+test('a KV head of gated attention takes its gates along', async (t) => {
+  const model = work.model('qwen3.5');
+  const asked = {
+    scope: 'attention',
+    allocation: 'uniform',
+    sparsity: 0.02,
+    refit: false,
+  } as const;
+  const { output, layers } = await prune(model, options(asked));
+  t.deepEqual(
+    layers.map(({ kvHeadsAfter }) => kvHeadsAfter),
+    [0, 0, 0, 1],
+  );
+  const name = 'model.layers.3.self_attn.q_proj.weight';
+  const [before, after] = [safetensors(model)[name]!, safetensors(output)[name]!];
+  // Of four heads of 32 with as many gates two stay, those of one KV head.
+  t.deepEqual(
+    [before.shape, after.shape],
+    [
+      [256, 64],
+      [128, 64],
+    ],
+  );
+  const half = before.bytes.length / 2;
+  const halves = [before.bytes.subarray(0, half), before.bytes.subarray(half)];
+  t.true(halves.some((bytes) => bytes.equals(after.bytes)));
 });
 
 test('a KV head in scope is one of an attention', async (t) => {

@@ -61,6 +61,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['lfm2', { scope: 'all' }],
+  ['qwen3.5', { scope: 'all' }],
+  ['qwen3.5-unlike', { scope: 'all', ffnSolver: 'output' }],
   ['lfm2-unlike', { scope: 'ffn', ffnSolver: 'output', allocation: 'uniform', sparsity: 0.1 }],
   ['gpt2', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],

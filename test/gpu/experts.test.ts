@@ -35,6 +35,7 @@ test.serial(
 for (const [name, what] of [
   ['qwen2-moe', 'experts'],
   ['lfm2', 'short convolutions'],
+  ['qwen3.5', 'gated delta rules and gated attention'],
 ] as const) {
   test.serial(`${what} run on the CPU, which is said once`, async (t) => {
     Object.assign(process.env, await fakeDriver(t, {}), library);

@@ -12,7 +12,14 @@ function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind' | 'clamp'>): Bl
   const common = { norm, streamNorm: null, outNorm: null, biases: { in: false, out: false } };
   const heads = {
     ...{ kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 },
-    ...{ headNorm: null, normJoinsHeads: false, scale: null, cap: null, sinks: false },
+    ...{
+      headNorm: null,
+      normJoinsHeads: false,
+      scale: null,
+      cap: null,
+      sinks: false,
+      gated: false,
+    },
   };
   return {
     hidden: 4096,

@@ -41,6 +41,7 @@ const llama = {
           normJoinsHeads: false,
           cap: 50,
           sinks: true,
+          gated: false,
         },
         norm: { kind: 'rms', eps: 1e-6 },
         streamNorm: null,
@@ -57,10 +58,20 @@ const llama = {
         norm: { kind: 'rms', eps: 1e-6 },
         streamNorm: null,
       },
+      {
+        name: 'delta',
+        mixer: {
+          ...{ kind: 'delta', keyHeads: 1, valueHeads: 2, keyDim: 4, valueDim: 4, kernel: 4 },
+          eps: 1e-6,
+        },
+        norm: { kind: 'rms', eps: 1e-6 },
+        streamNorm: null,
+      },
     ],
   },
   tensors: {
     'convolution.kernel': tensor('c', 24),
+    'delta.kernel': tensor('d', 64),
     'attention.norm': tensor('n', 8),
     'attention.q': { ...tensor('q', 8, 8), ropeHeads: 2 },
     'attention.k': { ...tensor('k', 4, 8), storedColumns: 4, step: 1 },

@@ -40,6 +40,8 @@ const LLAMA2: Architecture = {
   tiedEmbeddings: false,
   routing: null,
   convolution: null,
+  delta: null,
+  gatedAttention: false,
   embeddingProjection: null,
   bosTokenId: 1,
   eosTokenId: 2,
@@ -395,8 +397,8 @@ test('LFM2: what its configuration calls otherwise, or leaves out', (t) => {
   t.is(channels({ intermediate_size: 140, block_ffn_dim_multiplier: null }), 93);
   t.is(channels({ intermediate_size: 140, block_auto_adjust_ff_dim: false }), 140);
   const convolving = (more: object) =>
-    read({ intermediate_size, ...more }).blocks.map(({ convolves, heads, kvHeads }) =>
-      convolves ? heads + kvHeads : null,
+    read({ intermediate_size, ...more }).blocks.map(({ mixer, heads, kvHeads }) =>
+      mixer ? heads + kvHeads : null,
     );
   t.deepEqual(convolving({ full_attn_idxs: [1, 3] }), [0, null, 0, null]);
   t.deepEqual(convolving({ full_attn_idxs: [1, 3], layer_types }), [0, null, 0, null]);
@@ -408,6 +410,17 @@ test('LFM2: what its configuration calls otherwise, or leaves out', (t) => {
   const usual = architectureFromConfig({ ...bare, intermediate_size, layer_types }, 'lfm2');
   t.deepEqual(usual.convolution, { kernel: 3, bias: false });
   t.deepEqual(usual.rope, { theta: 1e6 });
+});
+
+test('Qwen3.5: what its configuration may leave out', (t) => {
+  const { layer_types, rope_parameters, ...rest } = fixtureConfig('qwen3.5');
+  const mixers = (more: object) =>
+    architectureFromConfig({ ...rest, ...more }, 'qwen3.5').blocks.map(({ mixer = null }) => mixer);
+  t.deepEqual(mixers({}), ['delta', 'delta', 'delta', null]);
+  t.deepEqual(mixers({ full_attention_interval: 2 }), ['delta', null, 'delta', null]);
+  const { rope, gatedAttention } = architectureFromConfig(rest, 'qwen3.5');
+  t.deepEqual(rope, { theta: 10000, dims: 8 });
+  t.true(gatedAttention);
 });
 
 test('experts: in every so-many-th block, but for those that are named', (t) => {
@@ -588,6 +601,13 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     /layer_types with "linear_attention"/,
   ],
   ['convolutions elsewhere', 'qwen3', { layer_types: ['conv'] }, 'ERR_UNSUPPORTED', /layer_types/],
+  [
+    'value heads that key heads do not divide',
+    'qwen3.5',
+    { linear_num_value_heads: 3 },
+    'ERR_CHECKPOINT',
+    /linear_num_value_heads must be a multiple of the key heads/,
+  ],
   ['no kernel', 'lfm2', { conv_L_cache: 0 }, 'ERR_CHECKPOINT', /conv_L_cache must be a whole/],
   ['partial rope', 'llama2', { partial_rotary_factor: 0.5 }, 'ERR_UNSUPPORTED', /partial_rotary/],
   ['odd partial rope', 'phi3', PARTIAL(0.7), 'ERR_UNSUPPORTED', /partial_rotary_factor 0.7/],

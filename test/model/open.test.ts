@@ -121,6 +121,8 @@ const NAMES = [
   'granite-moe',
   'lfm2',
   'lfm2-unlike',
+  'qwen3.5',
+  'qwen3.5-unlike',
 ];
 
 for (const name of NAMES) {

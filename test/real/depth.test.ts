@@ -45,6 +45,8 @@ const FOLDERS: [model: string, gone: string, loadedAs: string][] = [
   ['granite-moe', '0.attention', 'StrupruneGraniteMoeForCausalLM'],
   ['lfm2', '1.attention 2.ffn', 'StrupruneLfm2ForCausalLM'],
   ['lfm2', '0.ffn', 'StrupruneLfm2ForCausalLM'],
+  ['qwen3.5', '1.ffn', 'StrupruneQwen3_5ForCausalLM'],
+  ['qwen3.5-unlike', '0.attention 1.ffn', 'StrupruneQwen3_5ForCausalLM'],
   ['gpt2', '0.attention 1.ffn', 'StrupruneGPT2LMHeadModel'],
   ['gpt2', '1.attention 1.ffn', 'GPT2LMHeadModel'],
   ['phi3', '0.ffn', 'StruprunePhi3ForCausalLM'],

@@ -18,7 +18,7 @@ from .configuration_struprune import StrupruneLlamaConfig
 
 # The maps of stock blocks by name: how wide is what they read and what they give, and which bias they have.
 ATTENTION_MAPS = {
-    "q_proj": ("hidden", "q", "qkv"),
+    "q_proj": ("hidden", "queries", "qkv"),
     "k_proj": ("hidden", "kv", "qkv"),
     "v_proj": ("hidden", "kv", "qkv"),
     "qkv_proj": ("hidden", "qkv", "qkv"),
@@ -98,6 +98,14 @@ def remove_norms(layer, names):
         setattr(layer, name, nn.Identity())
 
 
+def gates(layer):
+    """2 where the map of queries has gates of what attention gives beside them, else 1."""
+    attention = getattr(layer, "self_attn", None)
+    if not (hasattr(attention, "q_proj") and hasattr(attention, "o_proj")):
+        return 1
+    return attention.q_proj.out_features // attention.o_proj.in_features
+
+
 def resize_block(layer, config, index):
     """Gives one decoder layer the widths and biases that config.struprune states for it."""
     own = config.struprune
@@ -106,6 +114,7 @@ def resize_block(layer, config, index):
     widths = {
         "hidden": config.hidden_size,
         "q": heads * head_dim,
+        "queries": heads * head_dim * gates(layer),
         "kv": groups * head_dim,
         "qkv": (heads + 2 * groups) * head_dim,
         "ffn": channels,
@@ -113,7 +122,7 @@ def resize_block(layer, config, index):
     }
 
     attention = "self_attn" if hasattr(layer, "self_attn") else "attn"
-    if hasattr(layer, "conv"):
+    if hasattr(layer, "conv") or hasattr(layer, "linear_attn"):
         pass  # in the place of attention, and as it was
     elif heads == 0:
         setattr(layer, attention, NoAttention(index))

@@ -19,6 +19,7 @@ import { phi3 } from './phi3';
 import { qwen2 } from './qwen2';
 import { qwen2Moe } from './qwen2-moe';
 import { qwen3 } from './qwen3';
+import { qwen35 } from './qwen3-5';
 import { qwen3Moe } from './qwen3-moe';
 import { smollm3 } from './smollm3';
 import { starcoder2 } from './starcoder2';
@@ -29,6 +30,7 @@ export const FAMILIES: readonly Family[] = [
   ministral,
   qwen2,
   qwen3,
+  qwen35,
   gemma2,
   gemma3,
   olmo2,

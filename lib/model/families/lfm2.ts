@@ -11,7 +11,7 @@ export const lfm2: Family = {
   gated: true,
   qkNorm: 'head',
   positionOffset: null,
-  convolves: true,
+  otherMixer: 'convolution',
   biases: { qkv: false, o: false, ffnIn: false, down: false },
   hf: {
     modelType: 'lfm2',

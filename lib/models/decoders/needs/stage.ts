@@ -64,9 +64,9 @@ export function eachBlock(
 ): Needs {
   const alike = new Map<string, number[]>();
   for (const [block, widths] of architecture.blocks.entries()) {
-    const { ffn, experts, heads, kvHeads, convolves } = widths;
+    const { ffn, experts, heads, kvHeads, mixer } = widths;
     const gone = layers.flatMap((layer, l) => (layer.block === block ? (removed?.[l] ?? -1) : []));
-    const key = [ffn, experts, heads, kvHeads, convolves, ...gone].join();
+    const key = [ffn, experts, heads, kvHeads, mixer, ...gone].join();
     alike.set(key, [...(alike.get(key) ?? []), block]);
   }
   return inTurn(...[...alike.values()].map((blocks) => times(blocks.length, of(blocks[0]!))));
