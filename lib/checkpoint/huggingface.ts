@@ -31,7 +31,9 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const family = familyNamed(architecture.family);
   const { normOffset = 0 } = family.hf;
   const usual = inside ? namesInside(family.hf.names, inside.wrapped.layout) : family.hf.names;
-  const stored = inside?.tensors ?? withPrefix(tensors, usual);
+  const isLoaded = (name: string) => !family.hf.unloaded || !name.startsWith(family.hf.unloaded);
+  const all = inside?.tensors ?? withPrefix(tensors, usual);
+  const stored = new Map([...all].filter(([name]) => isLoaded(name)));
   const stated = quantisationOf(text, family, where);
   // A checkpoint of gpt-oss that was written again in BF16 may still say what it was.
   const isPacked = [...stored.keys()].some((name) => name.endsWith('_blocks'));
@@ -46,10 +48,15 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
     normOffset,
     quantisation,
   });
-  const source = { format: 'hf', path: folder, files, architecture, ...bound, config } as const;
+  const unloaded = [...tensors.keys()].filter((name) => !isLoaded(name));
+  const source = {
+    ...({ format: 'hf', path: folder, files, architecture, ...bound, config } as const),
+    ...(unloaded.length > 0 && { unloaded }),
+  };
   if (!inside) return source;
-  const { wrapped } = inside;
-  return { ...source, parameters: bound.parameters + weightsIn(wrapped.others), wrapped };
+  const others = inside.wrapped.others.filter(({ name }) => isLoaded(name));
+  const wrapped = { ...inside.wrapped, others };
+  return { ...source, parameters: bound.parameters + weightsIn(others), wrapped };
 }
 
 function readJson(folder: string, name: string): Record<string, unknown> {

@@ -61,6 +61,8 @@ export interface HfDescription {
   keys: ConfigKeys;
   /** FFN channels for each of the hidden size, where the configuration does not say. */
   ffnOfHidden?: number;
+  /** What names of tensors begin with that the stock class does not load. */
+  unloaded?: string;
   /** Older names of keys, which come before them. */
   older?: Readonly<Record<string, string>>;
   /** Values that the configuration class takes for absent keys. */

@@ -124,6 +124,13 @@ export const WRAPPERS: readonly Wrapper[] = [
     axes: true,
   },
   {
+    modelType: 'qwen3_5',
+    stockClass: 'Qwen3_5ForConditionalGeneration',
+    texts: [{ modelType: 'qwen3_5_text', as: 'qwen3_5_text' }],
+    layouts: [QWEN_LAYOUTS[0]!],
+    axes: true,
+  },
+  {
     modelType: 'idefics3',
     stockClass: 'Idefics3ForConditionalGeneration',
     texts: [LLAMA],

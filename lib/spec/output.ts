@@ -50,9 +50,18 @@ export function outputSpec(
     adds: { attention: adds && reaches(scope, 'attention'), ffn: adds && reaches(scope, 'ffn') },
     notes: [
       ...typeNotes({ source, dtype, takenOver, stored }),
+      ...unloadedNotes(source),
       ...(tunesNorms ? [NORMS_ALONE] : []),
     ],
   };
+}
+
+function unloadedNotes({ unloaded = [] }: ModelSource): string[] {
+  if (unloaded.length === 0) return [];
+  const such = `${unloaded.length} tensors as ${unloaded[0]}`;
+  return [
+    `${such} are left out: they belong to the unpruned model, and transformers does not load them`,
+  ];
 }
 
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */

@@ -1,5 +1,5 @@
 /** Models with other mixers beside attention: what is pruned of them, what stays, and what is not done since gradients do not go through. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -8,7 +8,7 @@ import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import { safetensors } from './files';
+import { safetensors, safetensorsBytes } from './files';
 import { CALIBRATION, workspace } from './models';
 
 const work = workspace();
@@ -99,6 +99,22 @@ test('a delta rule stays byte for byte; its norm is stored as it is, others less
   t.deepEqual(architecture.delta, {
     ...{ keyHeads: 2, valueHeads: 2, keyDim: 8, valueDim: 16, kernel: 5 },
   });
+});
+
+test('what the stock class does not load is left out, which is said', async (t) => {
+  for (const name of ['qwen3.5-unlike', 'qwen3.5-vision']) {
+    const model = work.model(name);
+    const before = safetensors(model);
+    const twice = (own: string) =>
+      own.endsWith('o_proj.weight') ? [own, 'mtp.layers.0.o'] : [own];
+    writeFileSync(join(model, 'model.safetensors'), safetensorsBytes(model, twice));
+    const { parameters, unloaded } = await openCheckpoint(model);
+    t.is(parameters, (await openCheckpoint(work.model(name))).parameters);
+    t.deepEqual(unloaded, ['mtp.layers.0.o']);
+    const { output, notes } = await prune(model, options({ scope: 'ffn', allocation: 'uniform' }));
+    t.deepEqual(Object.keys(safetensors(output)).sort(), Object.keys(before).sort());
+    t.is(notes.filter((note) => /^1 tensors as mtp.layers.0.o are left out/.test(note)).length, 1);
+  }
 });
 
 test('a KV head of gated attention takes its gates along', async (t) => {

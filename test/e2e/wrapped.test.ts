@@ -32,6 +32,7 @@ const MODELS = [
   'mistral3-vision',
   'qwen2.5-vision',
   'qwen3-vision',
+  'qwen3.5-vision',
   'smolvlm',
   'llava',
 ];

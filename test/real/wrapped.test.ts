@@ -55,6 +55,8 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['flat', unlike, 'StrupruneQwen2_5_VLForConditionalGeneration'],
   ['qwen3-vision', heads, 'Qwen3VLForConditionalGeneration'],
   ['qwen3-vision', unlike, 'StrupruneQwen3VLForConditionalGeneration'],
+  ['qwen3.5-vision', { ...heads, sparsity: 0.02 }, 'Qwen3_5ForConditionalGeneration'],
+  ['qwen3.5-vision', unlike, 'StrupruneQwen3_5ForConditionalGeneration'],
   ['smolvlm', heads, 'SmolVLMForConditionalGeneration'],
   ['smolvlm', unlike, 'StrupruneSmolVLMForConditionalGeneration'],
   ['llava', { ...heads, maxShardBytes: 100_000 }, 'LlavaForConditionalGeneration'],

@@ -21,7 +21,7 @@ def image_inputs(config, ids, seed):
         return torch.randn(shape, generator=generator)
 
     kind = config.model_type.removeprefix("struprune_")
-    qwen = kind in ("qwen2_5_vl", "qwen3_vl")
+    qwen = kind in ("qwen2_5_vl", "qwen3_vl", "qwen3_5")
     # Tokens of an image: its four patches, or one where four are merged.
     count = 1 if qwen or kind == "smolvlm" else 4
     ids = torch.tensor([[config.image_token_id] * count + ids])

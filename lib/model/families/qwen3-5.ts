@@ -6,7 +6,7 @@ const LAYER = 'model.layers.{}';
 const DELTA = `${LAYER}.linear_attn`;
 
 /**
- * Qwen3.5, the dense text models: a gated delta rule in three blocks of four, gated attention with a partial rope in the others;
+ * Qwen3.5, the dense models: a gated delta rule in three blocks of four, gated attention with a partial rope in the others;
  * weights of norms are stored less 1, but for that of a delta rule.
  */
 export const qwen35: Family = {
@@ -33,6 +33,8 @@ export const qwen35: Family = {
       deltaKernel: 'linear_conv_kernel_dim',
     },
     partialRotary: 0.25,
+    // It guesses tokens further ahead.
+    unloaded: 'mtp.',
     defaults: {
       vocab_size: 248320,
       hidden_size: 4096,
