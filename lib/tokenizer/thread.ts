@@ -1,4 +1,4 @@
-/** Jobs on a tokenizer in a worker thread, whose memory goes back when it ends. */
+/** Jobs on a tokenizer in worker threads. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -11,9 +11,11 @@ export interface ThreadData {
   job: JobInput<JobName>;
 }
 
-export type ThreadReply =
+/** `large`: the thread has memory that is to go back. */
+export type ThreadReply = { large: boolean } & (
   | { result: Jobs[JobName]['out'] }
-  | { error: { code: ErrorCode; message: string; mend: string } };
+  | { error: { code: ErrorCode; message: string; mend: string } }
+);
 
 /** What a job may take, by what it reads: a stranger's tokenizer may ask for any time and any memory. */
 interface Limits {
@@ -29,48 +31,121 @@ const PER_MEBIBYTE = {
 /** No vocabulary is larger; the rest of a GGUF file is weights. */
 const MOST_MEBIBYTES = 64;
 const LOOK_MS = 500;
+/** A thread without a job ends after so long. */
+const REST_MS = 1000;
 
 /**
  * Runs a job of jobs.ts. An abort ends the thread, and so does a job that takes too long for what it reads.
  * @throws StruPruneError ERR_ABORTED, ERR_TOKENIZER where it takes too long or too much memory, and whatever the job throws
  */
-export function inThread<Name extends JobName>(
+export async function inThread<Name extends JobName>(
   name: Name,
   job: JobInput<Name>,
   signal?: AbortSignal,
 ): Promise<Jobs[Name]['out']> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => new StruPruneError('ERR_ABORTED', 'tokenising was aborted');
-    if (signal?.aborted) {
-      reject(aborted());
-      return;
-    }
-    const limits = limitsOf(job);
-    const worker = startWorker({ name, job }, limits);
-    const stopWatch = watch(limits.seconds, () => {
-      reject(excessive(`more than ${limits.seconds} seconds`));
-      void worker.terminate();
-    });
-    const onAbort = () => {
-      reject(aborted());
-      void worker.terminate();
-    };
+  const aborted = () => new StruPruneError('ERR_ABORTED', 'tokenising was aborted');
+  if (signal?.aborted) throw aborted();
+  const { seconds, mebibytes: most } = limitsOf(job);
+  const thread = TokenizerThread.take(most);
+  let stop = () => {};
+  const cutOff = new Promise<never>((_, reject) => {
+    const stopWatch = watch(seconds, () => reject(excessive(`more than ${seconds} seconds`)));
+    const onAbort = () => reject(aborted());
     signal?.addEventListener('abort', onAbort, { once: true });
-    worker.on('message', (reply: ThreadReply) => {
-      if ('result' in reply) resolve(reply.result as Jobs[Name]['out']);
-      else reject(new StruPruneError(reply.error.code, reply.error.message, reply.error.mend));
-    });
-    worker.on('error', (error: NodeJS.ErrnoException) => {
-      const full = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-      reject(full ? excessive(`more than ${limits.mebibytes} MiB`) : error);
-    });
-    worker.on('exit', (code) => {
+    stop = () => {
       stopWatch();
       signal?.removeEventListener('abort', onAbort);
-      // Without effect when a reply came before.
-      reject(new StruPruneError('ERR_INTERNAL', `the tokenizer thread ended with code ${code}`));
-    });
+    };
   });
+  let reply: ThreadReply;
+  try {
+    reply = await Promise.race([thread.run({ name, job }), cutOff]);
+  } catch (error) {
+    thread.end();
+    throw error;
+  } finally {
+    stop();
+  }
+  if (reply.large) thread.end();
+  else thread.rest();
+  if ('result' in reply) return reply.result as Jobs[Name]['out'];
+  throw new StruPruneError(reply.error.code, reply.error.message, reply.error.mend);
+}
+
+/** A worker that does one job at a time. To start one takes longer than most jobs, so it rests for a while behind a job. */
+class TokenizerThread {
+  /** The one that rests. */
+  static #resting: TokenizerThread | undefined;
+  readonly #mebibytes: number;
+  readonly #worker: Worker;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** One that may take so much memory, or up to twice as much. */
+  static take(most: number): TokenizerThread {
+    const rested = TokenizerThread.#resting;
+    if (!rested) return new TokenizerThread(most);
+    const fits = rested.#mebibytes >= most && rested.#mebibytes <= 2 * most;
+    if (!fits) rested.end();
+    rested.#wake();
+    return fits ? rested : new TokenizerThread(most);
+  }
+
+  private constructor(most: number) {
+    this.#mebibytes = most;
+    // From source this file is TypeScript, and the worker needs its loader too.
+    const fromSource = __filename.endsWith('.ts');
+    this.#worker = new Worker(join(__dirname, fromSource ? 'worker-entry.ts' : 'worker-entry.js'), {
+      execArgv: fromSource ? ['-r', join(__dirname, '../../scripts/lib/ts-register.js')] : [],
+      // A small nursery: the garbage of a chunk is soon gone, and pages once touched stay in the process.
+      resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: most },
+    });
+    this.#worker.on('exit', () => this.#wake());
+    // Told to the job, where there is one.
+    this.#worker.on('error', () => {});
+  }
+
+  run(data: ThreadData): Promise<ThreadReply> {
+    const worker = this.#worker;
+    worker.ref();
+    return new Promise<ThreadReply>((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException) => {
+        const full = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+        settle();
+        reject(full ? excessive(`more than ${this.#mebibytes} MiB`) : error);
+      };
+      const onExit = (code: number) => {
+        settle();
+        reject(new StruPruneError('ERR_INTERNAL', `the tokenizer thread ended with code ${code}`));
+      };
+      const onMessage = (reply: ThreadReply) => {
+        settle();
+        resolve(reply);
+      };
+      const settle = () => {
+        worker.off('error', onError).off('exit', onExit).off('message', onMessage);
+      };
+      worker.on('error', onError).on('exit', onExit).on('message', onMessage);
+      worker.postMessage(data);
+    });
+  }
+
+  /** Waits for the next job, and holds no process meanwhile. */
+  rest(): void {
+    TokenizerThread.#resting?.end();
+    TokenizerThread.#resting = this;
+    this.#worker.unref();
+    this.#timer = setTimeout(() => this.end(), REST_MS).unref();
+  }
+
+  end(): void {
+    this.#wake();
+    void this.#worker.terminate();
+  }
+
+  #wake(): void {
+    clearTimeout(this.#timer);
+    if (TokenizerThread.#resting === this) TokenizerThread.#resting = undefined;
+  }
 }
 
 function excessive(amount: string): StruPruneError {
@@ -120,15 +195,4 @@ function watch(seconds: number, late: () => void): () => void {
     late();
   }, LOOK_MS);
   return () => clearInterval(timer);
-}
-
-function startWorker(data: ThreadData, { mebibytes: most }: Limits): Worker {
-  // From source this file is TypeScript, and the worker needs its loader too.
-  const fromSource = __filename.endsWith('.ts');
-  return new Worker(join(__dirname, fromSource ? 'worker-entry.ts' : 'worker-entry.js'), {
-    workerData: data,
-    execArgv: fromSource ? ['-r', join(__dirname, '../../scripts/lib/ts-register.js')] : [],
-    // A small nursery: the garbage of a chunk is soon gone, and pages once touched stay in the process.
-    resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: most },
-  });
 }

@@ -1,11 +1,15 @@
-/** Runs in a worker thread: does one job on a tokenizer, posts its result (or the error) and ends. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** Runs in a worker thread: does jobs on tokenizers one after the other, and posts the result (or the error) of each. */
+import { getHeapStatistics } from 'node:v8';
+import { parentPort } from 'node:worker_threads';
 import { StruPruneError } from '../errors';
 import { speakAsCommandLine } from '../wording';
 import { type JobInput, type JobName, type Jobs, RUNNERS } from './jobs';
 import type { ThreadData, ThreadReply } from './thread';
 
-function run({ name, job }: ThreadData): ThreadReply {
+/** Of its heap; what a small tokenizer's job leaves is below it, a large one's memory has to go back before the run goes on. */
+const LARGE = 24 * 2 ** 20;
+
+function run({ name, job }: ThreadData) {
   try {
     return { result: (RUNNERS[name] as (job: JobInput<JobName>) => Jobs[JobName]['out'])(job) };
   } catch (error) {
@@ -24,5 +28,8 @@ function buffersOf(value: unknown): ArrayBuffer[] {
 
 // The thread that started this one words the errors.
 speakAsCommandLine();
-const reply = run(workerData as ThreadData);
-parentPort?.postMessage(reply, buffersOf(reply));
+parentPort!.on('message', (data: ThreadData) => {
+  const done = run(data);
+  const large = getHeapStatistics().total_physical_size > LARGE;
+  parentPort!.postMessage({ ...done, large } satisfies ThreadReply, buffersOf(done));
+});
