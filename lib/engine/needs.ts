@@ -60,15 +60,6 @@ export function times(count: number, needs: Needs): Needs {
   };
 }
 
-/** The same with products that search. */
-export function searching(needs: Needs): Needs {
-  const { flops } = needs;
-  return {
-    ...needs,
-    flops: { ...flops, single: 0, searching: flops.single + flops.searching },
-  };
-}
-
 const NO_SINKS: SiteDemand = {
   collects: false,
   gram: false,

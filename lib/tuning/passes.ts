@@ -113,7 +113,7 @@ export interface Gradients {
   gradient: Float64Array;
 }
 
-/** A pass forward and one back, which searches (docs/decisions/0016): two readings. */
+/** A pass forward and one back: two readings. */
 export async function gradientsOf(
   reading: Reading,
   places: FactorPlaces,
@@ -151,7 +151,7 @@ export async function gradientsOf(
     const backwards = async (block: Block, index: number) =>
       using(states.pop()!, (inputs) =>
         summing(session, places.blocks[index] ?? [], gradient, (factors) =>
-          block.backward({ purpose: 'searching', window, inputs, gradient: flow, factors }),
+          block.backward({ purpose: 'calibrating', window, inputs, gradient: flow, factors }),
         ),
       );
     await eachBlock(reading, backwards, architecture.blocks.length - 1);

@@ -5,7 +5,6 @@ import {
   type Needs,
   type NeedsOf,
   NOTHING,
-  searching,
   type Tokens,
   times,
   together,
@@ -74,9 +73,7 @@ function step(input: PlanInput, ask: NeedsOf, lesson: Tokens): Needs {
     ask.copyStates(lesson),
     together(norm, ask.ends('divergenceGradient', lesson)),
     eachBlock(input, (block) =>
-      searching(
-        together(ask.block(block), ask.backward(block, lesson, sumsOf(block), { factors: true })),
-      ),
+      together(ask.block(block), ask.backward(block, lesson, sumsOf(block), { factors: true })),
     ),
   );
 }
