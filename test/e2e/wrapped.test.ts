@@ -30,9 +30,11 @@ const IN_BLOCKS = /\.layers\./;
 const MODELS = [
   'gemma3-vision',
   'mistral3-vision',
+  'qwen2-vision',
   'qwen2.5-vision',
   'qwen3-vision',
   'qwen3.5-vision',
+  'idefics3',
   'smolvlm',
   'llava',
 ];

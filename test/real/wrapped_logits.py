@@ -21,9 +21,10 @@ def image_inputs(config, ids, seed):
         return torch.randn(shape, generator=generator)
 
     kind = config.model_type.removeprefix("struprune_")
-    qwen = kind in ("qwen2_5_vl", "qwen3_vl", "qwen3_5")
+    qwen = kind.startswith("qwen")
     # Tokens of an image: its four patches, or one where four are merged.
-    count = 1 if qwen or kind == "smolvlm" else 4
+    idefics = kind in ("idefics3", "smolvlm")
+    count = 1 if qwen or idefics else 4
     ids = torch.tensor([[config.image_token_id] * count + ids])
     inputs = {"input_ids": ids}
     seen = (ids == config.image_token_id).long()
@@ -32,7 +33,7 @@ def image_inputs(config, ids, seed):
         inputs["pixel_values"] = random(4, 3 * 2 * side * side)
         inputs["image_grid_thw"] = torch.tensor([[1, 2, 2]])
         inputs["mm_token_type_ids"] = seen
-    elif kind == "smolvlm":
+    elif idefics:
         inputs["pixel_values"] = random(1, 1, 3, 28, 28)
     else:
         inputs["pixel_values"] = random(1, 3, 28, 28)
