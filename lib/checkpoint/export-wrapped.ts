@@ -82,7 +82,9 @@ export function wrappedConfig(
   };
   if (flat) return { ...around, ...changed };
   const inner = without(source.text_config as Config, STALE);
-  return { ...around, text_config: { ...inner, ...changed, torch_dtype } };
+  // Some versions of transformers wrote keys of the text model in both places.
+  const twice = only(changed, new Set(Object.keys(source)));
+  return { ...around, ...twice, text_config: { ...inner, ...changed, torch_dtype } };
 }
 
 /** Keys of the text model that pruning may change. */

@@ -85,6 +85,20 @@ for (const model of MODELS) {
   );
 }
 
+test.serial('keys of the text model that stand outside too change with it', async (t) => {
+  const source = work.model('qwen2.5-vision');
+  const { text_config, ...config } = json(source, 'config.json');
+  const { intermediate_size, num_hidden_layers } = text_config;
+  const twice = { ...config, intermediate_size, num_hidden_layers, text_config };
+  writeFileSync(join(source, 'config.json'), JSON.stringify(twice));
+  const { output } = await prune(source, options({ scope: 'ffn', allocation: 'uniform' }));
+  const { text_config: text, ...written } = json(output, 'config.json');
+  t.true(text.intermediate_size < intermediate_size);
+  t.is(written.intermediate_size, text.intermediate_size);
+  t.is(written.num_hidden_layers, num_hidden_layers);
+  t.is(written.num_attention_heads, undefined);
+});
+
 test.serial('widths that differ, and go in again', async (t) => {
   const first = await prune(
     work.model('llava'),
