@@ -185,6 +185,41 @@ for (const [index, model] of MODELS.entries()) {
   );
 }
 
+test.serial('transformers finds the processor beside either class', async (t) => {
+  const source = modelOf('llava');
+  const put = (name: string, value: object) =>
+    writeFileSync(join(source, name), JSON.stringify(value));
+  const processor_class = 'LlavaProcessor';
+  put('tokenizer_config.json', { tokenizer_class: 'PreTrainedTokenizerFast', image_token: '~' });
+  put('preprocessor_config.json', { image_processor_type: 'CLIPImageProcessor', processor_class });
+  put('processor_config.json', { processor_class, patch_size: 14, image_token: '~' });
+  const outputs = [];
+  for (const shape of [channels, unlike]) {
+    const output = work.path('out');
+    outputs.push((await prune(source, { ...OPTIONS, ...shape, output })).output);
+  }
+  const { STRUPRUNE_ORACLES, STRUPRUNE_GRAPH_ORACLES } = process.env;
+  const script = [
+    'import sys',
+    'from transformers import AutoProcessor',
+    'for folder in sys.argv[1:]:',
+    '    found = AutoProcessor.from_pretrained(folder, trust_remote_code=True)',
+    '    print(type(found).__name__, type(found.image_processor).__name__)',
+  ].join('\n');
+  const printed = execFileSync('python3', ['-c', script, ...outputs], {
+    // Pillow and torchvision are with the oracles of graphs.
+    env: {
+      ...process.env,
+      PYTHONPATH: `${STRUPRUNE_GRAPH_ORACLES}:${STRUPRUNE_ORACLES}`,
+      HF_HOME: work.emptyFolder(),
+    },
+    encoding: 'utf8',
+    stdio: 'pipe',
+  });
+  const found = 'LlavaProcessor CLIPImageProcessor';
+  t.deepEqual(printed.trimEnd().split('\n').slice(-2), [found, found]);
+});
+
 for (const [model, shape, wanted] of FILES) {
   test.serial(`${inWords(model, shape)}: the text model in llama.cpp`, async (t) => {
     const output = work.path('out.gguf');
