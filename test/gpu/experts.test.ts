@@ -2,7 +2,8 @@
 import test from 'ava';
 import { evaluate } from '../../lib/evaluate';
 import { plan } from '../../lib/plan';
-import { EVALUATION, workspace } from '../e2e/models';
+import { prune } from '../../lib/prune';
+import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
@@ -54,5 +55,25 @@ for (const [name, what] of [
     const options = { window: WINDOW, calibrationTokens: 4 * WINDOW, scope: 'attention' } as const;
     const { notes } = await plan(model, { ...options, device, threads: 1 });
     t.true(notes.includes(`${what} run on the CPU`));
+  });
+}
+
+for (const name of ['lfm2', 'qwen3.5']) {
+  test.serial(`${name} is pruned beside a GPU as on the CPU, within what is planned`, async (t) => {
+    Object.assign(process.env, await fakeDriver(t, {}), library);
+    const model = work.model(name);
+    const pruned = async (device: string) => {
+      const options = {
+        ...{ calibration: CALIBRATION, calibrationTokens: 20 * WINDOW, surveyTokens: 10 * WINDOW },
+        ...({ window: WINDOW, sparsity: 0.2, dtype: 'f32', threads: 1, device } as const),
+        ...{ eval: EVALUATION, evalTokens: 4 * WINDOW, output: work.path(device) },
+      };
+      const { memory, reserve } = await plan(model, options);
+      const result = await prune(model, { ...options, memory });
+      t.true(result.peakBudgetBytes <= memory - reserve);
+      return result.perplexityAfter!;
+    };
+    const [there, here] = [await pruned('cuda:0'), await pruned('cpu')];
+    t.true(Math.abs(there - here) < 0.01 * here, `${there} and ${here}`);
   });
 }

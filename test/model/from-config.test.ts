@@ -608,6 +608,13 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'ERR_CHECKPOINT',
     /linear_num_value_heads must be a multiple of the key heads/,
   ],
+  [
+    'attention without gates',
+    'qwen3.5',
+    { attn_output_gate: false },
+    'ERR_UNSUPPORTED',
+    /attn_output_gate = false/,
+  ],
   ['no kernel', 'lfm2', { conv_L_cache: 0 }, 'ERR_CHECKPOINT', /conv_L_cache must be a whole/],
   ['partial rope', 'llama2', { partial_rotary_factor: 0.5 }, 'ERR_UNSUPPORTED', /partial_rotary/],
   ['odd partial rope', 'phi3', PARTIAL(0.7), 'ERR_UNSUPPORTED', /partial_rotary_factor 0.7/],

@@ -55,7 +55,7 @@ export const qwen35: Family = {
       linear_num_value_heads: 32,
     },
     // The delta rule has SiLU beside it.
-    only: { hidden_act: ['silu'] },
+    only: { hidden_act: ['silu'], attn_output_gate: [true, undefined] },
     freeHeadDim: true,
     headsDivideHidden: false,
     normOffset: 1,
