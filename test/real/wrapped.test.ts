@@ -46,6 +46,8 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
     { ...unlike, tuneTokens: 4 * WINDOW },
     'StrupruneGemma3ForConditionalGeneration',
   ],
+  ['old', channels, 'Gemma3ForConditionalGeneration'],
+  ['old', unlike, 'StrupruneGemma3ForConditionalGeneration'],
   ['mistral3-vision', heads, 'Mistral3ForConditionalGeneration'],
   ['mistral3-vision', unlike, 'StrupruneMistral3ForConditionalGeneration'],
   ['qwen2-vision', channels, 'Qwen2VLForConditionalGeneration'],
@@ -74,16 +76,40 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['qwen2.5-vision', channels, 'qwen2'],
 ];
 
-/** A model; `flat` is Qwen2.5-VL with the text model's keys as its folders on the hub have them. */
+/** Models as folders on the hub have them. */
+const AS_ON_HUB: Record<string, { of: string; change: (config: Config) => object }> = {
+  // The text model's keys stand beside the others.
+  flat: {
+    of: 'qwen2.5-vision',
+    change: ({ text_config, ...config }) => {
+      const { model_type, rope_parameters, ...text } = text_config;
+      const { rope_theta, mrope_section } = rope_parameters as Record<string, unknown>;
+      const rope_scaling = { type: 'mrope', mrope_section };
+      return { ...text, ...config, rope_theta, rope_scaling };
+    },
+  },
+  // Defaults are left out, and one of two blocks is global.
+  old: {
+    of: 'gemma3-vision',
+    change: ({ text_config, tie_word_embeddings, ...config }) => {
+      const { rope_parameters, layer_types, vocab_size, ...text } = text_config;
+      const { _sliding_window_pattern, tie_word_embeddings: _, ...rest } = text;
+      const rope_scaling = { factor: 8, rope_type: 'linear' };
+      const more = { vocab_size, rope_scaling, sliding_window_pattern: 2 };
+      return { ...config, text_config: { ...rest, ...more } };
+    },
+  },
+};
+type Config = Record<string, unknown> & { text_config: Record<string, unknown> };
+
+/** A model, or one of those. */
 function modelOf(name: string, as?: string): string {
-  if (name !== 'flat') return work.model(name, as);
-  const folder = work.model('qwen2.5-vision', as);
+  const { of, change } = AS_ON_HUB[name] ?? {};
+  const folder = work.model(of ?? name, as);
+  if (!change) return folder;
   const path = join(folder, 'config.json');
-  const { text_config, ...config } = JSON.parse(readFileSync(path, 'utf8'));
-  const { model_type, rope_parameters, ...text } = text_config;
-  const { rope_theta, mrope_section } = rope_parameters;
-  const rope_scaling = { type: 'mrope', mrope_section };
-  writeFileSync(path, JSON.stringify({ ...text, ...config, rope_theta, rope_scaling }));
+  const config = JSON.stringify(change(JSON.parse(readFileSync(path, 'utf8'))));
+  writeFileSync(path, config.replace('"factor":8', '"factor":8.0'));
   return folder;
 }
 
