@@ -119,6 +119,7 @@ const UNTUNED: readonly MethodEntry[] = [
   baseline('wanda-sp', 'Wanda-sp'),
   baseline('flap', 'FLAP', { options: { allocation: 'threshold' } }),
   baseline('flap', 'FLAP, uniform', { id: 'flap-uniform' }),
+  baseline('unipruning', "UniPruning's score"),
   baseline('fasp', 'FASP-style'),
   baseline('osscar', 'OSSCAR-style greedy'),
   baseline('tyr-local', 'Týr, local stage'),

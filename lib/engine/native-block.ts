@@ -98,6 +98,7 @@ export interface ExpertTurnOf<Matrix, Statistics> {
 export interface OutputColumns {
   weightAbsMean: Float64Array;
   weightNormSq: Float64Array;
+  weightShare: Float64Array;
 }
 
 /** Calls on a loaded block; the class Block says what they do. */

@@ -109,6 +109,7 @@ export interface AdmmResiduals {
 export interface ColumnStatistics {
   weightAbsMean: Float64Array;
   weightNormSq: Float64Array;
+  weightShare: Float64Array;
   /** Mean of x². */
   second: Float64Array;
   /** Mean of x. */

@@ -51,6 +51,18 @@ export const SCORES = {
       );
     },
   },
+  /** Σ over the outputs i of (|W_ij| ÷ Σ_i |W_ij| + |W_ij| ÷ Σ_k |W_ik|) · (mean of x_j²)^½. */
+  ria: {
+    source: 'relative importance and activations of arXiv 2402.09025, as arXiv 2510.03291 has it',
+    statistics: 'diagonal',
+    of: (site) => {
+      const { second } = momentsOf(site);
+      const scores = site.weightShare.map(
+        (share, j) => (site.weightAbsMean[j]! > 0 ? 1 + share : 0) * Math.sqrt(second[j]!),
+      );
+      return sumOverGroups(scores, site.groupSize);
+    },
+  },
   fluctuation: {
     source: 'arXiv 2312.11983',
     statistics: 'diagonal',

@@ -12,6 +12,8 @@ export interface SiteStatistics {
   weightNormSq: Float64Array;
   /** `[in]` mean over the outputs of |W_ij|. */
   weightAbsMean: Float64Array;
+  /** `[in]` Σ_i |W_ij| ÷ Σ_k |W_ik|: what share of their sizes the outputs have in it. */
+  weightShare: Float64Array;
   /** `[in]` mean of x_j² over the tokens; absent where only weights are scored. */
   second?: Float64Array;
   /** `[in]` mean of x_j over the tokens. */

@@ -8,11 +8,22 @@ import { reap } from './reap';
 import { struprune } from './struprune';
 import type { Method } from './types';
 import { tyrLocal } from './tyr-local';
+import { unipruning } from './unipruning';
 import { wandaSp } from './wanda-sp';
 
 export type * from './types';
 
-const ALL = [struprune, magnitudeL2, wandaSp, flap, fasp, osscar, tyrLocal, reap] as const;
+const ALL = [
+  struprune,
+  magnitudeL2,
+  wandaSp,
+  flap,
+  unipruning,
+  fasp,
+  osscar,
+  tyrLocal,
+  reap,
+] as const;
 
 export const METHOD_NAMES = ALL.map(({ name }) => name);
 export type MethodName = (typeof METHOD_NAMES)[number];

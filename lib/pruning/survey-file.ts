@@ -146,10 +146,11 @@ function isPlain(value: unknown): boolean {
 }
 
 function columnArrays(columns: SiteStatistics, i: number): ArrayPlan[] {
-  const { weightNormSq, weightAbsMean, second, mean, tokens } = columns;
+  const { weightNormSq, weightAbsMean, weightShare, second, mean, tokens } = columns;
   const arrays = [
     vector(`columns.${i}.weightNormSq`, weightNormSq),
     vector(`columns.${i}.weightAbsMean`, weightAbsMean),
+    vector(`columns.${i}.weightShare`, weightShare),
   ];
   if (second && mean) {
     arrays.push(
@@ -181,6 +182,7 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
       groupSize,
       weightNormSq: await read('weightNormSq'),
       weightAbsMean: await read('weightAbsMean'),
+      weightShare: await read('weightShare'),
     };
     if (file.has(`columns.${i}.second`)) {
       site.second = await read('second');

@@ -345,8 +345,8 @@ Napi::Value AddMeanBiasTo(const Napi::CallbackInfo& info) {
   });
 }
 
-// (block, site) -> Promise<{weightAbsMean, weightNormSq: Float64Array[width]}> of the output map's
-// columns
+// (block, site) -> Promise<{weightAbsMean, weightNormSq, weightShare: Float64Array[width]}> of the
+// output map's columns
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
   const Sublayer layer = GetSublayer(*block, info[1]);
@@ -356,6 +356,7 @@ Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
         Napi::Object result = Napi::Object::New(env);
         result.Set("weightAbsMean", Doubles(env, columns.abs_mean));
         result.Set("weightNormSq", Doubles(env, columns.norm_sq));
+        result.Set("weightShare", Doubles(env, columns.share));
         return result;
       });
 }

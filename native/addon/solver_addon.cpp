@@ -115,7 +115,8 @@ Napi::Value ReadSolver(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// (solver) -> Promise<{weightAbsMean, weightNormSq, second, mean: Float64Array[columns]}>
+// (solver) -> Promise<{weightAbsMean, weightNormSq, weightShare, second, mean:
+// Float64Array[columns]}>
 Napi::Value SolverColumns(const Napi::CallbackInfo& info) {
   return RunOnProblem(
       info, [](const SharedProblem& problem) { return MeasureColumns(*problem); },
@@ -123,6 +124,7 @@ Napi::Value SolverColumns(const Napi::CallbackInfo& info) {
         Napi::Object object = Napi::Object::New(env);
         object.Set("weightAbsMean", Doubles(env, columns.weight.abs_mean));
         object.Set("weightNormSq", Doubles(env, columns.weight.norm_sq));
+        object.Set("weightShare", Doubles(env, columns.weight.share));
         object.Set("second", Doubles(env, columns.second));
         object.Set("mean", Doubles(env, columns.mean));
         return object;

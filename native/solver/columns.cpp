@@ -9,14 +9,20 @@
 namespace struprune {
 
 WeightColumnSums::WeightColumnSums(size_t in)
-    : in_(in), columns_{std::vector<double>(in, 0.0), std::vector<double>(in, 0.0)} {}
+    : in_(in),
+      columns_{std::vector<double>(in, 0.0), std::vector<double>(in, 0.0),
+               std::vector<double>(in, 0.0)} {}
 
 void WeightColumnSums::Add(size_t rows, const float* weight) {
   for (size_t o = 0; o < rows; ++o) {
+    const float* const row = weight + o * in_;
+    double sum = 0;
+    for (size_t j = 0; j < in_; ++j) sum += std::abs(row[j]);
     for (size_t j = 0; j < in_; ++j) {
-      const double value = weight[o * in_ + j];
-      columns_.abs_mean[j] += std::abs(value);
+      const double value = row[j], size = std::abs(value);
+      columns_.abs_mean[j] += size;
       columns_.norm_sq[j] += value * value;
+      if (size > 0) columns_.share[j] += size / sum;
     }
   }
   rows_ += rows;

@@ -8,6 +8,7 @@ namespace struprune {
 struct WeightColumns {
   std::vector<double> abs_mean;  // [in] mean over rows of |W|
   std::vector<double> norm_sq;   // [in] ‖W_:j‖²
+  std::vector<double> share;     // [in] sum over rows o of |W_oj| / Σ_k |W_ok|
 };
 
 // Sums over rows that come one after the other.

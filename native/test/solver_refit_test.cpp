@@ -200,8 +200,11 @@ TEST(Columns, AreWhatTheySay) {
   const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
   const ColumnStatistics columns = MeasureColumns(site);
   for (size_t j = 0; j < 4; ++j) {
-    double abs = 0, square = 0, second = 0, mean = 0;
+    double abs = 0, square = 0, share = 0, second = 0, mean = 0;
     for (size_t o = 0; o < 3; ++o) {
+      double row = 0;
+      for (size_t k = 0; k < 4; ++k) row += std::abs(data.weight[o * 4 + k]);
+      share += std::abs(data.weight[o * 4 + j]) / row;
       abs += std::abs(data.weight[o * 4 + j]) / 3;
       square += std::pow(data.weight[o * 4 + j], 2);
     }
@@ -211,6 +214,7 @@ TEST(Columns, AreWhatTheySay) {
     }
     EXPECT_NEAR(columns.weight.abs_mean[j], abs, 1e-6);
     EXPECT_NEAR(columns.weight.norm_sq[j], square, 1e-6);
+    EXPECT_NEAR(columns.weight.share[j], share, 1e-6);
     EXPECT_NEAR(columns.second[j], second, 1e-9);
     EXPECT_NEAR(columns.mean[j], mean, 1e-9);
   }

@@ -26,7 +26,7 @@ VOCAB, WINDOWS, WINDOW = 256, 8, 48
 MULTIPLE, MAX_SHARE = 8, 0.9
 # Closer decisions than this could turn with the order of a sum: another calibration is drawn. Activations are
 # float32; magnitude reads only the stored weights, in float64.
-MARGIN = {"magnitude-l2": 1e-9, "wanda-sp": 2e-5, "flap": 2e-5, "tyr-local": 2e-5, "fasp": 2e-5}
+MARGIN = {"magnitude-l2": 1e-9, "wanda-sp": 2e-5, "flap": 2e-5, "unipruning": 2e-5, "tyr-local": 2e-5, "fasp": 2e-5}
 MODELS = [
     *("llama2", "llama3", "llama3-tied", "llama-bias", "mistral", "qwen2", "qwen3", "gemma3"),
     *("opt-pre", "opt-post", "phi3", "gpt2", "starcoder2"),
@@ -83,6 +83,7 @@ def site_statistics(name, ids):
                 "cost": site.cost,
                 "weightNormSq": weight.pow(2).sum(0).tolist(),
                 "weightAbsMean": weight.abs().mean(0).tolist(),
+                "weightShare": (weight.abs() / weight.abs().sum(1, keepdim=True)).sum(0).tolist(),
                 "second": (moments.square / moments.tokens).tolist(),
                 "mean": moments.mean.tolist(),
                 "tokens": moments.tokens,

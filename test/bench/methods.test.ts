@@ -60,6 +60,7 @@ test('names of groups stand for their entries, in the order of the table', (t) =
       'wanda-sp',
       'flap',
       'flap-uniform',
+      'unipruning',
       'fasp',
       'osscar',
       'tyr-local',

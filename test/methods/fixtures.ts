@@ -22,6 +22,7 @@ export interface SiteFixture {
   cost: number;
   weightNormSq: number[];
   weightAbsMean: number[];
+  weightShare: number[];
   second: number[];
   mean: number[];
   tokens: number;

@@ -29,6 +29,7 @@ function statisticsOf(site: SiteFixture): SiteStatistics {
     tokens,
     weightNormSq: list(site.weightNormSq),
     weightAbsMean: list(site.weightAbsMean),
+    weightShare: list(site.weightShare),
     second: list(site.second),
     mean: list(site.mean),
   };
@@ -42,7 +43,7 @@ function close(actual: Float64Array, expected: number[], tolerance: number): boo
   );
 }
 
-for (const name of ['magnitude-l2', 'wanda-sp']) {
+for (const name of ['magnitude-l2', 'wanda-sp', 'unipruning']) {
   test(`${name}: scores as the torch reference`, (t) => {
     t.is(sites.length, 4);
     for (const site of sites) {
@@ -65,6 +66,7 @@ test('flap: scores by hand, two groups of two columns', (t) => {
     groupSize: 2,
     weightNormSq: Float64Array.from([1, 2, 3, 4]),
     weightAbsMean: Float64Array.from([1, 1, 1, 1]),
+    weightShare: new Float64Array(4),
     second: Float64Array.from([2, 5, 1, 1]),
     mean: Float64Array.from([1, 1, 1, 0]),
     tokens: 5,
@@ -79,6 +81,7 @@ test('flap: dead and constant columns are worth nothing and stay finite', (t) =>
     groupSize: 1,
     weightNormSq: new Float64Array(4).fill(1),
     weightAbsMean: zeros,
+    weightShare: zeros,
     second: Float64Array.from([0, 0.1 ** 2, 0, 0]),
     mean: Float64Array.from([0, 0.1, 0, 0]),
     tokens: 1,
@@ -133,13 +136,14 @@ test('methods that need more than they are given say so', (t) => {
     groupSize: 1,
     weightNormSq: Float64Array.from([4, 9]),
     weightAbsMean: Float64Array.from([1, 2]),
+    weightShare: Float64Array.from([1, 1]),
   };
   t.deepEqual([...scoreMethod('magnitude-l2').scores(bare)], [2, 3]);
-  for (const name of ['wanda-sp', 'flap']) {
+  for (const name of ['wanda-sp', 'flap', 'unipruning']) {
     t.throws(() => scoreMethod(name).scores(bare), { code: 'ERR_INTERNAL' });
   }
   const broken = { second: Float64Array.from([1, NaN]), mean: new Float64Array(2), tokens: 3 };
-  for (const name of ['wanda-sp', 'flap']) {
+  for (const name of ['wanda-sp', 'flap', 'unipruning']) {
     t.throws(() => scoreMethod(name).scores({ ...bare, ...broken }), { code: 'ERR_NAN' });
   }
 });

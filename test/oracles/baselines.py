@@ -1,6 +1,6 @@
-"""Torch reference of structured magnitude, Wanda-sp, FLAP, Týr's local stage and FASP.
+"""Torch reference of structured magnitude, Wanda-sp, UniPruning's score, FLAP, Týr's local stage and FASP.
 
-Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude-l2|wanda-sp|flap|tyr-local|fasp
+Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude-l2|wanda-sp|unipruning|flap|tyr-local|fasp
          --sparsity S [--allocation uniform|threshold] [--scope ffn|attention|all] [--multiple M]
 FILE.json holds token ids, [windows][window], all windows of one length. S = removed / all linear weights of
 all blocks. Prints JSON: kept FFN channels and KV heads of every block, NLL before and after, and

@@ -1,4 +1,4 @@
-"""Scores of the three baselines from their papers; [groups], higher = keep."""
+"""Scores of the baselines from their papers; [groups], higher = keep."""
 
 import torch
 
@@ -24,10 +24,19 @@ def flap_standardised(site, moments):
     return standard.view(-1, site.group_size).mean(1)
 
 
+def unipruning(site, moments):
+    """Relative importance and activations (arXiv 2402.09025, as arXiv 2510.03291 has it), summed over outputs and a group."""
+    weight = site.linear.weight.detach().double().abs()
+    relative = weight / weight.sum(0, keepdim=True) + weight / weight.sum(1, keepdim=True)
+    metric = relative * (moments.square / moments.tokens).sqrt()[None, :]
+    return metric.sum(0).view(-1, site.group_size).sum(1)
+
+
 # name: (score, whether it reads the model pruned so far, whether means go into the bias, whether a group's
 # score is compared between sites as it is rather than per weight)
 METHODS = {
     "magnitude-l2": (magnitude, False, False, False),
     "wanda-sp": (wanda_sp, True, False, False),
+    "unipruning": (unipruning, False, False, False),
     "flap": (flap_standardised, False, True, True),
 }

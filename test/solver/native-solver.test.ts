@@ -75,4 +75,11 @@ test('columns are measured as Wanda and FLAP define them', async (t) => {
   t.true(worstGap(columns.weightNormSq, normSq) < 1e-12);
   const abs = mean.map((_, j) => column(j).reduce((sum, w) => sum + Math.abs(w), 0) / sums.out);
   t.true(worstGap(columns.weightAbsMean, abs) < 1e-12);
+  const sizes = Array.from({ length: sums.out }, (_, o) =>
+    mean.reduce((sum, __, j) => sum + Math.abs(column(j)[o]!), 0),
+  );
+  const share = mean.map((_, j) =>
+    column(j).reduce((sum, w, o) => sum + Math.abs(w) / sizes[o]!, 0),
+  );
+  t.true(worstGap(columns.weightShare, share) < 1e-12);
 });

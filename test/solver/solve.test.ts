@@ -78,6 +78,7 @@ test('scores by hand, two groups of two columns', (t) => {
     groupSize: 2,
     tokens: 1,
     weightAbsMean: Float64Array.of(1, 2, 3, 4),
+    weightShare: Float64Array.of(1, 2, 3, 4),
     weightNormSq: Float64Array.of(1, 1, 2, 2),
     second: Float64Array.of(5, 5, 1, 1),
     mean: Float64Array.of(2, 1, 1, 0),
