@@ -16,8 +16,8 @@ export interface Fault extends Trial {
 
 export interface Tally {
   faults: Fault[];
-  /** Trials by how they ended: a code, or `accepted`. */
-  ended: Record<string, number>;
+  /** Trials of a kind by how they ended: a code, or `accepted`. */
+  ended: Partial<Record<Kind, Record<string, number>>>;
 }
 
 const HANG_SECONDS = 10;
@@ -62,7 +62,9 @@ async function runAll(take: () => Trial | null, argument: string, tally: Tally):
     const fault = typeof outcome === 'string' ? outcome : faultOf(outcome);
     const what = typeof outcome === 'string' ? '' : outcome.what;
     const ended = typeof outcome === 'string' ? outcome : (outcome.code ?? 'accepted');
-    tally.ended[ended] = (tally.ended[ended] ?? 0) + 1;
+    tally.ended[trial.kind] ??= {};
+    const count = tally.ended[trial.kind]!;
+    count[ended] = (count[ended] ?? 0) + 1;
     if (fault) tally.faults.push({ ...trial, what, fault });
     if (typeof outcome === 'string') child = null;
   }

@@ -15,6 +15,8 @@ export interface Specimens {
   /** A Hugging Face folder with an index. */
   folder: string;
   gguf: string;
+  /** Folders of other families, with images, experts and mixers that only run forward among them. */
+  families: string[];
   /** Of a run of `runOptions` on `folder`, stopped after its first block. */
   journal: string;
   /** Of the same run. */
@@ -25,6 +27,12 @@ export interface Specimens {
 
 export const WEIGHTS = 'model-00001-of-00001.safetensors';
 export const INDEX = 'model.safetensors.index.json';
+const FAMILIES = [
+  ...['gemma2', 'gemma3', 'gpt2', 'granite-moe', 'lfm2', 'llama-fp8', 'olmo2', 'opt-post', 'phi3'],
+  ...['gpt-oss-mxfp4', 'qwen2-moe', 'qwen3-yarn', 'qwen3.5', 'smollm3', 'starcoder2'],
+  ...['gemma3-vision', 'idefics3', 'qwen2.5-vision', 'qwen3-vision', 'qwen3.5-vision'],
+];
+
 export const CONFIG = {
   bos_token: '<s>',
   eos_token: { content: '</s>', lstrip: false },
@@ -68,5 +76,6 @@ export async function makeSpecimens(work: Workspace): Promise<Specimens> {
   const journal = await stopAfter(1, folder, runOptions(work.path('stopped')));
   const text = work.path('text.txt');
   writeFileSync(text, 'The river rises in the hills and runs for 120 miles to the sea.\n');
-  return { folder, gguf, journal, survey, text };
+  const families = FAMILIES.map((name) => work.model(name));
+  return { folder, gguf, families, journal, survey, text };
 }

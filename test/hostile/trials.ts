@@ -1,6 +1,7 @@
 /** One damaged file of a kind, made from its seed, and what is done with it. */
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   cpSync,
   mkdirSync,
   readdirSync,
@@ -10,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type * as Library from '../../lib';
 import { sealed } from '../../lib/pruning/journal/sealed';
 import type * as Tokenizers from '../../lib/tokenizer';
@@ -24,6 +25,7 @@ export const KINDS = [
   'safetensors',
   'index',
   'config',
+  'families',
   'gguf',
   'tokenizer',
   'journal',
@@ -36,6 +38,7 @@ const SHARES: Record<Kind, number> = {
   safetensors: 3,
   index: 2,
   config: 3,
+  families: 3,
   gguf: 3,
   tokenizer: 3,
   journal: 1,
@@ -81,6 +84,14 @@ const MAKERS: Record<Kind, Maker> = {
   },
   index: jsonMaker(INDEX),
   config: jsonMaker('config.json'),
+  families: (random, { families, text }, own, seed) => {
+    const folder = random.pick(families);
+    const model = linked(folder, own, 'config.json');
+    const { what, bytes } = mutatedJson(readFileSync(join(folder, 'config.json')), random);
+    const read = evaluated(`${basename(folder)} ${what}`, text, model, 'config.json', bytes);
+    if (seed % 2 === 0) return read;
+    return { ...read, use: ({ exportModel }) => exportModel(model, { output: join(own, 'out') }) };
+  },
   gguf: (random, { gguf, text }, own) => {
     const bytes = mutateBytes(readFileSync(gguf), GGUF_FRONT, random);
     return evaluated('bytes', text, own, 'model.gguf', bytes, join(own, 'model.gguf'));
@@ -131,12 +142,15 @@ const MAKERS: Record<Kind, Maker> = {
   },
 };
 
-/** The model's folder with links to all of its files but one. */
+/** The model's folder without one of its files; weights alone may be links (SECURITY.md). */
 function linked(folder: string, own: string, without: string): string {
   const model = join(own, 'model');
   mkdirSync(model);
   for (const name of readdirSync(folder)) {
-    if (name !== without) symlinkSync(join(folder, name), join(model, name));
+    if (name === without) continue;
+    const [from, to] = [join(folder, name), join(model, name)];
+    if (name.endsWith('.safetensors')) symlinkSync(from, to);
+    else copyFileSync(from, to);
   }
   return model;
 }
