@@ -103,6 +103,8 @@ export interface PruneResult {
   peakDeviceBytes: number | null;
   /** What loads the output. */
   kind: ExportKind;
+  /** A folder of a model of text and images, whose text model was pruned. */
+  seeing: boolean;
   notes: string[];
   /** What the allocation rule came to, one entry a budget: all layers together, or each scope apart; none where the rule is the caller's own. */
   allocated: AllocatedPart[];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { exportModel, type PruneOptions, plan, prune } from '../../lib';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import { howToLoad } from '../../lib/cli/output/how-to-load';
 import { elements, safetensors, safetensorsShapes } from './files';
 import { CALIBRATION, workspace } from './models';
 
@@ -47,6 +48,7 @@ for (const model of MODELS) {
       const before = await openCheckpoint(source);
       const result = await prune(source, options({ scope: 'ffn', allocation: 'uniform' }));
       t.is(result.kind, 'stock');
+      t.regex(howToLoad(result), / AutoModelForImageTextToText\.from_pretrained/);
       t.true(result.sparsity >= 0.2);
 
       const [old, now] = [safetensors(source), safetensors(result.output)];

@@ -366,6 +366,7 @@ export function sampleRun(): PruneRun {
       tuning: null,
       resumedBlocks: [],
       kind: 'own-modeling',
+      seeing: false,
       notes: ['a note'],
       warnings: ['calibration and evaluation text overlap'],
       samples: { prompt: 'Once', before: ' upon', after: HOSTILE },

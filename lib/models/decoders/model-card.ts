@@ -78,33 +78,40 @@ function baseModel({ path }: ModelSource): string[] {
   return repo === null ? [] : [`base_model: ${yaml(repo)}`];
 }
 
-function usage(kind: PruneResult['kind'], seeing: boolean): string[] {
+/** Lines of Python that load a folder of ours. @param path a Python expression @param seeing it is of text and images */
+export function loadingCode(
+  { kind, seeing }: Pick<PruneResult, 'kind' | 'seeing'>,
+  path: string,
+): [imports: string, model: string, reader: string] {
+  // AutoTokenizer reads config.json too, and would ask about its code on the terminal.
   const trust = kind === 'own-modeling' ? ', trust_remote_code=True' : '';
-  if (seeing) {
-    return [
-      '```python',
-      'from transformers import AutoModelForImageTextToText, AutoProcessor',
-      '',
-      'name = "."  # this folder, or its name where it is published',
-      `model = AutoModelForImageTextToText.from_pretrained(name${trust})`,
-      `processor = AutoProcessor.from_pretrained(name${trust})`,
-      '```',
-      '',
-      'Its text model alone was pruned, on text; what sees images is as it was.',
-      '',
-    ];
-  }
+  const model = seeing ? 'AutoModelForImageTextToText' : 'AutoModelForCausalLM';
+  const [name, reader] = seeing ? ['processor', 'AutoProcessor'] : ['tokenizer', 'AutoTokenizer'];
   return [
-    '```python',
-    'from transformers import AutoModelForCausalLM, AutoTokenizer',
-    '',
-    'name = "."  # this folder, or its name where it is published',
-    `model = AutoModelForCausalLM.from_pretrained(name${trust})`,
-    `tokenizer = AutoTokenizer.from_pretrained(name${trust})`,
+    `from transformers import ${model}, ${reader}`,
+    `model = ${model}.from_pretrained(${path}${trust})`,
+    `${name} = ${reader}.from_pretrained(${path}${trust})`,
+  ];
+}
+
+function usage(result: Pick<PruneResult, 'kind' | 'seeing'>): string[] {
+  const [imports, ...loads] = loadingCode(result, 'name');
+  const used = [
     'inputs = tokenizer("Once upon a time", return_tensors="pt")',
     'print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))',
+  ];
+  return [
+    '```python',
+    imports,
+    '',
+    'name = "."  # this folder, or its name where it is published',
+    ...loads,
+    ...(result.seeing ? [] : used),
     '```',
     '',
+    ...(result.seeing
+      ? ['Its text model alone was pruned, on text; what sees images is as it was.', '']
+      : []),
   ];
 }
 
@@ -129,6 +136,7 @@ export function modelCard(
     | 'perplexityAfter'
     | 'measuredOn'
     | 'kind'
+    | 'seeing'
     | 'notes'
   >,
 ): string {
@@ -153,7 +161,7 @@ export function modelCard(
     ...licenceLines(licence),
     ...baseModel(source),
     'library_name: transformers',
-    `pipeline_tag: ${source.wrapped ? 'image-text-to-text' : 'text-generation'}`,
+    `pipeline_tag: ${result.seeing ? 'image-text-to-text' : 'text-generation'}`,
     'tags: [pruned, struprune]',
     '---',
     `# ${markdown(modelName(source.path))}, pruned`,
@@ -165,7 +173,7 @@ export function modelCard(
     '|---|---|',
     ...rows.map(([name, value]) => `| ${name} | ${markdown(value!)} |`),
     '',
-    ...usage(result.kind, source.wrapped !== undefined),
+    ...usage(result),
     'Source files:',
     '',
     ...hashes.map(({ name, sha256 }) => `- ${markdown(name)}, SHA-256 ${sha256}`),

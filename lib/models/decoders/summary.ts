@@ -69,6 +69,7 @@ export function summarise(
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
     bytesBefore,
     kind: plan.kind,
+    seeing: plan.format === 'hf' && source.wrapped !== undefined,
     notes: [
       ...plan.notes,
       ...goneNotes(architecture, pruned),

@@ -128,6 +128,7 @@ test('names and licences of strangers are text in the card', async (t) => {
       perplexityAfter: null,
       measuredOn: evil,
       kind: 'stock',
+      seeing: false,
       notes: [evil],
     },
   );
