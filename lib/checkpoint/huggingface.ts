@@ -2,15 +2,16 @@ import { open, readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
 import { StruPruneError } from '../errors';
-import { isObject } from '../json-object';
+import { isObject, parseJsonObject } from '../json-object';
 import type { ModelSource, StoredTensor } from '../model/architecture';
 import { bindTensors } from '../model/bind';
 import { familyNamed } from '../model/families';
 import { packedNames, stackedNames, type TensorNames } from '../model/family';
 import { architectureFromConfig, quantisationOf } from '../model/from-config';
 import { namesInside, unwrap, weightsIn, wrapperOf } from '../model/wrapped';
+import { floatsIn } from './config-text';
 import { parseSafetensors } from './container';
-import { readFolderJson } from './folder-file';
+import { readFolderFile } from './folder-file';
 
 const CONFIG = 'config.json';
 const SINGLE = 'model.safetensors';
@@ -18,7 +19,7 @@ const INDEX = 'model.safetensors.index.json';
 
 /** Opens a Hugging Face folder. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
 export async function openHuggingFace(folder: string): Promise<ModelSource> {
-  const config = readJson(folder, CONFIG);
+  const { config, floats } = readConfig(folder);
   const shards = await shardsOf(folder);
   const files = [...shards.keys()].map((name) => resolve(folder, name));
   const tensors = readTensors(files);
@@ -50,7 +51,7 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   });
   const unloaded = [...tensors.keys()].filter((name) => !isLoaded(name));
   const source = {
-    ...({ format: 'hf', path: folder, files, architecture, ...bound, config } as const),
+    ...({ format: 'hf', path: folder, files, architecture, ...bound, config, floats } as const),
     ...(unloaded.length > 0 && { unloaded }),
   };
   if (!inside) return source;
@@ -59,10 +60,17 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   return { ...source, parameters: bound.parameters + weightsIn(others), wrapped };
 }
 
-function readJson(folder: string, name: string): Record<string, unknown> {
-  const refusal = { code: 'ERR_CHECKPOINT', mend: 'fetch the checkpoint again' } as const;
-  const object = readFolderJson(folder, name, refusal);
-  if (object) return object;
+const REFUSAL = { code: 'ERR_CHECKPOINT', mend: 'fetch the checkpoint again' } as const;
+
+function readConfig(folder: string): { config: Record<string, unknown>; floats: string[] } {
+  const bytes = readFile(folder, CONFIG);
+  const config = parseJsonObject(bytes, join(folder, CONFIG), REFUSAL);
+  return { config, floats: floatsIn(bytes.toString('utf8')) };
+}
+
+function readFile(folder: string, name: string): Buffer {
+  const bytes = readFolderFile(folder, name, REFUSAL);
+  if (bytes) return bytes;
   throw new StruPruneError(
     'ERR_NOT_FOUND',
     `there is no ${join(folder, name)}`,
@@ -77,7 +85,7 @@ async function shardsOf(folder: string): Promise<Map<string, string[]>> {
   if (present.has(SINGLE)) return new Map([[SINGLE, []]]);
   if (!present.has(INDEX)) throw noSafetensors(folder, present);
   const index = join(folder, INDEX);
-  const weightMap = readJson(folder, INDEX).weight_map;
+  const weightMap = parseJsonObject(readFile(folder, INDEX), index, REFUSAL).weight_map;
   if (!isObject(weightMap)) throw notAnIndex(index);
   const shards = new Map<string, string[]>();
   for (const [tensor, file] of Object.entries(weightMap)) {

@@ -205,6 +205,8 @@ export interface ModelSource {
   parameters: number;
   /** Whatever the exporters need back: config.json as parsed, or the GGUF metadata as GgufEntry by key. */
   config: Record<string, unknown>;
+  /** Keys of config.json that have a whole number with a point there, and keep it. */
+  floats?: string[];
   /** Tensors of the files that the stock class does not load, and that no output has. */
   unloaded?: string[];
   /** Of a model of text and images: what is around the text model, of which all else here speaks but `parameters`. */

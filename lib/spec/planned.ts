@@ -1,6 +1,5 @@
 /** What is known of a run's output before any work: its size with nothing removed, and its tensors for given widths. */
 import type { Budget, JointAllocation } from '../allocation';
-import { floatsIn } from '../checkpoint/config-text';
 import {
   type ExportPlan,
   type ExportRequest,
@@ -8,7 +7,7 @@ import {
   planExport,
   weightFileBytes,
 } from '../checkpoint/export';
-import { readFolderFile, readFolderJson } from '../checkpoint/folder-file';
+import { readFolderJson } from '../checkpoint/folder-file';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters, multiplyAdds, totalParameters } from '../model/groups';
 import { weightsIn } from '../model/wrapped';
@@ -105,11 +104,9 @@ export function sourceFiles(source: ModelSource) {
     code: 'ERR_CHECKPOINT',
     mend: 'fetch it again, or remove it: a plain one is then written',
   });
-  const refusal = { code: 'ERR_CHECKPOINT', mend: 'fetch it again' } as const;
-  const text = readFolderFile(source.path, 'config.json', refusal)?.toString('utf8') ?? '';
   return {
     sourceConfig: source.config,
-    sourceFloats: floatsIn(text),
+    sourceFloats: source.floats,
     sourceGeneration: generation ?? undefined,
   };
 }
