@@ -27,6 +27,7 @@ import {
   spread,
   text,
   tokenId,
+  unsupported,
 } from '../model/fields';
 import { queryScalarOf, withTraits, zipWidths } from '../model/from-config';
 import type { BlockRole, Rope } from '../model/sublayers';
@@ -404,8 +405,4 @@ function longropeOf(
     originalMaxPositions: named['rope.scaling.original_context_length'] ?? named.context_length,
     attentionFactor: shortest(named['rope.scaling.attn_factor'] ?? 1),
   };
-}
-
-function unsupported(where: string, what: string, mend: string): StruPruneError {
-  return new StruPruneError('ERR_UNSUPPORTED', `${where}: ${what} is not supported`, mend);
 }

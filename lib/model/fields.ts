@@ -123,6 +123,10 @@ export function requireExperts(
     throw badField(file, [keys.topK], `must be from 1 to ${experts}, the experts`);
 }
 
+export function unsupported(where: string, what: string, mend: string): StruPruneError {
+  return new StruPruneError('ERR_UNSUPPORTED', `${where}: ${what} is not supported`, mend);
+}
+
 /** An error about a key, with the value that it has. */
 export function badField(
   { values, where }: Stated,

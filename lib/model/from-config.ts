@@ -21,6 +21,7 @@ import {
   spread,
   text,
   tokenId,
+  unsupported,
 } from './fields';
 import type { Rope } from './sublayers';
 import { yarnAttention } from './yarn';
@@ -357,10 +358,6 @@ export function quantisationOf(
   const held = `in FP8 (E4M3) with weight_block_size${hf.mxfp4 ? ', or in MXFP4' : ''}`;
   const mend = `use the unquantised checkpoint, or one ${held}`;
   throw unsupported(where, `quantization_config (${JSON.stringify(stated).slice(0, 60)})`, mend);
-}
-
-function unsupported(where: string, what: string, mend: string): StruPruneError {
-  return new StruPruneError('ERR_UNSUPPORTED', `${where}: ${what} is not supported`, mend);
 }
 
 function ownWidths(own: OwnConfig, blocks: number, file: Stated): BlockWidths[] {

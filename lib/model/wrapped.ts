@@ -5,6 +5,7 @@ import type { StoredTensor, Wrapped } from './architecture';
 import { elements } from './axes';
 import { OWN_PREFIX } from './families';
 import type { TensorNames } from './family';
+import { unsupported } from './fields';
 import { type Layout, type TextModel, WRAPPERS, type Wrapper } from './wrappers';
 
 export interface Unwrapped {
@@ -89,7 +90,8 @@ function textConfig(
   where: string,
 ): Config {
   if (outer.quantization_config ?? inner.quantization_config) {
-    throw unsupported(where, wrapper, 'with quantised weights', 'use the unquantised checkpoint');
+    const what = `a ${wrapper.stockClass} with quantised weights`;
+    throw unsupported(where, what, 'use the unquantised checkpoint');
   }
   const text = textModelOf(wrapper, inner, where);
   const { bos_token_id, eos_token_id } = outer;
@@ -113,8 +115,8 @@ function textModelOf(wrapper: Wrapper, inner: Config, where: string): TextModel 
   const found = texts.find(({ modelType }) => modelType === stated);
   if (found) return found;
   const known = texts.map(({ modelType }) => modelType).join(', ');
-  const mend = `use one whose text model is ${known}`;
-  throw unsupported(where, wrapper, `whose text model is ${JSON.stringify(stated)}`, mend);
+  const what = `a ${wrapper.stockClass} whose text model is ${JSON.stringify(stated)}`;
+  throw unsupported(where, what, `use one whose text model is ${known}`);
 }
 
 /**
@@ -137,18 +139,5 @@ function plainRope(inner: Config): Config {
       if (!isObject(rope) || (rope.rope_type ?? rope.type) !== 'mrope') return [];
       return [[key, { ...rope, rope_type: 'default' }]];
     }),
-  );
-}
-
-function unsupported(
-  where: string,
-  { stockClass }: Wrapper,
-  what: string,
-  mend: string,
-): StruPruneError {
-  return new StruPruneError(
-    'ERR_UNSUPPORTED',
-    `${where}: a ${stockClass} ${what} is not supported`,
-    mend,
   );
 }
