@@ -37,6 +37,14 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** The object but for some keys. */
+export function without(
+  object: Record<string, unknown>,
+  keys: readonly unknown[],
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
+}
+
 /** Whether a value has at most so many levels. */
 function hasLevels(value: unknown, most: number): boolean {
   if (typeof value !== 'object' || value === null) return true;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { without } from '../json-object';
 import type { Architecture, BlockWidths } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
@@ -127,8 +128,7 @@ function quantised({ architecture, sourceConfig }: ExportRequest): string {
 }
 
 function carriedOver(source: Record<string, unknown>, { hf }: Family): Record<string, unknown> {
-  const stale = [...STALE, ...Object.keys(hf.older ?? {}), hf.keys.attentionBlocks];
-  return Object.fromEntries(Object.entries(source).filter(([key]) => !stale.includes(key)));
+  return without(source, [...STALE, ...Object.keys(hf.older ?? {}), hf.keys.attentionBlocks]);
 }
 
 function stockConfig(output: Architecture, family: Family, own: boolean): Record<string, unknown> {

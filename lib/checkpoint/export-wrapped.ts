@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StruPruneError } from '../errors';
+import { without } from '../json-object';
 import type { Wrapped } from '../model/architecture';
 import { OWN_PREFIX } from '../model/families';
 import type { Family } from '../model/family';
@@ -97,10 +98,6 @@ function changedKeys({ hf, biases }: Family, own: boolean): Set<unknown> {
 
 function only(config: Config, keys: ReadonlySet<unknown>): Config {
   return Object.fromEntries(Object.entries(config).filter(([key]) => keys.has(key)));
-}
-
-function without(config: Config, keys: readonly string[]): Config {
-  return Object.fromEntries(Object.entries(config).filter(([key]) => !keys.includes(key)));
 }
 
 const MODULE = 'wrapped_struprune';
