@@ -5,58 +5,27 @@
 #include <cmath>
 
 #include "expect_error.h"
-#include "float_tensors.h"
 #include "memory_matrix.h"
 #include "model/backward.h"
 #include "model/forward.h"
+#include "one_sublayer.h"
 #include "ops/gemm.h"
 
 namespace struprune {
 namespace {
 
-using test::FloatTensor;
+using test::At;
+using test::MakeOneSublayer;
 using test::MemoryMatrix;
+using test::PartWeights;
 using test::RandomFloats;
+using test::RandomParts;
 
 constexpr size_t kWindow = 8, kTokens = 24, kHidden = 12;
-constexpr StripSize kStrip{64, 3};
-
-using Weights = std::array<std::vector<float>, kParts>;
 
 BlockSpec Spec(size_t kernel) {
   return {kHidden,
           {{.name = "convolution", .mixer = ConvolutionSpec{kHidden, kernel}, .norm = NormSpec{}}}};
-}
-
-Weights RandomWeights(const BlockSpec& spec, bool biased) {
-  Weights weights;
-  for (size_t p = 0; p < kParts; ++p) {
-    const auto part = static_cast<Part>(p);
-    const auto shape = ShapeOf(spec.sublayers[0], kHidden, part);
-    if (!shape || (IsBias(part) && !biased)) continue;
-    weights[p] = RandomFloats(shape->rows * shape->cols, static_cast<unsigned>(p));
-    // Values stay near 1.
-    if (IsVector(part)) continue;
-    for (float& weight : weights[p]) weight /= std::sqrt(static_cast<float>(shape->cols));
-  }
-  return weights;
-}
-
-const std::vector<float>& At(const Weights& weights, Part part) {
-  return weights[static_cast<size_t>(part)];
-}
-
-Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
-                const Weights& weights, size_t limit) {
-  BlockSources sources(1);
-  for (size_t p = 0; p < kParts; ++p) {
-    if (weights[p].empty()) continue;
-    const TensorId id{0, static_cast<Part>(p)};
-    const auto [rows, cols] = ShapeOf(spec, id);
-    sources[0][p] = FloatTensor(NameOf(spec, id), rows, cols, weights[p]);
-  }
-  const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
-  return Block(context, store, spec, sources, Stored{}, kStrip);
 }
 
 using Row = std::vector<double>;
@@ -82,7 +51,7 @@ struct Expected {
   std::vector<Row> activations, states;
 };
 
-Expected Reference(const Weights& weights, size_t kernel, const std::vector<float>& states) {
+Expected Reference(const PartWeights& weights, size_t kernel, const std::vector<float>& states) {
   std::vector<Row> maps;
   for (size_t t = 0; t < kTokens; ++t) {
     const Row in = Normed(At(weights, Part::kNorm), states.data() + t * kHidden);
@@ -130,13 +99,13 @@ TEST(ConvolutionTest, ComputesWhatPlainLoopsDo) {
     for (const bool biased : {false, true}) {
       SCOPED_TRACE("kernel " + std::to_string(kernel) + (biased ? ", biases" : ""));
       const BlockSpec spec = Spec(kernel);
-      const Weights weights = RandomWeights(spec, biased);
+      const PartWeights weights = RandomParts(spec, biased, 1);
       const Expected expected = Reference(weights, kernel, states);
       // Pages of two windows, so that a flight ends before the last one; weights in scratch too.
       for (const size_t limit : {size_t{0}, size_t{1024}}) {
         for (const size_t threads : {1, 3}) {
           const auto context = std::make_shared<Context>(threads, 0);
-          const Block block = MakeBlock(context, spec, weights, limit);
+          const Block block = MakeOneSublayer(context, spec, weights, limit);
           PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden, 2 * kWindow),
                       kept = MemoryMatrix(context, kTokens, kHidden, 2 * kWindow);
           hidden.Write(0, kTokens, states.data());
@@ -160,11 +129,11 @@ TEST(ConvolutionTest, CountsItsWork) {
 TEST(ConvolutionTest, ItsBuffersAreWhatItSaysThatItNeeds) {
   InitialiseBlas();
   const BlockSpec spec = Spec(3);
-  const Weights weights = RandomWeights(spec, true);
+  const PartWeights weights = RandomParts(spec, true, 1);
   const auto states = RandomFloats(kTokens * kHidden, 99);
   for (const size_t threads : {1, 3}) {
     const auto context = std::make_shared<Context>(threads, 0);
-    const Block block = MakeBlock(context, spec, weights, 0);
+    const Block block = MakeOneSublayer(context, spec, weights, 0);
     PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden, 2 * kWindow);
     hidden.Write(0, kTokens, states.data());
     const size_t before = context->budget->used();
@@ -183,7 +152,7 @@ TEST(ConvolutionTest, ItsBuffersAreWhatItSaysThatItNeeds) {
 TEST(ConvolutionTest, GradientsDoNotGoThrough) {
   const auto context = std::make_shared<Context>(1, 0);
   const BlockSpec spec = Spec(3);
-  const Block block = MakeBlock(context, spec, RandomWeights(spec, false), 0);
+  const Block block = MakeOneSublayer(context, spec, RandomParts(spec, false, 1), 0);
   PagedMatrix inputs = MemoryMatrix(context, kTokens, kHidden),
               gradient = MemoryMatrix(context, kTokens, kHidden);
   const BackwardRun run{kWindow, &inputs, &gradient, {{}}};

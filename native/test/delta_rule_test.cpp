@@ -5,60 +5,30 @@
 #include <cmath>
 
 #include "expect_error.h"
-#include "float_tensors.h"
 #include "memory_matrix.h"
 #include "model/backward.h"
 #include "model/forward.h"
+#include "one_sublayer.h"
 #include "ops/gemm.h"
 #include "reference_block.h"
 
 namespace struprune {
 namespace {
 
+using test::At;
 using test::Doubles;
-using test::FloatTensor;
+using test::MakeOneSublayer;
 using test::MemoryMatrix;
+using test::PartWeights;
 using test::RandomFloats;
+using test::RandomParts;
 
 constexpr size_t kWindow = 8, kTokens = 24, kHidden = 12, kPage = 2 * kWindow;
 constexpr StripSize kStrip{64, 3};
 // Two value heads a key head; heads of values are wider than those of keys.
 constexpr DeltaSpec kRule{2, 4, 3, 5, 4, 1e-4f};
 
-using Weights = std::array<std::vector<float>, kParts>;
-
 BlockSpec Spec() { return {kHidden, {{.name = "delta", .mixer = kRule, .norm = NormSpec{}}}}; }
-
-Weights RandomWeights(const BlockSpec& spec) {
-  Weights weights;
-  for (size_t p = 0; p < kParts; ++p) {
-    const auto part = static_cast<Part>(p);
-    const auto shape = ShapeOf(spec.sublayers[0], kHidden, part);
-    if (!shape || IsBias(part)) continue;
-    weights[p] = RandomFloats(shape->rows * shape->cols, static_cast<unsigned>(p));
-    // Values stay near 1.
-    if (IsVector(part)) continue;
-    for (float& weight : weights[p]) weight *= 2 / std::sqrt(static_cast<float>(shape->cols));
-  }
-  return weights;
-}
-
-const std::vector<float>& At(const Weights& weights, Part part) {
-  return weights[static_cast<size_t>(part)];
-}
-
-Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
-                const Weights& weights, size_t limit) {
-  BlockSources sources(1);
-  for (size_t p = 0; p < kParts; ++p) {
-    if (weights[p].empty()) continue;
-    const TensorId id{0, static_cast<Part>(p)};
-    const auto [rows, cols] = ShapeOf(spec, id);
-    sources[0][p] = FloatTensor(NameOf(spec, id), rows, cols, weights[p]);
-  }
-  const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
-  return Block(context, store, spec, sources, Stored{}, kStrip);
-}
 
 Doubles Times(const std::vector<float>& weight, const Doubles& x) {
   Doubles y(weight.size() / x.size());
@@ -92,7 +62,7 @@ struct Token {
 
 // What the output map reads, by the definition of the rule: S_t = a_t S_{t-1} (1 - b k k') + b v
 // k', o = S q with S [value_dim, key_dim].
-std::vector<Doubles> Reference(const Weights& w, const std::vector<float>& states) {
+std::vector<Doubles> Reference(const PartWeights& w, const std::vector<float>& states) {
   const auto [key_heads, value_heads, kd, vd, kernel, eps] = kRule;
   std::vector<Token> raw;
   for (size_t t = 0; t < kTokens; ++t) {
@@ -157,7 +127,7 @@ TEST(DeltaRuleTest, ComputesWhatPlainLoopsDo) {
   InitialiseBlas();
   const auto states = RandomFloats(kTokens * kHidden, 99);
   const BlockSpec spec = Spec();
-  const Weights weights = RandomWeights(spec);
+  const PartWeights weights = RandomParts(spec, false, 2);
   const std::vector<Doubles> inside = Reference(weights, states);
   std::vector<Doubles> after;
   for (size_t t = 0; t < kTokens; ++t) {
@@ -167,7 +137,7 @@ TEST(DeltaRuleTest, ComputesWhatPlainLoopsDo) {
   for (const size_t limit : {size_t{0}, size_t{1024}}) {
     for (const size_t threads : {1, 3}) {
       const auto context = std::make_shared<Context>(threads, 0);
-      const Block block = MakeBlock(context, spec, weights, limit);
+      const Block block = MakeOneSublayer(context, spec, weights, limit);
       PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden, kPage),
                   kept = MemoryMatrix(context, kTokens, kRule.width(), kPage);
       hidden.Write(0, kTokens, states.data());
@@ -209,7 +179,7 @@ TEST(DeltaRuleTest, BuffersAreWhatItSaysThatItNeeds) {
   InitialiseBlas();
   for (const size_t threads : {1, 3}) {
     const auto context = std::make_shared<Context>(threads, 0);
-    ExpectNeeds(MakeBlock(context, Spec(), RandomWeights(Spec()), 0), kHidden, 0.9);
+    ExpectNeeds(MakeOneSublayer(context, Spec(), RandomParts(Spec(), false, 2), 0), kHidden, 0.9);
     const auto other = std::make_shared<Context>(threads, 0);
     const auto weights = test::RandomWeights(Gated(), {}, 3);
     ExpectNeeds(test::MakeBlock(other, Gated(), weights), 16, 0.8);
@@ -257,7 +227,7 @@ TEST(DeltaRuleTest, GradientsGoThroughNeither) {
                       "gradients do not go through gated delta rules and gated attention");
   };
   const auto context = std::make_shared<Context>(1, 0);
-  refuse(MakeBlock(context, Spec(), RandomWeights(Spec()), 0), kHidden);
+  refuse(MakeOneSublayer(context, Spec(), RandomParts(Spec(), false, 2), 0), kHidden);
   refuse(test::MakeBlock(context, Gated(), test::RandomWeights(Gated(), {}, 3)), 16);
 }
 
