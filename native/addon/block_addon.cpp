@@ -352,13 +352,7 @@ Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const Sublayer layer = GetSublayer(*block, info[1]);
   return ComputeOn(
       info.Env(), block->shared_context(), [=, block = block] { return MeasureOutput(layer); },
-      [](Napi::Env env, const WeightColumns& columns) {
-        Napi::Object result = Napi::Object::New(env);
-        result.Set("weightAbsMean", Doubles(env, columns.abs_mean));
-        result.Set("weightNormSq", Doubles(env, columns.norm_sq));
-        result.Set("weightShare", Doubles(env, columns.share));
-        return result;
-      });
+      ColumnsObject);
 }
 
 // (block, tensor) -> [rows, cols] or null

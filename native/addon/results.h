@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "solver/columns.h"
+
 namespace struprune::addon {
 
 inline Napi::Value Number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
@@ -26,6 +28,14 @@ Napi::Value CopyTo(Napi::Env env, const std::vector<T>& values) {
 }
 inline Napi::Value Doubles(Napi::Env env, const std::vector<double>& values) {
   return CopyTo<Napi::Float64Array>(env, values);
+}
+// {weightAbsMean, weightNormSq, weightShare}
+inline Napi::Object ColumnsObject(Napi::Env env, const WeightColumns& columns) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("weightAbsMean", Doubles(env, columns.abs_mean));
+  object.Set("weightNormSq", Doubles(env, columns.norm_sq));
+  object.Set("weightShare", Doubles(env, columns.share));
+  return object;
 }
 inline Napi::Value Floats(Napi::Env env, const std::vector<float>& values) {
   return CopyTo<Napi::Float32Array>(env, values);

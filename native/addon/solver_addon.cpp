@@ -121,10 +121,7 @@ Napi::Value SolverColumns(const Napi::CallbackInfo& info) {
   return RunOnProblem(
       info, [](const SharedProblem& problem) { return MeasureColumns(*problem); },
       [](Napi::Env env, const ColumnStatistics& columns) {
-        Napi::Object object = Napi::Object::New(env);
-        object.Set("weightAbsMean", Doubles(env, columns.weight.abs_mean));
-        object.Set("weightNormSq", Doubles(env, columns.weight.norm_sq));
-        object.Set("weightShare", Doubles(env, columns.weight.share));
+        Napi::Object object = ColumnsObject(env, columns.weight);
         object.Set("second", Doubles(env, columns.second));
         object.Set("mean", Doubles(env, columns.mean));
         return object;
