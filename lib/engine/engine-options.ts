@@ -11,13 +11,13 @@ export interface EngineOptions {
   memory?: number;
   /**
    * Allow products of bf16 operands with float sums (about 3 significant digits each) where the hardware and the
-   * build have them: processors with AMX, or with AVX512_BF16 in a build with oneDNN. Default false.
+   * build have them: processors with AMX or AVX512_BF16. Default false.
    */
   bf16?: boolean;
   /**
    * Full float products also where those of operands in two parts of bf16 (BF16×3, about 5 digits) are faster and taken:
    * for sums over calibration tokens on processors with AMX, and on a GPU; and where those of one part are, for what
-   * searches for gate and up there. Default false.
+   * searches for gate and up there, and with AVX512_BF16 alone. Default false.
    */
   fullPrecision?: boolean;
   /**

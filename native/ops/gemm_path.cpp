@@ -97,7 +97,7 @@ GemmPath PathFor(AllowedPrecision precision, Purpose purpose) {
     case Purpose::kCalibrating:
       return own == GemmPath::kAmxF32 ? GemmPath::kAmxBf16x3 : own;
     case Purpose::kSearching:
-      return PartsOf(AvailableGemmPaths().back()) == 1 ? AvailableGemmPaths().back() : own;
+      return BestGemmPath(true);
   }
   return own;
 }
@@ -108,11 +108,10 @@ void SetGemmPath(GemmPath path) {
   if (path == Current()) return;
   const std::vector<GemmPath>& paths = AvailableGemmPaths();
   if (std::find(paths.begin(), paths.end(), path) == paths.end()) {
-    throw Error(
-        "ERR_UNSUPPORTED",
-        "the GEMM path " + std::string(NameOf(path)) +
-            " needs a processor with AMX or a build with oneDNN, where bf16 needs AVX512_BF16",
-        "run `struprune-native devices` for the paths of this machine");
+    throw Error("ERR_UNSUPPORTED",
+                "the GEMM path " + std::string(NameOf(path)) +
+                    " needs a processor with AMX or AVX512_BF16, or a build with oneDNN",
+                "run `struprune-native devices` for the paths of this machine");
   }
   Current() = path;
 }
