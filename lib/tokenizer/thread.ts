@@ -84,10 +84,12 @@ class TokenizerThread {
   static take(most: number): TokenizerThread {
     const rested = TokenizerThread.#resting;
     if (!rested) return new TokenizerThread(most);
-    const fits = rested.#mebibytes >= most && rested.#mebibytes <= 2 * most;
-    if (!fits) rested.end();
+    if (rested.#mebibytes < most || rested.#mebibytes > 2 * most) {
+      rested.end();
+      return new TokenizerThread(most);
+    }
     rested.#wake();
-    return fits ? rested : new TokenizerThread(most);
+    return rested;
   }
 
   private constructor(most: number) {
