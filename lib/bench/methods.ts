@@ -2,6 +2,7 @@
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
 import type { PruneOptions } from '../options';
+import { cutsExperts } from '../options/method';
 import { tunedByDefault } from '../options/refit';
 
 /** What the benchmark gives every row. */
@@ -224,6 +225,25 @@ const OF_EXPERTS: readonly MethodEntry[] = [
     about: 'experts that stay are as they were',
     options: { scope: 'experts', refit: false },
   },
+  insideExperts('magnitude-l2', 'magnitude-l2, channels of experts'),
+  insideExperts('wanda-sp', 'Wanda-sp, channels of experts'),
+  {
+    id: 'struprune-expert-channels',
+    label: 'StruPrune, channels of experts',
+    kind: 'struprune',
+    base: null,
+    about:
+      'as many channels of every expert, each swept and refitted on the tokens that are routed to it',
+    options: { scope: 'expert-channels' },
+  },
+  {
+    id: 'expert-channels-without-refit',
+    label: 'StruPrune, channels of experts, no refit',
+    kind: 'ablation',
+    base: 'struprune-expert-channels',
+    about: 'channels that stay are as they were',
+    options: { scope: 'expert-channels', refit: false },
+  },
 ];
 
 const TUNED = ['wanda-sp', 'flap', 'osscar', 'sparsellm', BASE];
@@ -244,8 +264,13 @@ const GROUPS: Readonly<Record<string, (entry: MethodEntry) => boolean>> = {
   ablations: (entry) => (entry.kind === 'ablation' && !isOfExperts(entry)) || entry.id === BASE,
 };
 
+function insideExperts(method: 'magnitude-l2' | 'wanda-sp', label: string): MethodEntry {
+  const id = `${method}-expert-channels`;
+  return baseline(method, label, { id, options: { scope: 'expert-channels' } });
+}
+
 function isOfExperts({ options: { scope } }: MethodEntry): boolean {
-  return scope === 'experts';
+  return cutsExperts(scope);
 }
 
 function isTuned({ options: { tuneTokens = 0 } }: MethodEntry): boolean {

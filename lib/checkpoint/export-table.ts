@@ -277,7 +277,7 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
 
 export interface ExportRow {
   family: string;
-  scope: 'ffn' | 'attention' | 'all' | 'experts';
+  scope: 'ffn' | 'attention' | 'all' | 'experts' | 'expert-channels';
   widths: 'uniform' | 'per-block';
   addedBias: boolean;
   hf: ExportKind | null;
@@ -293,9 +293,9 @@ export function exportTable(): ExportRow[] {
   const rows: ExportRow[] = [];
   for (const family of FAMILIES) {
     for (const scope of scopesOf(family)) {
-      for (const widths of ['uniform', 'per-block'] as const) {
-        // Those that stay are as they were.
-        for (const addedBias of scope === 'experts' ? [false] : [false, true]) {
+      for (const widths of widthsOf(scope)) {
+        // Those of experts stay as they were.
+        for (const addedBias of scope.startsWith('expert') ? [false] : [false, true]) {
           const traits: ExportTraits = {
             family,
             miscounts: null,
@@ -322,9 +322,15 @@ export function exportTable(): ExportRow[] {
   return rows;
 }
 
-/** Channels of experts stay. */
 function scopesOf({ hf }: Family): ExportRow['scope'][] {
-  return hf.keys.experts ? ['attention', 'experts'] : ['ffn', 'attention', 'all'];
+  return hf.keys.experts
+    ? ['attention', 'experts', 'expert-channels']
+    : ['ffn', 'attention', 'all'];
+}
+
+/** Channels go from every expert alike. */
+function widthsOf(scope: ExportRow['scope']): ExportRow['widths'][] {
+  return scope === 'expert-channels' ? ['uniform'] : ['uniform', 'per-block'];
 }
 
 /** isLlamaBlock() of its usual models. */

@@ -117,7 +117,7 @@ export class Block extends Owned<BlockHandle> {
     return native.turnExpert(this.handle, site, {
       ...turn,
       hidden: hidden.handle,
-      residual: residual.handle,
+      residual: residual?.handle,
       statistics: statistics?.handle,
     });
   }
@@ -137,7 +137,7 @@ export class Block extends Owned<BlockHandle> {
     return native.scaleBlock(this.handle, role, factors);
   }
 
-  /** Columns of the site's output map, after all slices. */
+  /** Columns of the site's output map, after all slices; of experts the most of those inside, after these. */
   resize(site: Site, columns: number): void {
     native.resizeSite(this.handle, site, columns);
   }

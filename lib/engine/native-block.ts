@@ -84,13 +84,13 @@ export interface ExpertTurnOf<Matrix, Statistics> {
   window: number;
   /** Before the experts; they stay as they are. */
   hidden: Matrix;
-  /** `[tokens, hidden]` */
-  residual: Matrix;
+  /** `[tokens, hidden]`; left out: nothing is kept of it. */
+  residual?: Matrix;
   /** Comes first: less is missing by what this one adds to the output. */
   back?: number;
   /** More is missing by what this one adds. */
   out?: number;
-  /** Of tokens that are routed to `out` what its output map reads, times its weight, and what is missing with it in. */
+  /** Of tokens that are routed to `out` what its output map reads, times its weight, and, where they are to have it, what is missing with it in. */
   statistics?: Statistics;
 }
 

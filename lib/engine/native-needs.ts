@@ -40,6 +40,16 @@ export interface SiteDemand extends SumKinds {
   inputs: number;
 }
 
+/** What an expert's turn is for. */
+export interface TurnDemand {
+  /** Experts that there are. */
+  left: number;
+  /** Whether its sums have a Gram matrix, */
+  gram: boolean;
+  /** and what is missing of the output is kept. */
+  residual: boolean;
+}
+
 /** Columns of what is summed, and whether their Gram matrix is wanted too. */
 export interface StatisticsSizes {
   dim: number;
@@ -105,8 +115,8 @@ export interface Calls {
   runSite: OfBlock & Paged & SiteDemand & { site: Site; tokens: Tokens };
   /** `residual`: with what is missing of the output. */
   sumExperts: OfBlock & Paged & { site: Site; tokens: Tokens; residual: boolean };
-  /** Beside the statistics. `left`: experts that are. */
-  turnExpert: OfBlock & Paged & { site: Site; tokens: Tokens; left: number };
+  /** Beside the statistics. */
+  turnExpert: OfBlock & Paged & TurnDemand & { site: Site; tokens: Tokens };
   applySite: OfBlock & { site: Site; tokens: Tokens };
   /** Beside `sums`. `factors`: with those of all weights that are tuned. */
   backwardBlock: OfBlock &

@@ -14,6 +14,7 @@ import type {
   SiteDemand,
   StatisticsSizes,
   Tokens,
+  TurnDemand,
 } from './native-needs';
 import { blockSpec } from './session';
 
@@ -133,10 +134,10 @@ export class NeedsOf {
     return this.#ask('sumExperts', { ...this.#block(index), site, tokens, paged, residual });
   }
 
-  /** The turn of an expert with its share of the tokens, where so many are left, beside the statistics. */
-  turnExpert(index: number, site: Site, tokens: Tokens, left: number): Needs {
+  /** The turn of an expert with its share of the tokens, beside the statistics. */
+  turnExpert(index: number, site: Site, tokens: Tokens, demand: TurnDemand): Needs {
     const { paged } = this;
-    return this.#ask('turnExpert', { ...this.#block(index), site, tokens, paged, left });
+    return this.#ask('turnExpert', { ...this.#block(index), site, tokens, paged, ...demand });
   }
 
   applySite(index: number, site: Site, tokens: Tokens): Needs {

@@ -6,6 +6,7 @@ import type { Method } from './types';
 export const magnitudeL2 = {
   name: 'magnitude-l2',
   source: SCORES['magnitude-l2'].source,
+  insideExperts: true,
   reads: [],
   allocations: ['uniform', 'threshold', 'energy'],
   recipe: () => byScores('magnitude-l2', 'survey'),

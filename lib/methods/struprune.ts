@@ -5,6 +5,7 @@ import type { InputsRecipe, Method, MethodOptions } from './types';
 export const struprune = {
   name: 'struprune',
   source: 'docs/method.md',
+  insideExperts: true,
   reads: 'all',
   allocations: ['threshold', 'energy', 'uniform'],
   recipe: (options) => ({

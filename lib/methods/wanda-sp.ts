@@ -9,6 +9,7 @@ import type { Method } from './types';
 export const wandaSp = {
   name: 'wanda-sp',
   source: SCORES['wanda-l1'].source,
+  insideExperts: true,
   reads: [],
   allocations: ['uniform', 'threshold', 'energy'],
   recipe: () => byScores('wanda-l1', 'sequential'),

@@ -1,6 +1,6 @@
 import type { Architecture, ModelRole } from './architecture';
 import { sublayersOf } from './blocks';
-import { type BlockTensor, tensorsOf, unitsOf } from './sublayers';
+import { type BlockTensor, type Site, type Sublayer, tensorsOf, unitsOf } from './sublayers';
 
 /** A tensor of a block with the lengths of its axes. */
 export interface ShapedTensor extends BlockTensor {
@@ -10,13 +10,21 @@ export interface ShapedTensor extends BlockTensor {
 
 /** Every tensor of a block, in the order of files. */
 export function blockTensors(architecture: Architecture, block: number): ShapedTensor[] {
-  return sublayersOf(architecture, block).flatMap((sublayer) => {
-    const units = unitsOf(sublayer);
-    return tensorsOf(sublayer, architecture.hidden).map((tensor) => ({
-      ...tensor,
-      shape: tensor.axes.map(({ site, per }) => (site === null ? per : per * units)),
-    }));
-  });
+  return sublayersOf(architecture, block).flatMap((sublayer) =>
+    shapedTensors(sublayer, architecture.hidden),
+  );
+}
+
+/** Those of a sublayer. */
+export function shapedTensors(sublayer: Sublayer, hidden: number): ShapedTensor[] {
+  const { name, mixer } = sublayer;
+  const units = unitsOf(sublayer);
+  const channels = mixer.kind === 'experts' ? mixer.expert.width : 0;
+  const count = (site: Site) => (site === name ? units : channels);
+  return tensorsOf(sublayer, hidden).map((tensor) => ({
+    ...tensor,
+    shape: tensor.axes.map(({ site, per }) => (site === null ? per : per * count(site))),
+  }));
 }
 
 /** Columns of the embedding and of the head, which in a few models is not the width of the states. */

@@ -1,15 +1,23 @@
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
-import { blockTensors, elements, modelShapes, type ShapedTensor } from './axes';
+import { blockTensors, elements, modelShapes, type ShapedTensor, shapedTensors } from './axes';
 import { sublayersOf } from './blocks';
-import { type BlockRole, headsPerUnit, type Site, type Sublayer, unitsOf } from './sublayers';
+import {
+  type BlockRole,
+  headsPerUnit,
+  insideOf,
+  type Site,
+  type Sublayer,
+  unitsOf,
+} from './sublayers';
 
 /**
  * Coupled groups: the smallest sets of parameters that can only go together (docs/method.md). They follow from the axes
  * of a block's tensors: a group is one unit of a site, and every tensor with an axis along that site loses the unit's
  * entries with it. So an FFN channel is a row of gate and up with their biases and a column of the output map; a KV head,
  * with its query heads, rows of q, k and v with their biases and columns of the output map. Heads that one norm joins are one
- * group: without some of them the others would give something else. An expert is its maps and its row of the router.
+ * group: without some of them the others would give something else. An expert is its maps and its row of the router; a
+ * channel inside one is as that of any FFN.
  */
 
 /** Indices of the units that stay, ascending, by site; a site that is left out stays whole. */
@@ -33,10 +41,14 @@ export function groupParameters(
   site: Site,
 ): { weights: number; biases: number } {
   const sum = { weights: 0, biases: 0 };
-  for (const { axes, unit } of blockTensors(architecture, block)) {
-    const goes = unit ? unit.site === site && unit.index === 0 : axes.some((a) => a.site === site);
-    if (!goes) continue;
-    sum[axes.length === 2 ? 'weights' : 'biases'] += elements(axes.map(({ per }) => per));
+  const sublayer = sublayerAt(architecture, block, site);
+  for (const { axes, shape, unit } of shapedTensors(sublayer, architecture.hidden)) {
+    const whole = unit?.site === site && unit.index === 0;
+    if (!whole && !axes.some((axis) => axis.site === site)) continue;
+    const lengths = whole
+      ? shape
+      : axes.map((axis, i) => (axis.site === site ? axis.per : shape[i]!));
+    sum[axes.length === 2 ? 'weights' : 'biases'] += elements(lengths);
   }
   return sum;
 }
@@ -121,14 +133,24 @@ export function prunedBlock(
   return { ...architecture, blocks };
 }
 
-/** Widths of a block with that many units at each site; a site that is left out stays whole. */
+/**
+ * Widths of a block with that many units at each site; a site that is left out stays whole.
+ * @throws StruPruneError ERR_ARGUMENT where experts of a block would have unlike widths
+ */
 export function widthsOf(
   architecture: Architecture,
   block: number,
   counts: Readonly<Record<Site, number>>,
 ): BlockWidths {
   const widths = { ...architecture.blocks[block]! };
-  for (const { name, mixer } of sublayersOf(architecture, block)) {
+  for (const sublayer of sublayersOf(architecture, block)) {
+    const { name, mixer } = sublayer;
+    const inside = insideOf(sublayer).map((expert) => counts[expert.name] ?? widths.ffn);
+    if (inside.length > 0) widths.ffn = inside[0]!;
+    if (inside.some((width) => width !== widths.ffn)) {
+      const what = `experts of block ${block} would have unlike widths`;
+      throw new StruPruneError('ERR_ARGUMENT', what, 'remove as many channels of each');
+    }
     const units = counts[name];
     if (units === undefined) continue;
     if (mixer.kind === 'attention') {
@@ -167,7 +189,9 @@ export function withoutEmptyBlocks(architecture: Architecture): Architecture {
 
 /** The sublayer of that site. */
 export function sublayerAt(architecture: Architecture, block: number, site: Site): Sublayer {
-  const found = sublayersOf(architecture, block).find(({ name }) => name === site);
+  const found = sublayersOf(architecture, block)
+    .flatMap((sublayer) => [sublayer, ...insideOf(sublayer)])
+    .find(({ name }) => name === site);
   if (found === undefined)
     throw new StruPruneError('ERR_ARGUMENT', `block ${block} has no site ${site}`);
   return found;

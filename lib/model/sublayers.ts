@@ -304,7 +304,7 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     const kernel = part === 'kernel' && 'kernel' in mixer && { kernel: mixer.kernel };
     return found ? [{ role: `${name}.${part}` as const, axes: found, ...kernel }] : [];
   });
-  return mixer.kind === 'experts' ? [...own, ...expertTensors(name, mixer, biases, hidden)] : own;
+  return mixer.kind === 'experts' ? [...own, ...expertTensors(sublayer, hidden)] : own;
 }
 
 /** Maps without biases; the norm of a head is the same for all of them. */
@@ -327,28 +327,43 @@ function deltaAxes(
   };
 }
 
-/** Those of the FFNs inside, as tensors of sublayers without norms whose widths stay. */
-function expertTensors(
-  site: Site,
-  { count, expert, shared }: ExpertsSpec,
-  biases: Sublayer['biases'],
-  hidden: number,
-): BlockTensor[] {
-  const tensors = (name: string, mixer: FeedForwardSpec) =>
-    tensorsOf(
-      { name: `${site}.${name}`, mixer, norm: null, streamNorm: null, outNorm: null, biases },
-      hidden,
-    ).map(({ role, axes }) => ({
-      role,
-      axes: axes.map(({ site: along, per }) => ({
-        site: null,
-        per: along === null ? per : per * mixer.width,
-      })),
-    }));
-  const routed = Array.from({ length: count }, (_, index) =>
-    tensors(String(index), expert).map((tensor) => ({ ...tensor, unit: { site, index } })),
+/** The FFNs that run inside one of experts, without norms, each with its own site: those that tokens are routed to. */
+export function insideOf({ name: site, mixer, biases }: Sublayer): Sublayer[] {
+  if (mixer.kind !== 'experts') return [];
+  return Array.from({ length: mixer.count }, (_, index) =>
+    insideAs(`${site}.${index}`, mixer.expert, biases),
   );
-  return [...routed.flat(), ...(shared ? tensors('shared', shared) : [])];
+}
+
+function insideAs(name: Site, mixer: FeedForwardSpec, biases: Sublayer['biases']): Sublayer {
+  return { name, mixer, norm: null, streamNorm: null, outNorm: null, biases };
+}
+
+/** The site in whose place one runs: `experts` of `experts.3`, which runs inside it; else its own. */
+export function outerSite(site: Site): Site {
+  return site.split('.')[0]!;
+}
+
+/** Place of an expert among those of its sublayer, by its site; null: the site is none's. */
+export function expertAt(site: Site): number | null {
+  const found = /^experts\.(\d+)$/.exec(site);
+  return found && Number(found[1]);
+}
+
+/** Those of the FFNs inside. The shared one's width stays. */
+function expertTensors(sublayer: Sublayer, hidden: number): BlockTensor[] {
+  const { name: site, mixer, biases } = sublayer;
+  const { shared } = mixer as ExpertsSpec;
+  const routed = insideOf(sublayer).flatMap((inside, index) =>
+    tensorsOf(inside, hidden).map((tensor) => ({ ...tensor, unit: { site, index } })),
+  );
+  if (!shared) return routed;
+  const fixed = ({ site: along, per }: Axis): Axis => ({
+    site: null,
+    per: along === null ? per : per * shared.width,
+  });
+  const whole = tensorsOf(insideAs(`${site}.shared`, shared, biases), hidden);
+  return [...routed, ...whole.map((tensor) => ({ ...tensor, axes: tensor.axes.map(fixed) }))];
 }
 
 function normAxes(

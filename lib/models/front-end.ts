@@ -140,6 +140,8 @@ export interface Shrunk<C extends Chosen> {
   chosen: C;
   /** null: nothing was refitted. */
   fit: Fit | null;
+  /** Of channels inside an expert: tokens that are routed to it. */
+  tokens?: number;
 }
 
 /** What a refit came to. */

@@ -2,10 +2,16 @@
 import { methodOf, readsOption } from '../methods';
 import { flagOf, worded } from '../wording';
 import { OPTIONS, type PruneOptions, type Settings } from '.';
+import { MASK } from './mask';
 import type { Option } from './option';
 
-/** What is read of a method's options where whole experts go. */
+/** What is read of a method's options where whole experts go, and where channels of them do. */
 const OF_EXPERTS = ['refit', 'lambda', 'sequential'];
+const OF_MASKS = Object.keys(MASK).filter((key) => key !== 'selection');
+const READ: Readonly<Record<string, readonly string[]>> = {
+  experts: OF_EXPERTS,
+  'expert-channels': [...OF_EXPERTS, ...OF_MASKS],
+};
 
 /** A warning for each reason; none where all that is given is read. */
 export function idleOptions(options: PruneOptions, settings: Settings): string[] {
@@ -31,8 +37,8 @@ export function idleWarning(flags: readonly string[], reason: string): string {
 function whyIdle(key: string, { byMethod, read = [] }: Option, settings: Settings): string | null {
   const method = methodOf(settings.method);
   if (byMethod && !readsOption(method, key)) return `with --method ${method.name}`;
-  if (byMethod && settings.scope === 'experts' && !OF_EXPERTS.includes(key))
-    return 'with --scope experts';
+  if (byMethod && READ[settings.scope]?.includes(key) === false)
+    return `with --scope ${settings.scope}`;
   for (const reader of read) {
     const reason = reader(settings as never);
     if (reason !== null) return reason;

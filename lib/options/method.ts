@@ -3,20 +3,31 @@ import { z } from 'zod';
 import { ALLOCATION_RULES, type AllocationRule, readsCurves } from '../allocation';
 import type { AllocationFunction } from '../allocation/own';
 import { METHOD_NAMES, methodOf } from '../methods';
-import type { Site } from '../model/sublayers';
+import { expertAt, type Site } from '../model/sublayers';
 import { Own } from '../own';
 import { choice, choiceOr, count, countOrNone, on, share } from './kinds';
 import { declare } from './option';
 
 /** Of sites that lose columns of their output map. */
 export const COLUMN_SCOPES = ['ffn', 'attention', 'all'] as const;
-export const SCOPES = [...COLUMN_SCOPES, 'experts'] as const;
+export const SCOPES = [...COLUMN_SCOPES, 'experts', 'expert-channels'] as const;
 
 export type Allocation = AllocationRule | Own<AllocationFunction>;
 export type Scope = (typeof SCOPES)[number];
 
+/** Whether FFNs are sites, by themselves or inside experts. */
+export function cutsChannels(scope: Scope): boolean {
+  return reaches(scope, 'ffn') || scope === 'expert-channels';
+}
+
+/** Whether something of experts goes, whole ones or channels inside. */
+export function cutsExperts(scope: Scope | undefined): boolean {
+  return scope === 'experts' || scope === 'expert-channels';
+}
+
 /** Whether what belongs to the site may go. */
 export function reaches(scope: Scope, site: Site): boolean {
+  if (scope === 'expert-channels') return expertAt(site) !== null;
   return scope === site || (scope === 'all' && (site === 'ffn' || site === 'attention'));
 }
 
@@ -44,15 +55,16 @@ export const METHOD = declare(
     allocation: {
       takes: choiceOr(ALLOCATION_RULES, ownAllocation),
       help: 'how the sparsity is spread over the layers',
-      otherwise: "threshold for struprune, else the method's own; uniform with --scope experts",
+      otherwise:
+        "threshold for struprune, else the method's own; uniform with --scope experts and expert-channels",
       derive: ({ method, scope }: { method: string; scope?: Scope }): Allocation =>
-        scope === 'experts' ? 'uniform' : methodOf(method).allocations[0],
+        cutsExperts(scope) ? 'uniform' : methodOf(method).allocations[0],
       changes: 'run',
       also: ['allocate', 'graph'],
     },
     scope: {
       takes: choice(SCOPES),
-      help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts',
+      help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts, or channels inside each of them',
       otherwise: 'all; ffn with --allocation uniform; experts with --method reap',
       // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.
       derive: ({ method, allocation }: { method: string; allocation: Allocation }): Scope =>

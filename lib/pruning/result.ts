@@ -14,14 +14,18 @@ export interface LayerResult {
   /** 0 where the block has none; `ffn` is then the width of each. */
   expertsBefore: number;
   expertsAfter: number;
-  /** SHA-256 of the kept indices as little-endian int32, ascending. */
+  /** SHA-256 of the kept indices as little-endian int32, ascending; of experts those of each, one after the other. */
   keptFfnSha256: string;
   keptKvSha256: string;
   /** Experts that stay, ascending; null where the block has none. */
   keptExperts: number[] | null;
 }
 
-/** Timings and errors of one solved site; not reproducible to the byte as LayerResult is. */
+/**
+ * Timings and errors of one solved site; not reproducible to the byte as LayerResult is. The channels inside the experts of a
+ * block are one, `expert-channels`, with as many groups as each has: its error is the mean over the tokens that are routed to
+ * them, its λ the largest.
+ */
 export interface LayerStats {
   index: number;
   site: Site;
@@ -48,7 +52,7 @@ export interface LayerStats {
   } | null;
   /** FFN sites whose gate and up were refitted too: the error with the output map's refit alone, and rounds that lowered it. */
   inputRefit: { before: number; rounds: number } | null;
-  /** Sites of experts, of which some went: calibration tokens that were routed to each before. */
+  /** Sites of experts, of which some or channels went: calibration tokens that were routed to each before. */
   expertTokens: number[] | null;
   seconds: number;
 }

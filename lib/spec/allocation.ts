@@ -4,6 +4,7 @@ import type { AllocationFunction } from '../allocation/own';
 import { StruPruneError } from '../errors';
 import type { Method } from '../methods';
 import type { Settings } from '../options';
+import { cutsExperts } from '../options/method';
 import { Own } from '../own';
 
 export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
@@ -13,10 +14,11 @@ export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
 /** @throws StruPruneError ERR_ARGUMENT */
 export function allocationSpec(method: Method, settings: Settings): AllocationSpec {
   const { allocation: rule, energyForm: form, temperature, apart, scope } = settings;
-  if (scope === 'experts' && rule !== 'uniform') {
+  if (cutsExperts(scope) && rule !== 'uniform') {
+    const what = scope === 'experts' ? 'whole experts' : 'channels of experts';
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `whole experts go from every block alike, and no error curves say how many: they have no ${rule} allocation`,
+      `${what} go from every block alike, and no error curves say how many: they have no ${rule} allocation`,
       'choose --allocation uniform',
     );
   }

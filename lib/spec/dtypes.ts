@@ -6,7 +6,7 @@ import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../mod
 import { blockTensors, elements, embeddingWidth } from '../model/axes';
 import { type BlockRole, routes, siteOf } from '../model/sublayers';
 import type { Settings } from '../options';
-import { reaches } from '../options/method';
+import { cutsChannels, reaches } from '../options/method';
 import { DTYPES } from '../options/output';
 import type { Layer, TargetFacts } from './widths';
 
@@ -61,8 +61,8 @@ export function rowsIn(
   if (reaches(scope, 'attention')) changed.push('attention.out');
   if (reaches(scope, 'ffn'))
     changed.push(...(inputs.by === 'none' ? ['ffn.out' as const] : FFN_MATRICES));
-  const isRefitted = (role: BlockRole) =>
-    reaches(scope, 'experts') && output === 'exact' && /^experts\.\d+\.out$/.test(role);
+  const loses = scope === 'expert-channels' || (scope === 'experts' && output === 'exact');
+  const isRefitted = (role: BlockRole) => loses && /^experts\.\d+\.out$/.test(role);
   return matricesOf(architecture).filter((role) => !changed.includes(role) && !isRefitted(role));
 }
 
@@ -167,7 +167,7 @@ export function dtypeFor(
   if (format !== 'gguf' && quantisedTypes(source).length > 0) return 'F16';
   const own = refittedAs(source, scope);
   if (!isQuantised(own)) return own;
-  return reaches(scope, 'ffn') && multiple !== undefined && !fitsBlocks(own, [multiple])
+  return cutsChannels(scope) && multiple !== undefined && !fitsBlocks(own, [multiple])
     ? 'F16'
     : own;
 }
@@ -178,7 +178,9 @@ export function dtypeFor(
  * no whole blocks.
  */
 function refittedAs({ architecture, blocks }: ModelSource, scope: Settings['scope']): ExportDtype {
-  const inScope = (role: string) => role.endsWith('.out') && reaches(scope, siteOf(role));
+  const inScope = (role: string) =>
+    role.endsWith('.out') &&
+    (reaches(scope, siteOf(role)) || reaches(scope, role.slice(0, -'.out'.length)));
   const refs = blocks
     .flatMap((refs) => Object.entries(refs))
     .flatMap(([role, ref]) => (inScope(role) ? [ref] : []));

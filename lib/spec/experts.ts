@@ -1,9 +1,10 @@
-/** Experts: what cannot be done to models of them, and what becomes of a method where whole ones go. */
+/** Experts: what cannot be done to models of them, and what becomes of a method where whole ones go, or channels of each. */
 import { StruPruneError } from '../errors';
 import type { Method, Recipe } from '../methods';
 import { NO_REFIT } from '../methods/by-scores';
 import type { Architecture } from '../model/architecture';
 import type { RunSettings } from '../options';
+import { cutsExperts } from '../options/method';
 import type { Layer } from './widths';
 
 /** What the method does in the scope. @throws StruPruneError ERR_ARGUMENT where it knows no way */
@@ -14,6 +15,14 @@ export function recipeFor(method: Method, settings: RunSettings): Recipe {
     new StruPruneError('ERR_ARGUMENT', `method ${method.name} ${what}`, mend);
   if (method.scope !== undefined && scope !== method.scope) {
     throw refuse('chooses whole experts alone', `leave --scope ${scope} out`);
+  }
+  if (scope === 'expert-channels') {
+    if (!method.insideExperts) {
+      const mend = 'choose --method struprune, magnitude-l2 or wanda-sp';
+      throw refuse('chooses no channels inside experts', mend);
+    }
+    // Weights of tokens are on what the output map reads, and not on its bias.
+    return { ...recipe, refit: { ...NO_REFIT, output: recipe.refit.output } };
   }
   if (scope !== 'experts') return recipe;
   if (recipe.mask.experts === undefined) {
@@ -32,12 +41,12 @@ export function requireForExperts(
     throw new StruPruneError('ERR_UNSUPPORTED', what, mend);
   };
   if (routing === null) {
-    if (scope === 'experts') refuse('this model has no experts', 'choose another --scope');
+    if (cutsExperts(scope)) refuse('this model has no experts', 'choose another --scope');
     return;
   }
   if (layers.length === 0) {
     const what = `the FFNs of this model are experts: --scope ${scope} would remove channels of them`;
-    refuse(what, 'choose --scope experts or attention');
+    refuse(what, 'choose --scope experts, expert-channels or attention');
   }
   if (scope === 'experts' && targetMacs !== undefined) {
     const what = 'a token passes as many experts as before, and with them as many multiply-adds';

@@ -7,7 +7,7 @@ import type { RefitRecipe } from '../methods';
 import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import type { RunSettings, Settings } from '../options';
-import { reaches } from '../options/method';
+import { cutsChannels, reaches } from '../options/method';
 import { dtypeFor, rowsIn, takenOverFrom, typeNotes } from './dtypes';
 
 export interface OutputSpec {
@@ -67,7 +67,7 @@ function unloadedNotes({ unloaded = [] }: ModelSource): string[] {
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */
 function requireMultiple({ format, scope, multiple }: Settings, dtype: ExportDtype): void {
   const { ffn } = roundingFor(format, dtype);
-  if (!isQuantised(dtype) || !reaches(scope, 'ffn')) return;
+  if (!isQuantised(dtype) || !cutsChannels(scope)) return;
   if (multiple === undefined || multiple % ffn === 0) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',

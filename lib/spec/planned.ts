@@ -8,8 +8,9 @@ import {
   weightFileBytes,
 } from '../checkpoint/export';
 import { readFolderJson } from '../checkpoint/folder-file';
-import type { ModelSource } from '../model/architecture';
+import type { Architecture, ModelSource } from '../model/architecture';
 import { linearParameters, multiplyAdds, totalParameters } from '../model/groups';
+import { expertAt } from '../model/sublayers';
 import { weightsIn } from '../model/wrapped';
 import { mixedBytes, quantisedTypes } from './dtypes';
 import type { Timing } from './latency';
@@ -17,6 +18,7 @@ import type { RunSpec } from './types';
 import {
   budgetFor,
   budgetOfShare,
+  type Layer,
   plannedArchitecture,
   type TargetFacts,
   uniformly,
@@ -60,11 +62,18 @@ export function targetFacts(spec: Sized): TargetFacts {
     parameters:
       totalParameters({ ...architecture, biases: whole.biases }) + weightsIn(whole.copied),
     multiplyAdds: multiplyAdds(architecture),
+    multiplied: multiplied(architecture, layers),
     bytes: tokenizerBytes + weightFileBytes(whole, maxShardBytes),
     dtype,
     mixed: mixedBytes({ source, stored, layers }),
     fewerBits: format === 'hf' && quantisedTypes(source).length > 0,
   };
+}
+
+/** How often a token is multiplied with a weight that may go, on average. */
+function multiplied({ routing, blocks }: Architecture, layers: readonly Layer[]): number {
+  const inside = layers.find(({ site }) => expertAt(site) !== null);
+  return inside ? routing!.topK / blocks[inside.block]!.experts! : 1;
 }
 
 /** The output for widths that are known, masks that are not. */

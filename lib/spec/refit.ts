@@ -4,6 +4,7 @@ import type { Method, RefitRecipe } from '../methods';
 import { readsOption } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
 import type { RunSettings, Settings } from '../options';
+import { cutsExperts } from '../options/method';
 import { type Feedback, type FfnSolver, feeds, refitsByDefault } from '../options/refit';
 import { keepsTypes } from './dtypes';
 import { tunedUsually } from './gradients';
@@ -71,7 +72,7 @@ function feedbackOf(
   method: Method,
   { alpha, beta, sequential, refit, scope }: Settings,
 ): Feedback {
-  if (!readsOption(method, 'alpha') || scope === 'experts') return { alpha: 0, beta: 0 };
+  if (!readsOption(method, 'alpha') || cutsExperts(scope)) return { alpha: 0, beta: 0 };
   const usual = sequential && refit && norm.placement === 'pre' ? FEEDBACK : 0;
   const feedback = { alpha: alpha ?? usual, beta: beta ?? usual };
   if (feeds(feedback) && norm.placement !== 'pre') {

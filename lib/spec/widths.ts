@@ -18,7 +18,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
 import { sublayersOf } from '../model/blocks';
 import { groupParameters, widthsOf } from '../model/groups';
-import { columnsPerUnit, type Site, unitsOf } from '../model/sublayers';
+import { columnsPerUnit, expertAt, insideOf, type Site, unitsOf } from '../model/sublayers';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
 import { type Percent, shareOf } from '../options/kinds';
@@ -51,6 +51,7 @@ export function layersOf(
   const rounding = roundingFor(settings.format, dtype);
   return architecture.blocks.flatMap((_, block) =>
     sublayersOf(architecture, block)
+      .flatMap((sublayer) => [sublayer, ...insideOf(sublayer)])
       .filter(({ name }) => reaches(scope, name))
       .map((sublayer) => {
         const site = sublayer.name;
@@ -117,7 +118,7 @@ export function allocationLayers<Curve extends Float64Array | null>(
 ): (AllocationLayer & { block: number; curve: Curve })[] {
   return layers.map(({ block, site, groups, cost, allowed, priced }, i) => ({
     block,
-    scope: site,
+    scope: expertAt(site) === null ? site : 'expert-channels',
     groups,
     cost,
     allowed,
@@ -164,6 +165,8 @@ export interface TargetFacts {
   parameters: number;
   /** Of all maps, for a token. */
   multiplyAdds: number;
+  /** By a weight that may go, on average, where not all tokens are: they pass a few of all experts. */
+  multiplied?: number;
   /** Weight files of the output with nothing removed; without a GGUF file's vocabulary where that is not known. */
   bytes: number;
   /** Of what is refitted in the output. */
@@ -193,7 +196,7 @@ export function budgetFor(target: Target, facts: TargetFacts): Budget {
 
 function countedIn(
   { targetParams, targetMacs, targetSize }: Target,
-  { parameters, multiplyAdds, bytes, dtype, mixed, fewerBits }: TargetFacts,
+  { parameters, multiplyAdds, multiplied = 1, bytes, dtype, mixed, fewerBits }: TargetFacts,
 ): NonNullable<Budget['counted']> {
   if (targetParams !== undefined) {
     const keep = keptOf(targetParams, parameters);
@@ -201,7 +204,7 @@ function countedIn(
   }
   if (targetMacs !== undefined) {
     const keep = keptOf(targetMacs, multiplyAdds);
-    return { unit: 'multiply-adds', now: multiplyAdds, each: 1, keep };
+    return { unit: 'multiply-adds', now: multiplyAdds, each: multiplied, keep };
   }
   return {
     unit: 'bytes',

@@ -11,6 +11,7 @@ import type { BlockKeep } from '../model/groups';
 import type { Chosen, Fit, Part, Pass, Sums } from '../models/front-end';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
+import { joinedExperts } from '../pruning/expert-stats';
 import { expertWarnings } from '../pruning/expert-warning';
 import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
@@ -65,7 +66,7 @@ async function solveParts(work: Work, decision: Decision): Promise<Solved> {
   }
   const expected = await pass.measure();
   const resumedBlocks = [...keeps.keys()].slice(0, resumed);
-  return { keeps, layerStats, expected, resumedBlocks };
+  return { keeps, layerStats: joinedExperts(layerStats), expected, resumedBlocks };
 }
 
 /** Out of the journal. */
@@ -188,9 +189,10 @@ async function shrinkLayer(work: Work, part: Part, plan: LayerPlan): Promise<Out
     await part.cut(layer, chosen);
     return { ...UNMEASURED, kept: chosen.kept };
   }
-  const { chosen, fit } = await part.shrink(layer, (sums) => choose(work, plan, sums));
+  const { chosen, fit, tokens } = await part.shrink(layer, (sums) => choose(work, plan, sums));
   const { kept, report, trials } = chosen;
-  return { kept, ...UNMEASURED, ...trials, ...(fit && measured(report, fit)) };
+  const routed = tokens === undefined ? null : { expertTokens: [tokens] };
+  return { kept, ...UNMEASURED, ...trials, ...routed, ...(fit && measured(report, fit)) };
 }
 
 interface Choice extends Chosen {

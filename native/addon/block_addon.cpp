@@ -255,13 +255,13 @@ Napi::Value SumExpertsOf(const Napi::CallbackInfo& info) {
       GetPurpose(options.Get("purpose")));
 }
 
-// (block, site, {purpose, window, hidden, residual, back?, out?, statistics?}) -> Promise
+// (block, site, {purpose, window, hidden, residual?, back?, out?, statistics?}) -> Promise
 Napi::Value TurnExpertOf(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
   const Sublayer layer = GetExperts(*block, info[1]);
   const auto options = GetObject(info[2], "options");
   const auto hidden = GetHandle<PagedMatrix>(options.Get("hidden"), "hidden");
-  const auto residual = GetHandle<PagedMatrix>(options.Get("residual"), "residual");
+  const auto residual = GetMatrix(options, "residual");
   const auto statistics = GetStatistics(options, "statistics");
   const auto expert = [&](const char* key) -> std::optional<size_t> {
     if (options.Get(key).IsUndefined()) return std::nullopt;

@@ -160,7 +160,8 @@ const std::map<std::string, Answer>& Answers() {
        }},
       {"turnExpert",
        [](const Context& context, const Call& c) {
-         return TurnExpertNeeds(context, c.Experts(), c.Size("left"), c.Block().hidden, c.Window(),
+         const TurnDemand demand{c.Size("left"), c.Flag("gram"), c.Flag("residual")};
+         return TurnExpertNeeds(context, c.Experts(), demand, c.Block().hidden, c.Window(),
                                 c.Summed());
        }},
       {"applySite",

@@ -1,6 +1,7 @@
 #include "model/expert_turn.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "model/expert_steps.h"
@@ -37,7 +38,6 @@ class TurnFlight {
         turn_(turn),
         context_(layer.context()),
         hidden_(layer.hidden()),
-        width_(spec_.expert.width),
         page_(page),
         segments_(turn.hidden->rows(), page),
         routes_(page * spec_.top_k) {
@@ -51,16 +51,17 @@ class TurnFlight {
   void Run(size_t row) {
     const size_t rows = std::min(page_, turn_.hidden->rows() - row);
     const PagedMatrix::View hidden(*turn_.hidden, row, rows, Access::kRead);
-    const PagedMatrix::View residual(*turn_.residual, row, rows, Access::kUpdate);
+    std::optional<PagedMatrix::View> residual;
+    if (turn_.residual) residual.emplace(*turn_.residual, row, rows, Access::kUpdate);
     ChooseAll(rows, hidden.data());
-    if (turn_.back) {
+    if (turn_.back && residual) {
       Gather(*turn_.back, rows, hidden.data());
-      Add(*turn_.back, -1, residual.data());
+      Add(*turn_.back, -1, residual->data());
     }
     if (turn_.out) {
       Gather(*turn_.out, rows, hidden.data());
-      Collect(segments_.At(row), residual.data());
-      Add(*turn_.out, 1, residual.data());
+      Collect(segments_.At(row), residual ? residual->data() : nullptr);
+      if (residual) Add(*turn_.out, 1, residual->data());
     }
   }
 
@@ -84,7 +85,7 @@ class TurnFlight {
 
   // rows_[n] that are routed to an expert, and inputs_[n, width] of its output map, weighed.
   void Gather(size_t expert, size_t rows, const float* hidden) {
-    const size_t k = spec_.top_k;
+    const size_t k = spec_.top_k, width = layer_.inside(expert).width();
     std::vector<float> weights;
     rows_.clear();
     for (size_t r = 0; r < rows * k; ++r) {
@@ -96,26 +97,29 @@ class TurnFlight {
       ExpertRoom& room = work_[worker].room;
       ExpertHidden(layer_.inside(expert), std::span(rows_).subspan(first, count), in, room);
       for (size_t i = 0; i < count; ++i) {
-        const float* const from = room.up.data() + i * width_;
-        float* const to = inputs_.data() + (first + i) * width_;
-        for (size_t c = 0; c < width_; ++c) to[c] = weights[first + i] * from[c];
+        const float* const from = room.up.data() + i * width;
+        float* const to = inputs_.data() + (first + i) * width;
+        for (size_t c = 0; c < width; ++c) to[c] = weights[first + i] * from[c];
       }
     });
   }
 
   void Collect(size_t segment, const float* residual) {
     if (rows_.empty()) return;
-    for (size_t i = 0; i < rows_.size(); ++i) {
+    const bool crosses = turn_.statistics->residual_dim() > 0;
+    for (size_t i = 0; crosses && i < rows_.size(); ++i) {
       std::copy_n(residual + rows_[i] * hidden_, hidden_, missing_.data() + i * hidden_);
     }
-    turn_.statistics->Add(segment, rows_.size(), inputs_.data(), missing_.data());
+    turn_.statistics->Add(segment, rows_.size(), inputs_.data(),
+                          crosses ? missing_.data() : nullptr);
   }
 
   // residual[rows_] += sign * what the output map makes of inputs_.
   void Add(size_t expert, float sign, float* residual) {
+    const Sublayer ffn = layer_.inside(expert);
     ForChunks(context_, rows_.size(), [&](size_t first, size_t count, size_t worker) {
       float* const result = work_[worker].room.result.data();
-      Product(layer_.inside(expert), Part::kOut, count, inputs_.data() + first * width_, 0, result);
+      Product(ffn, Part::kOut, count, inputs_.data() + first * ffn.width(), 0, result);
       for (size_t i = 0; i < count; ++i) {
         float* const to = residual + rows_[first + i] * hidden_;
         for (size_t c = 0; c < hidden_; ++c) to[c] += sign * result[i * hidden_ + c];
@@ -127,7 +131,7 @@ class TurnFlight {
   const ExpertsSpec& spec_;
   const ExpertTurn& turn_;
   Context& context_;
-  const size_t hidden_, width_, page_;
+  const size_t hidden_, page_;
   const Segments segments_;
   std::vector<Route> routes_;  // top_k a token of the page
   std::vector<size_t> rows_;   // of the page, that pass the expert at hand
@@ -143,14 +147,17 @@ void Check(const Sublayer& layer, const ExpertTurn& turn) {
   for (const auto& expert : {turn.back, turn.out}) {
     require(!expert || *expert < spec.count, "an expert that is not there");
   }
-  const PagedMatrix &hidden = *turn.hidden, &residual = *turn.residual;
-  require(hidden.cols() == layer.hidden() && residual.cols() == layer.hidden() &&
-              hidden.rows() == residual.rows(),
+  const PagedMatrix& hidden = *turn.hidden;
+  require(hidden.cols() == layer.hidden() &&
+              (!turn.residual ||
+               (turn.residual->cols() == layer.hidden() && turn.residual->rows() == hidden.rows())),
           "hidden states or their residual have another shape");
   require(turn.out.has_value() == (turn.statistics != nullptr),
           "sums are of the expert that is taken out");
-  require(!turn.statistics || (turn.statistics->dim() == spec.expert.width &&
-                               turn.statistics->residual_dim() == layer.hidden()),
+  if (!turn.statistics) return;
+  const size_t crosses = turn.statistics->residual_dim();
+  require(turn.statistics->dim() == layer.inside(*turn.out).width() &&
+              (crosses == 0 || (turn.residual && crosses == layer.hidden())),
           "sums of an expert have another width");
 }
 
@@ -184,19 +191,21 @@ void TurnExpert(const Sublayer& layer, const ExpertTurn& turn) {
   if (turn.statistics) turn.statistics->Join();
 }
 
-Needs TurnExpertNeeds(const Context& context, const SublayerSpec& layer, size_t left, size_t hidden,
-                      size_t window, const TokenPages& tokens) {
+Needs TurnExpertNeeds(const Context& context, const SublayerSpec& layer, const TurnDemand& demand,
+                      size_t hidden, size_t window, const TokenPages& tokens) {
   ExpertsSpec spec = *layer.experts();
-  spec.count = left;
-  const size_t width = spec.expert.width, routed = tokens.rows * spec.top_k / left;
+  spec.count = demand.left;
+  const size_t width = spec.expert.width, routed = tokens.rows * spec.top_k / demand.left;
   const TurnCounts n(context, spec, hidden, tokens.flight());
-  const Statistics::Sizes sums[] = {{width, true, hidden}};
-  Needs needs = HeldFloats(n.Floats(context.pool.size()) + tokens.flight() * hidden) +
-                tokens.View(hidden) + Statistics::WaitingNeeds(context, sums, tokens);
+  const Statistics::Sizes sums[] = {{width, demand.gram, demand.residual ? hidden : 0}};
+  const size_t missing = demand.residual ? tokens.flight() * hidden : 0;
+  Needs needs = HeldFloats(n.Floats(context.pool.size()) + missing) + tokens.View(hidden) +
+                Statistics::WaitingNeeds(context, sums, tokens);
   // Out of the output, and back.
   const double passed = SublayerFlops(InsideOf(layer).front(), hidden, routed, window);
-  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * hidden * spec.count) + 2 * passed +
-                      Statistics::GramFlops(width, routed);
+  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * hidden * spec.count) +
+                      (demand.residual ? 2 : 1) * passed +
+                      (demand.gram ? Statistics::GramFlops(width, routed) : 0);
   return needs;
 }
 

@@ -127,7 +127,10 @@ size_t SublayerSpec::width() const {
 }
 
 void SublayerSpec::Resize(size_t width) {
-  if (experts()) throw Error("ERR_ARGUMENT", "experts have no width of their own");
+  if (auto* experts = std::get_if<ExpertsSpec>(&mixer)) {
+    experts->expert.width = width;
+    return;
+  }
   if (convolution() || delta()) throw Error("ERR_ARGUMENT", name + " keeps its width");
   if (auto* ffn = std::get_if<FeedForwardSpec>(&mixer)) {
     ffn->width = width;

@@ -96,8 +96,8 @@ struct SublayerSpec {
   size_t width() const;
   // Whether what the output map gives reaches the stream as it is, without a norm behind it.
   bool adds_plainly() const { return !stream_norm && !out_norm; }
-  // Changes that axis, by whole KV heads of an attention; of those that have another mixer it
-  // stays.
+  // Changes that axis, by whole KV heads of an attention; of experts what is said of the widths
+  // inside, none of which is larger. Of those that have another mixer it stays.
   void Resize(size_t width);
 };
 

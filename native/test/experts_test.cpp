@@ -361,6 +361,64 @@ TEST_P(Experts, TurnsSumWhatAnExpertReadsAndWhatIsMissing) {
   refuse(0, &other), refuse(0, nullptr), refuse(3, nullptr), refuse(std::nullopt, &sums);
 }
 
+// Channels of an expert that stay.
+const std::vector<int32_t> kStay = {0, 1, 3, 4, 6, 9};
+
+// Cuts one, as a refit's map might.
+void Cut(Block& block, Weights& weights, size_t expert) {
+  const size_t sublayer = 1 + expert;
+  for (const Part part : {Part::kGate, Part::kGateBias, Part::kUp, Part::kUpBias}) {
+    block.Slice({sublayer, part}, 0, kStay);
+  }
+  block.Slice({sublayer, Part::kOut}, 1, kStay);
+  block.Resize(sublayer, kStay.size());
+  std::vector<float>& out = At(weights, sublayer, Part::kOut);
+  for (size_t i = 0; i < kHidden; ++i) {
+    for (size_t c = 0; c < kWidth; ++c) {
+      if (std::ranges::find(kStay, static_cast<int32_t>(c)) == kStay.end()) out[i * kWidth + c] = 0;
+    }
+  }
+}
+
+TEST_P(Experts, TurnsSumOneAfterTheOtherWhileTheyAreCut) {
+  InitialiseBlas();
+  const auto [renormalised, shared, clamped] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped);
+  Weights weights = RandomWeights(spec);
+  const auto states = RandomFloats(kTokens * kHidden, 1);
+  const auto context = std::make_shared<Context>(2, 0);
+  Block block = MakeBlock(context, spec, weights);
+  PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden, 2 * kWindow);
+  hidden.Write(0, kTokens, states.data());
+  const Reference dense = ByLoops(spec, weights, states);
+  for (size_t j = 0; j < kCount; ++j) {
+    // With a Gram matrix, or with moments alone; nothing is kept of what is missing.
+    const bool gram = j % 2 == 0;
+    Statistics statistics(InMemory(context), kWidth, gram, 0);
+    const auto turn = [&](Statistics& to) {
+      TurnExpert(block.sublayer(0), {kWindow, &hidden, nullptr, std::nullopt, j, &to});
+    };
+    turn(statistics);
+    EXPECT_EQ(statistics.tokens(), dense.tokens[j]);
+    const std::vector<double> wanted = Products(dense.inputs[j], dense.inputs[j]);
+    if (gram) ExpectTile(wanted, *statistics.gram());
+    for (size_t c = 0; c < kWidth && !gram; ++c) {
+      const double square = wanted[c * (kWidth + 1)];
+      EXPECT_NEAR(statistics.squares()[c], square, 1e-5 * square);
+    }
+    Cut(block, weights, j);
+    // It has fewer channels now; and nothing knows what is missing.
+    Statistics wide(InMemory(context), kWidth, gram, 0);
+    Statistics crosses(InMemory(context), kStay.size(), gram, kHidden);
+    for (Statistics* const wrong : {&wide, &crosses}) {
+      EXPECT_THROW(turn(*wrong), Error);
+    }
+  }
+  EXPECT_EQ(ReadAll(hidden), states);
+  block.Resize(0, kStay.size());
+  ExpectStates(ByLoops(spec, weights, states).states, RunBlock(block, states));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, Experts,
                          testing::Combine(testing::Bool(), testing::Bool(), testing::Bool()));
 

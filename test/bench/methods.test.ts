@@ -19,7 +19,7 @@ test('every entry holds options of prune, and no two are the same run', (t) => {
 test('an ablation changes one thing of its base', async (t) => {
   const [dense, experts] = [await openCheckpoint(TINY), await openCheckpoint(`${TINY}-moe`)];
   const inEffect = (options: Partial<PruneOptions>): Record<string, unknown> => {
-    const source = options.scope === 'experts' ? experts : dense;
+    const source = options.scope?.startsWith('expert') ? experts : dense;
     return resolve(source, settingsOf({ ...given, ...options })).settings as never;
   };
   for (const entry of METHOD_ENTRIES.filter(({ base }) => base !== null)) {
@@ -47,7 +47,15 @@ test('an ablation changes one thing of its base', async (t) => {
 
 test('names of groups stand for their entries, in the order of the table', (t) => {
   const ids = (name: string) => methodEntries([name]).map(({ id }) => id);
-  t.deepEqual(ids('experts'), ['reap', 'struprune-experts', 'experts-without-refit']);
+  t.deepEqual(ids('experts'), [
+    'reap',
+    'struprune-experts',
+    'experts-without-refit',
+    'magnitude-l2-expert-channels',
+    'wanda-sp-expert-channels',
+    'struprune-expert-channels',
+    'expert-channels-without-refit',
+  ]);
   t.deepEqual(
     [...ids('all'), ...ids('experts')],
     METHOD_ENTRIES.map(({ id }) => id),

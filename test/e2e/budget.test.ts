@@ -45,6 +45,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen2-moe', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
+  ['qwen2-moe', { scope: 'expert-channels', sparsity: 0.2 }],
+  ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['lfm2', { scope: 'all' }],
   ['qwen3.5', { scope: 'all' }],

@@ -6,7 +6,12 @@ import { parseGguf } from '../../lib/checkpoint/container';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { evaluate } from '../../lib/evaluate';
 import { exportModel } from '../../lib/export-model';
-import { type BlockKeep, linearParameters, prunedArchitecture } from '../../lib/model/groups';
+import {
+  type BlockKeep,
+  linearParameters,
+  multiplyAdds,
+  prunedArchitecture,
+} from '../../lib/model/groups';
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
@@ -30,7 +35,10 @@ const options = (more: Partial<PruneOptions>): PruneOptions => ({
 });
 
 const REFUSED: [Partial<PruneOptions>, RegExp][] = [
-  [{ scope: 'ffn' }, /experts: scope ffn would remove channels of them; choose scope experts/],
+  [
+    { scope: 'ffn' },
+    /experts: scope ffn would remove channels of them; choose scope experts, expert-channels/,
+  ],
   [{ layerWeights: 'fisher' }, /experts: Fisher metrics need gradients/],
   [{ tuneTokens: 4 * WINDOW }, /experts: tuning needs gradients/],
 ];
@@ -76,6 +84,80 @@ for (const [model, more, code, message] of REFUSED_EXPERTS) {
     await t.throwsAsync(prune(work.model(model), asked), { code, message });
     t.deepEqual(readdirSync(join(output, '..')), []);
   });
+}
+
+const REFUSED_CHANNELS: [string, Partial<PruneOptions>, string, RegExp][] = [
+  ['mixtral', { sparsity: 0.95 }, 'ERR_ARGUMENT', /ask for at most 0\.62\d+/],
+  ['mixtral', { method: 'flap' }, 'ERR_ARGUMENT', /flap chooses no channels inside experts/],
+  ['mixtral', { allocation: 'threshold' }, 'ERR_ARGUMENT', /channels of experts go .* alike/],
+  ['mixtral', { method: 'reap' }, 'ERR_ARGUMENT', /reap chooses whole experts alone/],
+  ['mixtral', { bias: 'add' }, 'ERR_ARGUMENT', /adds no biases/],
+  ['llama2', {}, 'ERR_UNSUPPORTED', /this model has no experts/],
+];
+for (const [model, more, code, message] of REFUSED_CHANNELS) {
+  test(`channels of experts, refused: ${model}, ${JSON.stringify(more)}`, async (t) => {
+    const output = join(work.emptyFolder(), 'out');
+    const asked = options({ scope: 'expert-channels', sparsity: 0.2, ...more, output });
+    await t.throwsAsync(prune(work.model(model), asked), { code, message });
+    t.deepEqual(readdirSync(join(output, '..')), []);
+  });
+}
+
+test('channels of experts: a target in multiply-adds counts those that a token passes', async (t) => {
+  const model = work.model('mixtral');
+  const asked = { scope: 'expert-channels', sparsity: undefined, targetMacs: '90%' } as const;
+  const { output, layers } = await prune(model, options(asked));
+  const before = (await openCheckpoint(model)).architecture;
+  const after = (await openCheckpoint(output)).architecture;
+  t.true(multiplyAdds(after) <= 0.9 * multiplyAdds(before));
+  // One step less would not do.
+  const blocks = after.blocks.map((block) => ({ ...block, ffn: block.ffn + 8 }));
+  t.true(multiplyAdds({ ...after, blocks }) > 0.9 * multiplyAdds(before));
+  t.true(layers.every(({ ffnBefore, ffnAfter }) => ffnAfter < ffnBefore));
+});
+
+test('channels of experts: what has no effect is named', async (t) => {
+  const more = { scope: 'expert-channels', alpha: 0.5, ffnSolver: 'gauss-newton' } as const;
+  const asked = options({ ...more, sparsity: 0.2, mask: 'admm', swaps: 2 });
+  const { warnings } = await prune(work.model('mixtral'), asked);
+  t.regex(
+    warnings.join(),
+    /^ffnSolver and alpha and surveyTokens have no effect with scope expert-channels$/,
+  );
+});
+
+test('an expert that no token is routed to stays, or loses the channels with the least weights', async (t) => {
+  const few = { window: 2, calibrationTokens: 2, sparsity: 0.1, dtype: 'f32' } as const;
+  const model = work.model('qwen3-moe');
+  const dense = join(work.emptyFolder(), 'dense');
+  await exportModel(model, { output: dense, dtype: 'f32' });
+  const unreached = { experts: 0, 'expert-channels': 0 };
+  for (const scope of ['experts', 'expert-channels'] as const) {
+    const { output, layers, layerStats } = await prune(model, options({ ...few, scope }));
+    for (const { index, expertTokens } of layerStats) {
+      for (const [place, expert] of layers[index]!.keptExperts!.entries()) {
+        if (expertTokens![expert]! > 0) continue;
+        unreached[scope] += 1;
+        const was = columnsOf(dense, index, expert);
+        const norms = was.map((column) => column.reduce((sum, value) => sum + value ** 2, 0));
+        const least = norms.toSorted((a, b) => b - a)[layers[index]!.ffnAfter - 1]!;
+        const due = was.filter((_, c) => norms[c]! >= least);
+        t.deepEqual(columnsOf(output, index, place), due, `${scope}, ${expert} of block ${index}`);
+      }
+    }
+  }
+  t.true(Math.min(...Object.values(unreached)) > 0);
+});
+
+/** Of an expert's output map, in floats. */
+function columnsOf(folder: string, block: number, expert: number): number[][] {
+  const name = `model.layers.${block}.mlp.experts.${expert}.down_proj.weight`;
+  const { bytes, shape } = safetensors(folder)[name]!;
+  const values = new Float32Array(Uint8Array.from(bytes).buffer);
+  const [rows, columns] = shape as [number, number];
+  return Array.from({ length: columns }, (_, c) =>
+    Array.from({ length: rows }, (_, i) => values[i * columns + c]!),
+  );
 }
 
 test('experts that calibration hardly reaches are named, and options without effect too', async (t) => {
@@ -130,6 +212,10 @@ test('of a trained model the exact error costs less than the score, and with a r
   const kept = await perplexity({ scope: 'experts', refit: false });
   const refitted = await perplexity({ scope: 'experts' });
   t.true(refitted < kept && kept < score, `${refitted}, ${kept}, ${score}`);
+  const channels = await perplexity({ scope: 'expert-channels' });
+  const unfitted = await perplexity({ scope: 'expert-channels', refit: false });
+  const magnitudes = await perplexity({ scope: 'expert-channels', method: 'magnitude-l2' });
+  t.true(channels < refitted && channels < unfitted && unfitted < magnitudes, `${channels}`);
 });
 
 test('a plan counts every pass over the experts that a token passes', async (t) => {
@@ -192,6 +278,7 @@ test('MXFP4: experts keep their bytes where nothing refits them, and are BF16 el
     { method: 'reap', sparsity: 0.2 },
     { scope: 'experts', sparsity: 0.2 },
     { ...heads, dtype: 'bf16' },
+    { scope: 'expert-channels', sparsity: 0.2 },
   ];
   for (const [row, more] of rows.entries()) {
     const { output, kind, layers, verification, warnings, notes } = await prune(
@@ -207,7 +294,7 @@ test('MXFP4: experts keep their bytes where nothing refits them, and are BF16 el
       t.regex(said.join(), /experts in MXFP4 become BF16: config.json has no quantization_config/);
       t.is(configOf(output)[QUANTISATION], undefined);
       const { dtype, shape } = after[`${mlp}.gate_up_proj`]!;
-      t.deepEqual([dtype, shape.slice(1)], ['BF16', [64, 128]]);
+      t.deepEqual([dtype, shape.slice(1)], ['BF16', [64, 2 * layers[1]!.ffnAfter]]);
       continue;
     }
     t.deepEqual(said, []);

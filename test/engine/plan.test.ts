@@ -4,6 +4,7 @@ import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { exportModel } from '../../lib/export-model';
+import { expertAt } from '../../lib/model/sublayers';
 import { planRun } from '../../lib/models/decoders/plan';
 import { planInput } from '../../lib/models/decoders/plan-input';
 import type { PruneOptions } from '../../lib/options';
@@ -60,6 +61,10 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
+  ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, allocation: 'uniform' }],
+  ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false }],
+  ['gpt-oss', { scope: 'expert-channels', sparsity: 0.2, mask: 'admm', swaps: 4 }],
+  ['mixtral', { scope: 'expert-channels', method: 'wanda-sp', sparsity: 0.2 }],
   ['lfm2', { scope: 'all' }],
   ['qwen3.5', { scope: 'all' }],
   ['qwen3.5-unlike', { scope: 'all', ffnSolver: 'output' }],
@@ -114,7 +119,10 @@ async function hindsight(
   const evaluation = settings.eval ? { tokens: settings.evalTokens!, window: WINDOW } : null;
   const tuning = setup.settings.tuneTokens / WINDOW;
   const sizes = { engine, tokens: settings.calibrationTokens, tuning, evaluation };
-  const removed = Int32Array.from(layerStats, ({ removed }) => removed);
+  const removed = Int32Array.from(setup.layers, ({ block, site }) => {
+    const joined = expertAt(site) === null ? site : 'expert-channels';
+    return layerStats.find((one) => one.index === block && one.site === joined)!.removed;
+  });
   const { memory, reserve } = planRun({ ...planInput(setup, sizes), removed }, 0);
   return memory - reserve;
 }

@@ -189,6 +189,30 @@ test('an expert is its maps and its row of the router; a block may lose all of t
   }
 });
 
+test('a channel inside an expert is as that of an FFN; all experts of a block lose as many', (t) => {
+  const architecture = architectureOf('gpt-oss');
+  const { experts = 0 } = architecture.blocks[0]!;
+  t.is(groupCount(architecture, 0, 'experts.1'), 48);
+  t.deepEqual(groupParameters(architecture, 0, 'experts.1'), { weights: 3 * 64, biases: 2 });
+  const indices = Int32Array.of(1, 4);
+  t.deepEqual(slicesFor(architecture, 0, { 'experts.1': indices }), {
+    'experts.1.gate': { axis: 0, indices },
+    'experts.1.gateBias': { axis: 0, indices },
+    'experts.1.up': { axis: 0, indices },
+    'experts.1.upBias': { axis: 0, indices },
+    'experts.1.out': { axis: 1, indices },
+  });
+  const of = (count: number) => Object.fromEntries(keeps.slice(0, count));
+  const keeps = Array.from({ length: experts }, (_, j) => [`experts.${j}`, indices] as const);
+  const pruned = prunedBlock(architecture, 0, of(experts));
+  t.like(pruned.blocks[0], { ffn: 2, experts });
+  t.is(linearParameters(architecture) - linearParameters(pruned), experts * 46 * 3 * 64);
+  t.throws(() => prunedBlock(architecture, 0, of(experts - 1)), {
+    message: /experts of block 0 would have unlike widths/,
+  });
+  t.throws(() => groupCount(architecture, 0, 'experts.shared'), { message: /no site/ });
+});
+
 test('a KV head takes the sinks of its query heads along, an expert its biases and its entry of the router', (t) => {
   const architecture = architectureOf('gpt-oss');
   const slices = slicesFor(architecture, 0, {

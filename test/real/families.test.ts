@@ -34,7 +34,7 @@ const OPTIONS = {
   threads: 1,
 } satisfies Partial<PruneOptions>;
 
-type Shape = Partial<PruneOptions> & { scope: 'ffn' | 'attention' | 'all' | 'experts' };
+type Shape = Partial<PruneOptions> & { scope: NonNullable<PruneOptions['scope']> };
 const uniform = (scope: Shape['scope']): Shape => ({ scope, allocation: 'uniform' });
 const perBlock = (scope: Shape['scope']): Shape => ({ scope, allocation: 'threshold' });
 /** A KV head of every block: half of them, in the models that have two. */
@@ -43,6 +43,8 @@ const heads: Shape = { ...uniform('attention'), sparsity: 0.05 };
 const someHeads: Shape = { ...perBlock('attention'), sparsity: 0.05 };
 /** Whole experts of every block. */
 const experts: Shape = { scope: 'experts', sparsity: 0.2 };
+/** Channels inside every one. */
+const channels: Shape = { scope: 'expert-channels', sparsity: 0.2 };
 /** Output maps get a bias that makes up for the mean of what is removed. */
 const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
 
@@ -93,21 +95,29 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['qwen2-sliding', heads, 'Qwen2ForCausalLM'],
   ['mixtral', heads, 'MixtralForCausalLM'],
   ['mixtral', experts, 'MixtralForCausalLM'],
+  ['mixtral', channels, 'MixtralForCausalLM'],
   ['mixtral', someHeads, 'StrupruneMixtralForCausalLM'],
   ['qwen2-moe', heads, 'Qwen2MoeForCausalLM'],
   ['qwen2-moe', experts, 'Qwen2MoeForCausalLM'],
+  ['qwen2-moe', channels, 'Qwen2MoeForCausalLM'],
   ['qwen2-moe', someHeads, 'StrupruneQwen2MoeForCausalLM'],
   ['qwen3-moe', heads, 'Qwen3MoeForCausalLM'],
   ['qwen3-moe', { ...experts, method: 'reap' }, 'Qwen3MoeForCausalLM'],
+  ['qwen3-moe', channels, 'Qwen3MoeForCausalLM'],
+  ['qwen3-moe', { ...channels, method: 'wanda-sp' }, 'Qwen3MoeForCausalLM'],
   ['olmoe', experts, 'OlmoeForCausalLM'],
+  ['olmoe', channels, 'OlmoeForCausalLM'],
   ['granite-moe', heads, 'GraniteMoeForCausalLM'],
   ['granite-moe', experts, 'GraniteMoeForCausalLM'],
+  ['granite-moe', channels, 'GraniteMoeForCausalLM'],
   ['granite-moe', someHeads, 'StrupruneGraniteMoeForCausalLM'],
   ['qwen3-moe', someHeads, 'StrupruneQwen3MoeForCausalLM'],
   ['gpt-oss', heads, 'GptOssForCausalLM'],
   ['gpt-oss', experts, 'GptOssForCausalLM'],
+  ['gpt-oss', channels, 'GptOssForCausalLM'],
   ['gpt-oss', someHeads, 'StrupruneGptOssForCausalLM'],
   ['gpt-oss-mxfp4', experts, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', channels, 'GptOssForCausalLM'],
   ['gpt-oss-mxfp4', { ...heads, dtype: undefined }, 'GptOssForCausalLM'],
   [
     'gpt-oss-mxfp4',
@@ -172,14 +182,20 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['qwen3-yarn', heads, 'qwen3'],
   ['mixtral', { ...heads, window: SLIDING }, 'llama'],
   ['mixtral', { ...experts, window: SLIDING }, 'llama'],
+  ['mixtral', { ...channels, window: SLIDING }, 'llama'],
   ['qwen2-moe', experts, 'qwen2moe'],
+  ['qwen2-moe', channels, 'qwen2moe'],
   ['qwen3-moe-even', heads, 'qwen3moe'],
   ['qwen3-moe-even', experts, 'qwen3moe'],
+  ['qwen3-moe-even', channels, 'qwen3moe'],
   ['olmoe-alike', experts, 'olmoe'],
+  ['olmoe-alike', channels, 'olmoe'],
   ['granite-moe', heads, 'granitemoe'],
   ['granite-moe', experts, 'granitemoe'],
+  ['granite-moe', channels, 'granitemoe'],
   ['gpt-oss-mxfp4', heads, 'gpt-oss'],
   ['gpt-oss-mxfp4', experts, 'gpt-oss'],
+  ['gpt-oss-mxfp4', channels, 'gpt-oss'],
   ['lfm2', uniform('ffn'), 'lfm2'],
   ['llama-bias', uniform('ffn'), 'llama'],
   ['llama-bias', heads, 'llama'],
@@ -208,6 +224,7 @@ const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
     layers.every(({ ffnBefore, ffnAfter, kvHeadsBefore, kvHeadsAfter, ...layer }) => {
       if (scope === 'experts')
         return !layer.expertsBefore || layer.expertsAfter < layer.expertsBefore;
+      if (scope === 'expert-channels') return !layer.expertsBefore || ffnAfter < ffnBefore;
       return scope === 'ffn'
         ? ffnAfter < ffnBefore
         : !kvHeadsBefore || kvHeadsAfter < kvHeadsBefore;

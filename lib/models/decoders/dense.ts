@@ -12,7 +12,7 @@ import { StruPruneError } from '../../errors';
 import type { SiteStatistics } from '../../masks/statistics';
 import type { StatisticsNeeded } from '../../methods';
 import type { Dtype } from '../../model/architecture';
-import type { Site } from '../../model/sublayers';
+import { outerSite, type Site } from '../../model/sublayers';
 import { type OnStage, stageReporter } from '../../progress';
 import { METRIC_PAGE } from '../../pruning/survey-file';
 import { storedTypes } from '../../spec/dtypes';
@@ -207,9 +207,11 @@ export class DenseDecoder implements Dense {
         session.engine.throwIfAborted();
         await using(await session.loadBlock(index), async (block) => {
           for (const site of block.sites) {
-            const layer = layers[layerAt(layers, index, site)];
-            if (layer) await visit(block, layer, hidden);
-            else if (hidden) await session.advanceSite(block, site, hidden, window, 'calibrating');
+            // Experts are one layer, or one each.
+            const own = layersIn(layers, index).filter((layer) => outerSite(layer.site) === site);
+            for (const layer of own) await visit(block, layer, hidden);
+            if (own.length === 0 && hidden)
+              await session.advanceSite(block, site, hidden, window, 'calibrating');
             await followers?.past(block, site);
           }
         });

@@ -98,6 +98,8 @@ async function refitExperts(
       const everything = new Uint8Array(width).fill(1);
       const map = { site, groupSize: 1 };
       const { tokens } = statistics.read();
+      // One that no token is routed to stays as it is.
+      if (tokens === 0) return;
       const ridge = ridgeOfExpert(lambda, { columns: width, tokens });
       await withSolver(ridge, block, map, { statistics, metric: null }, async (solver) => {
         using refit = await solver.refit(everything, { bias: false, stored: stored.matrices });

@@ -6,11 +6,18 @@ import type { Session } from '../../engine/session';
 import type { ExpertSums, ExpertTrial } from '../../masks/experts';
 import type { Architecture } from '../../model/architecture';
 import { sublayerAt } from '../../model/groups';
+import { outerSite } from '../../model/sublayers';
 import type { RunSpec } from '../../spec';
 import type { Layer } from '../../spec/widths';
 
+/** Whether whole experts are the groups. */
 export function choosesExperts(architecture: Architecture, { block, site }: Layer): boolean {
   return sublayerAt(architecture, block, site).mixer.kind === 'experts';
+}
+
+/** Whether those are, or channels inside one. */
+export function isOfExperts(architecture: Architecture, layer: Layer): boolean {
+  return choosesExperts(architecture, { ...layer, site: outerSite(layer.site) });
 }
 
 /** Whether the output maps of those that stay are refitted. */

@@ -7,12 +7,13 @@ import { disposeAll } from '../../engine/owned';
 import { nextTokens } from '../../engine/session';
 import { meanOfTokens } from '../../engine/token-values';
 import { sitesOf } from '../../model/blocks';
-import type { Site } from '../../model/sublayers';
+import { expertAt, outerSite, type Site } from '../../model/sublayers';
 import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
 import { contentOf, loadFinished } from './blocks';
 import { chooseExperts } from './expert-solve';
+import { ExpertTurns } from './expert-turns';
 import { choosesExperts } from './experts';
 import { replayBlock } from './replay';
 import { collectAndSolve, cutSite, dropSite, type SolveContext } from './solve';
@@ -85,6 +86,8 @@ class DecoderPart implements Part {
   readonly #block: Block;
   /** Sites that are still to come. */
   readonly #ahead: Site[];
+  /** Of the experts at hand, whose channels go. */
+  #turns: ExpertTurns | null = null;
 
   constructor(context: SolveContext, index: number, block: Block) {
     this.#context = context;
@@ -93,23 +96,35 @@ class DecoderPart implements Part {
     this.#ahead = sitesOf(context.session.architecture, index);
   }
 
-  leave({ site }: Layer): Promise<void> {
-    return this.#next(site, () => this.#leave(site));
+  async leave({ site }: Layer): Promise<void> {
+    // One that stays as it is needs no turn.
+    if (expertAt(site) === null) await this.#next(site, () => this.#leave(site));
   }
 
   drop(layer: Layer): Promise<void> {
     return this.#next(layer.site, () => dropSite(this.#context, layer));
   }
 
-  cut(layer: Layer, chosen: Chosen): Promise<void> {
+  async cut(layer: Layer, chosen: Chosen): Promise<void> {
     const { session } = this.#context;
+    if (expertAt(layer.site) !== null) {
+      const turns = await this.#turnsOf(layer);
+      return turns.cut(layer, chosen);
+    }
     return this.#next(layer.site, async () => {
       await cutSite(session, this.#index, this.#block, layer, chosen);
       await this.#block.finish(layer.site);
     });
   }
 
-  shrink<C extends Chosen>(layer: Layer, choose: (sums: Sums) => Promise<C>): Promise<Shrunk<C>> {
+  async shrink<C extends Chosen>(
+    layer: Layer,
+    choose: (sums: Sums) => Promise<C>,
+  ): Promise<Shrunk<C>> {
+    if (expertAt(layer.site) !== null) {
+      const turns = await this.#turnsOf(layer);
+      return turns.shrink(layer, choose);
+    }
     const experts = choosesExperts(this.#context.session.architecture, layer);
     const solve = experts ? chooseExperts : collectAndSolve;
     return this.#next(layer.site, () =>
@@ -125,11 +140,22 @@ class DecoderPart implements Part {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#block[Symbol.asyncDispose]();
+    return disposeAll([this.#turns, this.#block]);
+  }
+
+  /** Of the experts that the layer is one of. */
+  async #turnsOf({ site }: Layer): Promise<ExpertTurns> {
+    const outer = outerSite(site);
+    this.#turns ??= await this.#next(outer, () =>
+      ExpertTurns.begin(this.#context, this.#index, this.#block, outer),
+    );
+    return this.#turns;
   }
 
   /** Works on a site (null: there is none) behind those that are out of scope. */
   async #next<T>(site: Site | null, work: () => Promise<T>): Promise<T> {
+    await this.#turns?.end();
+    this.#turns = null;
     for (let next = this.#ahead.shift(); next && next !== site; next = this.#ahead.shift()) {
       await this.#leave(next);
     }

@@ -9,9 +9,9 @@ import type { Block } from '../../engine/block';
 import { using } from '../../engine/owned';
 import { sitesOf } from '../../model/blocks';
 import type { BlockKeep } from '../../model/groups';
-import type { Site } from '../../model/sublayers';
+import { outerSite, type Site } from '../../model/sublayers';
 import { type Layer, widthOf } from '../../spec/widths';
-import { choosesExperts } from './experts';
+import { isOfExperts } from './experts';
 import { keptColumns } from './slice';
 import {
   dropSite,
@@ -33,8 +33,9 @@ export async function replayBlock(
   const { session, streams } = context;
   const { window } = streams;
   for (const site of sitesOf(session.architecture, index)) {
-    const layer = solved.find((one) => one.site === site) ?? null;
-    if (layer && keep[site]!.length === 0) {
+    // Of experts one stands for all.
+    const layer = solved.find((one) => outerSite(one.site) === site) ?? null;
+    if (layer && keep[layer.site]!.length === 0) {
       await dropSite(context, layer);
       continue;
     }
@@ -73,9 +74,7 @@ async function replaySite(
     const { architecture } = session;
     const inputs = refitsInputs(spec, architecture, layer);
     // The sums of experts are no part of such a run.
-    const repeats = choosesExperts(architecture, layer)
-      ? undefined
-      : { ...sumsOf(context), inputs };
+    const repeats = isOfExperts(architecture, layer) ? undefined : { ...sumsOf(context), inputs };
     await using(await session.loadBlock(index), (block) =>
       block.run(site, { ...run, advance: true, repeats }),
     );

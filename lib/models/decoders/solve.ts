@@ -18,7 +18,7 @@ import type { RunSpec } from '../../spec';
 import { type Layer, widthOf } from '../../spec/widths';
 import type { Chosen, Fit, Shrunk, Solving, Sums } from '../front-end';
 import { siteStatistics } from './dense';
-import { choosesExperts } from './experts';
+import { isOfExperts } from './experts';
 import { makeFfnTokens, refitInputs } from './input-refit';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
@@ -70,7 +70,7 @@ export function refitsInputs(
 export function runsAgain({ session, spec }: SolveContext, layer: Layer): boolean {
   const { engine, architecture } = session;
   const onGpu = engine.device !== 'cpu';
-  return onGpu || refitsInputs(spec, architecture, layer) || choosesExperts(architecture, layer);
+  return onGpu || refitsInputs(spec, architecture, layer) || isOfExperts(architecture, layer);
 }
 
 /** Passes a site by that is gone: what follows the dense model goes through it. */

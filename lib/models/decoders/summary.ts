@@ -12,6 +12,7 @@ import {
   prunedArchitecture,
   totalParameters,
 } from '../../model/groups';
+import { expertAt } from '../../model/sublayers';
 import { weightsIn } from '../../model/wrapped';
 import type { RunSettings, Settings } from '../../options';
 import { Own } from '../../own';
@@ -112,10 +113,18 @@ function layerResults(
     kvHeadsAfter: after.blocks[index]!.kvHeads,
     expertsBefore: widths.experts ?? 0,
     expertsAfter: after.blocks[index]!.experts ?? 0,
-    keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
+    keptFfnSha256: fingerprint(
+      keeps[index]!.ffn ?? channelsOfExperts(keeps[index]!) ?? whole(widths.ffn),
+    ),
     keptKvSha256: fingerprint(keeps[index]!.attention ?? whole(widths.kvHeads)),
     keptExperts: widths.experts ? [...(keeps[index]!.experts ?? whole(widths.experts))] : null,
   }));
+}
+
+/** Of each that had its turn; null: none had. */
+function channelsOfExperts(keep: BlockKeep): Int32Array | null {
+  const own = Object.entries(keep).filter(([site]) => expertAt(site) !== null);
+  return own.length > 0 ? Int32Array.from(own.flatMap(([, kept]) => [...kept])) : null;
 }
 
 /** What the times of widths say of those that the result has. */

@@ -8,7 +8,7 @@ import { native } from '../../engine/native';
 import type { ModelSource } from '../../model/architecture';
 import { optionOf, optionsThat, type Settings } from '../../options';
 import { ownText } from '../../options/kinds';
-import { reaches } from '../../options/method';
+import { cutsChannels } from '../../options/method';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import { storedTypes } from '../../spec/dtypes';
@@ -101,7 +101,7 @@ export function surveyIdentity(facts: SurveyFacts): Identity {
 /** Settings whose defaults the model decides: the same when they are spelled out. */
 function resolved({ source, settings, output }: SurveyFacts): Identity {
   const { dtype, stored } = output;
-  const multiple = reaches(settings.scope, 'ffn') ? ffnMultiple(settings, dtype) : null;
+  const multiple = cutsChannels(settings.scope) ? ffnMultiple(settings, dtype) : null;
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
 }
 

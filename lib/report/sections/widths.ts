@@ -1,5 +1,5 @@
 /** Widths of every block before and after one run. */
-import { reaches, type Scope } from '../../options/method';
+import { cutsChannels, reaches, type Scope } from '../../options/method';
 import type { LayerResult, PruneResult } from '../../pruning/result';
 import { lineChart } from '../charts/lines';
 import { seriesStyle } from '../charts/style';
@@ -33,7 +33,9 @@ export function widthsFigure({ layers, scope, sparsity }: PruneResult): Html {
     ({ site, before }) => site !== 'experts' || layers.some((layer) => before(layer) > 0),
   );
   const series = there
-    .filter(({ site }) => reaches(scope as Scope, site))
+    .filter(({ site }) =>
+      site === 'ffn' ? cutsChannels(scope as Scope) : reaches(scope as Scope, site),
+    )
     .map(({ site, before, after }, i) => ({
       name: siteName(site),
       style: seriesStyle(i),

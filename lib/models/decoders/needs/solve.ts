@@ -13,11 +13,11 @@ import { stepsOf } from '../../../masks';
 import { passesOf } from '../../../masks/experts';
 import { ffnInputs } from '../../../model/axes';
 import { sitesOf } from '../../../model/blocks';
-import type { Site } from '../../../model/sublayers';
+import { outerSite, type Site } from '../../../model/sublayers';
 import { feeds } from '../../../options/refit';
 import { type Layer, widthOf } from '../../../spec/widths';
 import { EXPERT_ROUNDS } from '../expert-solve';
-import { choosesExperts, expertColumns, refitsExperts } from '../experts';
+import { choosesExperts, expertColumns, isOfExperts, refitsExperts } from '../experts';
 import { refitsInputs, solvesSequentially } from '../solve';
 import {
   eachBlock,
@@ -79,15 +79,21 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
 
 /** Whether a site's inputs are kept to take the states on; what runsAgain says of the session that there will be. */
 function keepsInputs(input: PlanInput, layer: Layer): boolean {
-  const again = refitsInputs(input, input.architecture, layer) || input.engine.device !== 'cpu';
+  const { architecture, engine } = input;
+  const again =
+    refitsInputs(input, architecture, layer) ||
+    engine.device !== 'cpu' ||
+    isOfExperts(architecture, layer);
   return solvesSequentially(input) && !again;
 }
 
-/** Whether the states before experts are kept for a refit while they go on through the dense layer. */
+/** Whether the states before experts are kept, for a refit or for turns, while they go on through the dense layer. */
 function copiesStates(input: PlanInput, layer: Layer): boolean {
-  return (
-    choosesExperts(input.architecture, layer) && refitsExperts(input) && !solvesSequentially(input)
-  );
+  const { architecture } = input;
+  const kept = choosesExperts(architecture, layer)
+    ? refitsExperts(input)
+    : isOfExperts(architecture, layer);
+  return kept && !solvesSequentially(input);
 }
 
 /** Bytes of what the widest site keeps of the tokens in scratch. */
@@ -124,6 +130,8 @@ function siteNeeds(
   const { architecture, gather, layers, removed } = input;
   const at = layerOf(input, block, site);
   const on = ask.site(block, site, states);
+  const inside = insideOf(input, block, site);
+  if (inside.length > 0) return inTurn(turnNeeds(input, ask, inside, states), on);
   const dense = feedback ? on : NOTHING;
   if (at === null || (removed?.[at] === 0 && !feedback)) return inTurn(on, dense);
   const layer = layers[at]!;
@@ -168,7 +176,7 @@ function expertNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tokens)
   const turn = together(
     ask.statistics(width, { gram: true, residual: hidden }),
     inTurn(
-      ask.turnExpert(block, site, states, left),
+      ask.turnExpert(block, site, states, { left, gram: true, residual: true }),
       ask.solver('createSolver', map),
       ask.refit(map, width),
     ),
@@ -177,6 +185,46 @@ function expertNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tokens)
   if (!copiesStates(input, layers[at]!)) return inTurn(trials, refit);
   const copy = states.paged ? NOTHING : ask.states(states.rows);
   return inTurn(ask.copyStates(states), together(copy, inTurn(trials, refit)));
+}
+
+/** Places of experts, channels of which may go, that run inside the site. */
+function insideOf({ layers }: PlanInput, block: number, outer: Site): number[] {
+  return [...layers.keys()].filter(
+    (at) => layers[at]!.block === block && isInside(layers[at]!, outer),
+  );
+}
+
+function isInside({ site }: Layer, outer: Site): boolean {
+  return site !== outer && outerSite(site) === outer;
+}
+
+/** Each of those experts in turn: its sums, and its solve. */
+function turnNeeds(
+  input: PlanInput,
+  ask: NeedsOf,
+  inside: readonly number[],
+  states: Tokens,
+): Needs {
+  const { gather, layers, removed } = input;
+  const first = inside[0]!;
+  if (removed?.[first] === 0) return NOTHING;
+  const gram = gather.statistics === 'gram';
+  const layer = layers[first]!;
+  const outer = outerSite(layer.site);
+  const demand = { left: inside.length, gram, residual: false };
+  const turn = together(
+    ask.statistics(widthOf(layer), { gram }),
+    inTurn(
+      ask.turnExpert(layer.block, outer, states, demand),
+      gram ? solverNeeds(input, ask, first, false) : NOTHING,
+    ),
+  );
+  const all = times(inside.length, turn);
+  if (!copiesStates(input, layer)) return all;
+  return inTurn(
+    ask.copyStates(states),
+    together(states.paged ? NOTHING : ask.states(states.rows), all),
+  );
 }
 
 function copyOf(ask: NeedsOf, states: Tokens, feedback: boolean): Needs {

@@ -1,0 +1,40 @@
+import { expertAt } from '../model/sublayers';
+import type { LayerStats } from './result';
+
+/** With the channels inside the experts of a block as one site; all others as they are. */
+export function joinedExperts(stats: readonly LayerStats[]): LayerStats[] {
+  const joined: LayerStats[][] = [];
+  for (const one of stats) {
+    const last = joined.at(-1)?.[0];
+    const inside = expertAt(one.site) !== null;
+    if (inside && last && expertAt(last.site) !== null && last.index === one.index) {
+      joined.at(-1)!.push(one);
+    } else {
+      joined.push([one]);
+    }
+  }
+  return joined.map((own) => (expertAt(own[0]!.site) === null ? own[0]! : join(own)));
+}
+
+function join(own: readonly LayerStats[]): LayerStats {
+  const sum = (of: (one: LayerStats) => number) => own.reduce((total, one) => total + of(one), 0);
+  const most = (of: (one: LayerStats) => number | null) => {
+    const known = own.map(of).filter((value) => value !== null);
+    return known.length > 0 ? Math.max(...known) : null;
+  };
+  const tokens = own.map(({ expertTokens }) => expertTokens?.[0] ?? 0);
+  const routed = tokens.reduce((total, count) => total + count, 0);
+  const measured = routed > 0 && own.every(({ relativeError }) => relativeError !== null);
+  const weighed = tokens.map((count, j) => count * (own[j]!.relativeError ?? 0));
+  return {
+    ...own[0]!,
+    site: 'expert-channels',
+    relativeError: measured ? weighed.reduce((total, each) => total + each, 0) / routed : null,
+    lambda: most(({ lambda }) => lambda),
+    ridgeRaised: most(({ ridgeRaised }) => ridgeRaised)!,
+    swaps: own.some(({ swaps }) => swaps !== null) ? sum(({ swaps }) => swaps ?? 0) : null,
+    admm: null,
+    expertTokens: own.some(({ expertTokens }) => expertTokens !== null) ? tokens : null,
+    seconds: sum(({ seconds }) => seconds),
+  };
+}
