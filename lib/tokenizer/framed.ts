@@ -2,9 +2,10 @@
 import { StruPruneError } from '../errors';
 import { wordCutter } from './cuts';
 import { readTokenizerFolder, readTokenizerJson } from './folder';
-import { stepsOf } from './schema';
+import { checkedTokens, stepsOf } from './schema';
 import { encodeAll, encoderOf, loadTokenizer } from './tokenizer';
 import type { TokenizerJson } from './types';
+import { isUnigram, unigramSteps } from './unigram';
 import { isWordPiece, wordPieceSteps } from './wordpiece';
 
 /** What is around a sentence. */
@@ -56,6 +57,12 @@ export function framedWindows({ parts, folder, window, most }: FramedText): Int3
   return framed;
 }
 
+/** Tokenizers of encoders alone, which look at one word at a time. */
+const WORDS = [
+  { is: isWordPiece, steps: wordPieceSteps },
+  { is: isUnigram, steps: unigramSteps },
+];
+
 interface Encoder {
   encode: (parts: Iterable<string>, maxTokens: number) => Int32Array;
   frame: Frame;
@@ -63,9 +70,10 @@ interface Encoder {
 
 function encoderIn(folder: string): Encoder {
   const json = readTokenizerJson(folder);
-  if (json && isWordPiece(json)) {
-    const added = json.added_tokens ?? [];
-    const encodePiece = encoderOf(added, wordPieceSteps(json, folder));
+  const stepsOfWords = json && WORDS.find(({ is }) => is(json))?.steps;
+  if (json && stepsOfWords) {
+    const added = checkedTokens(json, folder);
+    const encodePiece = encoderOf(added, stepsOfWords(json, folder));
     const encode = (parts: Iterable<string>, maxTokens: number) =>
       encodeAll(encodePiece, wordCutter(added), parts, maxTokens);
     return { encode, frame: frameOf(json) };

@@ -6,7 +6,7 @@ import { type PreTokenizerStep, type SplitBehavior, stepsOf, unsupported } from 
 import { flatten, type TokenizerJson } from './types';
 
 /** @param first whether the text is the first of what was given */
-type Cut = (text: string, first: boolean) => string[];
+export type Cut = (text: string, first: boolean) => string[];
 
 /**
  * The steps as one function.
@@ -48,17 +48,21 @@ function one(step: PreTokenizerStep): Cut {
       const regex = regexFor(step.pattern);
       return (text) => split(text, regex, step.behavior, step.invert);
     }
-    case 'Metaspace': {
-      const { replacement, prepend_scheme: scheme = 'always' } = step;
-      const regex = regexFor({ String: replacement });
-      return (text, first) => {
-        const marked = text.replaceAll(' ', () => replacement);
-        const prepends = scheme === 'always' || (scheme === 'first' && first);
-        const whole = prepends && !marked.startsWith(replacement) ? replacement + marked : marked;
-        return step.split === false ? [whole] : split(whole, regex, 'MergedWithNext', false);
-      };
-    }
+    case 'Metaspace':
+      return metaspaceCut(step);
   }
+}
+
+/** Spaces become the sign, one is put in front, and every word begins with it. */
+export function metaspaceCut(step: Extract<PreTokenizerStep, { type: 'Metaspace' }>): Cut {
+  const { replacement, prepend_scheme: scheme = 'always' } = step;
+  const regex = regexFor({ String: replacement });
+  return (text, first) => {
+    const marked = text.replaceAll(' ', () => replacement);
+    const prepends = scheme === 'always' || (scheme === 'first' && first);
+    const whole = prepends && !marked.startsWith(replacement) ? replacement + marked : marked;
+    return step.split === false ? [whole] : split(whole, regex, 'MergedWithNext', false);
+  };
 }
 
 interface Span {

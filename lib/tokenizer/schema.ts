@@ -4,27 +4,33 @@ import { z } from 'zod';
 import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
 import { MOST_IDS } from './bpe';
-import { type BpeModel, mergePairs, type TokenizerConfig, type TokenizerJson } from './types';
+import {
+  type AddedToken,
+  type BpeModel,
+  mergePairs,
+  type TokenizerConfig,
+  type TokenizerJson,
+} from './types';
 
 /** Rust refuses half of a surrogate pair. */
 const isSound = (value: string) => !/\p{Surrogate}/u.test(value);
-const text = z.string().refine(isSound);
+export const text = z.string().refine(isSound);
 const character = text.refine((value) => Array.from(value).length === 1);
 const count = z.number().int().nonnegative();
 const flag = z.boolean();
-const part = <Type extends string>(type: Type) => z.object({ type: z.literal(type) });
+export const part = <Type extends string>(type: Type) => z.object({ type: z.literal(type) });
 
 const pattern = z.union([
   z.strictObject({ String: text.min(1) }),
   z.strictObject({ Regex: text.min(1) }),
 ]);
-const replace = part('Replace').extend({ pattern, content: text });
+export const replace = part('Replace').extend({ pattern, content: text });
 const byteLevel = part('ByteLevel').extend({
   add_prefix_space: flag,
   trim_offsets: flag,
   use_regex: flag.optional(),
 });
-const metaspace = part('Metaspace')
+export const metaspace = part('Metaspace')
   .extend({
     replacement: character,
     prepend_scheme: z.enum(['first', 'always', 'never']).optional(),
@@ -202,6 +208,12 @@ export function checkTokenizerJson(json: TokenizerJson, folder: string): void {
   for (const name of Object.keys(PARTS) as PartName[]) stepsOf(json, name, file);
 }
 
+/** The added tokens of a file that is no more than JSON. @throws StruPruneError ERR_TOKENIZER */
+export function checkedTokens(json: TokenizerJson, folder: string): AddedToken[] {
+  const file = join(folder, 'tokenizer.json');
+  return parse(z.array(addedToken), json.added_tokens ?? [], file, 'added_tokens') as AddedToken[];
+}
+
 /** @throws StruPruneError ERR_TOKENIZER naming the part of tokenizer_config.json that is something else than it must be */
 export function checkTokenizerConfig(config: TokenizerConfig, folder: string): void {
   parse(tokenizerConfig, config, join(folder, 'tokenizer_config.json'));
@@ -219,7 +231,8 @@ export function stepsOf<Name extends PartName>(
   return flattened(given, list).map((found) => parse(step, found, file, name) as Step<Name>);
 }
 
-function flattened(component: unknown, list: string): unknown[] {
+/** The steps of a part of tokenizer.json, those of sequences among them, unchecked. */
+export function flattened(component: unknown, list: string): unknown[] {
   if (!isObject(component) || component.type !== 'Sequence') return [component];
   const steps = component[list];
   return Array.isArray(steps) ? steps.flatMap((step) => flattened(step, list)) : [null];

@@ -2,9 +2,14 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import test from 'ava';
+import type { StruPruneError } from '../../lib/errors';
 import { inThread } from '../../lib/tokenizer';
 import { framedWindows } from '../../lib/tokenizer/framed';
+import { precompiled } from '../../lib/tokenizer/precompiled';
+import { encoderOf } from '../../lib/tokenizer/tokenizer';
+import { unigramSteps } from '../../lib/tokenizer/unigram';
 
 const FIXTURES = join(__dirname, 'encoders');
 const NAMES = readdirSync(FIXTURES);
@@ -17,8 +22,8 @@ interface Expected {
 const expectedOf = (name: string): Expected =>
   JSON.parse(readFileSync(join(FIXTURES, name, 'expected.json'), 'utf8'));
 
-test('the fixtures are of both models, and of every kind of frame', (t) => {
-  t.deepEqual(NAMES, ['bare', 'cased', 'roberta', 'uncased']);
+test('the fixtures are of all models, and of every kind of frame', (t) => {
+  t.deepEqual(NAMES, ['bare', 'cased', 'roberta', 'uncased', 'xlm-r', 'xlm-r-newer']);
 });
 
 for (const name of NAMES) {
@@ -80,4 +85,48 @@ test('what makes no windows is refused', (t) => {
     /unknown token/,
   );
   refused({ folder: work }, 'ERR_NOT_FOUND', /neither tokenizer\.json/);
+});
+
+test("XLM-R's own table of replacements meets texts of all planes as Rust's does", (t) => {
+  const packed = readFileSync(join(__dirname, 'nmt-nfkc.json.gz'));
+  const { tokenizer, ids } = JSON.parse(gunzipSync(packed).toString('utf8'));
+  const encodePiece = encoderOf(tokenizer.added_tokens, unigramSteps(tokenizer, 'nmt-nfkc'));
+  const texts = Object.entries(ids as Record<string, number[]>);
+  t.true(texts.length > 590);
+  for (const [text, wanted] of texts) t.deepEqual(encodePiece(text), wanted, JSON.stringify(text));
+});
+
+test("a Unigram tokenizer that is not as XLM-R's is refused, and a damaged table is named", (t) => {
+  const json = JSON.parse(readFileSync(join(FIXTURES, 'xlm-r', 'tokenizer.json'), 'utf8'));
+  const changed = (change: (copy: typeof json) => void) => {
+    const copy = structuredClone(json);
+    change(copy);
+    return () => unigramSteps(copy, 'folder');
+  };
+  const refused = (at: RegExp, change: (copy: typeof json) => void) =>
+    t.throws(changed(change), { code: 'ERR_UNSUPPORTED', message: at });
+  refused(/XLM-R's: normalizer\.0\.type/, (copy) => {
+    copy.normalizer = { type: 'NFKC' };
+  });
+  refused(/pre_tokenizer\.0\.type/, (copy) => {
+    copy.pre_tokenizer = { type: 'BertPreTokenizer' };
+  });
+  refused(/model\.unk_id/, (copy) => {
+    copy.model.unk_id = copy.model.vocab.length;
+  });
+  const table = Buffer.from(json.normalizer.normalizers[0].precompiled_charsmap, 'base64');
+  t.throws(() => precompiled(table.subarray(0, 40).toString('base64')), { code: 'ERR_TOKENIZER' });
+  let named = 0;
+  for (let seed = 0; seed < 500; seed++) {
+    const bytes = Buffer.from(table);
+    for (let i = 0; i < 8; i++)
+      bytes[(seed * 7919 + i * 104_729) % bytes.length]! ^= 1 << (seed % 8);
+    try {
+      precompiled(bytes.toString('base64'))('A river e\u0301, \ufb01nd \u00bd\n\u3000');
+    } catch (error) {
+      t.is((error as StruPruneError).code, 'ERR_TOKENIZER');
+      named++;
+    }
+  }
+  t.true(named > 5 && named < 495, `${named} of 500`);
 });
