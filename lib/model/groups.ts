@@ -40,9 +40,17 @@ export function groupParameters(
   block: number,
   site: Site,
 ): { weights: number; biases: number } {
+  return unitParameters(sublayerAt(architecture, block, site), architecture.hidden);
+}
+
+/** The same of a sublayer at hand. */
+export function unitParameters(
+  sublayer: Sublayer,
+  hidden: number,
+): { weights: number; biases: number } {
+  const { name: site } = sublayer;
   const sum = { weights: 0, biases: 0 };
-  const sublayer = sublayerAt(architecture, block, site);
-  for (const { axes, shape, unit } of shapedTensors(sublayer, architecture.hidden)) {
+  for (const { axes, shape, unit } of shapedTensors(sublayer, hidden)) {
     const whole = unit?.site === site && unit.index === 0;
     if (!whole && !axes.some((axis) => axis.site === site)) continue;
     const lengths = whole

@@ -17,7 +17,7 @@ import type { Priced } from '../choices/widths';
 import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
 import { sublayersOf } from '../model/blocks';
-import { groupParameters, widthsOf } from '../model/groups';
+import { unitParameters, widthsOf } from '../model/groups';
 import { columnsPerUnit, expertAt, insideOf, type Site, unitsOf } from '../model/sublayers';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
@@ -72,7 +72,7 @@ export function layersOf(
           site,
           groups,
           groupSize,
-          cost: groupParameters(architecture, block, site).weights,
+          cost: unitParameters(sublayer, architecture.hidden).weights,
           allowed: allowedRemovals(groups, {
             multiple,
             minKeep: Math.min(least, groups),

@@ -58,13 +58,18 @@ for (const [name, what] of [
   });
 }
 
-for (const name of ['lfm2', 'qwen3.5']) {
+for (const [name, scope] of [
+  ['lfm2', undefined],
+  ['qwen3.5', undefined],
+  ['qwen2-moe', 'expert-channels'],
+] as const) {
   test.serial(`${name} is pruned beside a GPU as on the CPU, within what is planned`, async (t) => {
     Object.assign(process.env, await fakeDriver(t, {}), library);
     const model = work.model(name);
     const pruned = async (device: string) => {
       const options = {
         ...{ calibration: CALIBRATION, calibrationTokens: 20 * WINDOW, surveyTokens: 10 * WINDOW },
+        ...{ scope },
         ...({ window: WINDOW, sparsity: 0.2, dtype: 'f32', threads: 1, device } as const),
         ...{ eval: EVALUATION, evalTokens: 4 * WINDOW, output: work.path(device) },
       };
