@@ -6,6 +6,7 @@ import {
   type BlockRole,
   headsPerUnit,
   insideOf,
+  outerSite,
   type Site,
   type Sublayer,
   unitsOf,
@@ -197,9 +198,9 @@ export function withoutEmptyBlocks(architecture: Architecture): Architecture {
 
 /** The sublayer of that site. */
 export function sublayerAt(architecture: Architecture, block: number, site: Site): Sublayer {
-  const found = sublayersOf(architecture, block)
-    .flatMap((sublayer) => [sublayer, ...insideOf(sublayer)])
-    .find(({ name }) => name === site);
+  const outer = sublayersOf(architecture, block).find(({ name }) => name === outerSite(site));
+  const found =
+    outer?.name === site ? outer : outer && insideOf(outer).find(({ name }) => name === site);
   if (found === undefined)
     throw new StruPruneError('ERR_ARGUMENT', `block ${block} has no site ${site}`);
   return found;
