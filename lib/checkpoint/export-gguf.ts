@@ -116,7 +116,7 @@ function metadataOf(
   output: Architecture,
   architecture: string,
   context: number,
-  { slides, caps, multipliers, experts }: GgufDescription,
+  { slides, caps, multipliers, experts, parallel }: GgufDescription,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, norm } = output;
   const rope = output.globalRope ?? output.rope;
@@ -153,6 +153,7 @@ function metadataOf(
     own['rope.dimension_count'] = size(rope.dims ?? headDim);
     own['rope.freq_base'] = real(rope.theta);
   }
+  if (parallel) own.use_parallel_residual = { type: 'bool', value: output.parallel };
   if (slides) own['attention.sliding_window'] = size(output.slidingWindow || context);
   if (rope?.linearFactor !== undefined) {
     own['rope.scaling.type'] = text('linear');

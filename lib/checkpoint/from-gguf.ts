@@ -14,6 +14,7 @@ import {
 import {
   badField,
   epsilon,
+  flag,
   perBlock,
   positive,
   positiveOrZero,
@@ -102,6 +103,7 @@ const NAMED = {
   expert_feed_forward_length: size.optional(),
   expert_shared_feed_forward_length: sizeOrZero.optional(),
   'shortconv.l_cache': size.optional(),
+  use_parallel_residual: flag.optional(),
 };
 type Named = z.output<z.ZodObject<typeof NAMED>>;
 
@@ -169,6 +171,7 @@ export function architectureFromGguf(
       eps: shortest(eps),
       placement: family.placement ?? 'pre',
     },
+    parallel: parallelOf(gguf, named, file, key),
     finalNorm: true,
     ...(family.twoRopes
       ? { rope: { theta: shortest(theta!) }, globalRope: rope }
@@ -199,6 +202,20 @@ export function architectureFromGguf(
     eosTokenId: tokens['tokenizer.ggml.eos_token_id'],
   };
   return { architecture, family };
+}
+
+/** llama.cpp's loader wants it said. */
+function parallelOf(
+  gguf: GgufDescription,
+  named: Named,
+  file: Stated,
+  key: (name: string) => string,
+): boolean {
+  const name = 'use_parallel_residual';
+  const stated = named[name];
+  if (!gguf.parallel) return false;
+  if (stated === undefined) throw badField(file, [key(name)], 'must be true or false');
+  return stated;
 }
 
 function blocksOf(

@@ -13,6 +13,8 @@ import type { Purpose } from './native-engine';
 export interface BlockSpec {
   hidden: number;
   sublayers: readonly Sublayer[];
+  /** Among the model's blocks. */
+  index: number;
 }
 
 /** Sums that a run makes of the input of the output map. */

@@ -96,6 +96,11 @@ export class NeedsOf {
     return this.matrix(rows, this.architecture.hidden);
   }
 
+  /** What states keep of a block's input from its attention to its FFN, where these read it side by side. */
+  blockInput(rows: number): Needs {
+    return this.architecture.parallel ? this.states(rows) : NOTHING;
+  }
+
   copyStates(tokens: Tokens): Needs {
     return this.#ask('copyMatrix', { tokens, cols: this.architecture.hidden });
   }
@@ -125,7 +130,10 @@ export class NeedsOf {
 
   /** Takes the states on through all sites of a block. */
   sites(index: number, tokens: Tokens): Needs {
-    return inTurn(...sitesOf(this.architecture, index).map((at) => this.site(index, at, tokens)));
+    return together(
+      tokens.paged ? NOTHING : this.blockInput(tokens.rows),
+      inTurn(...sitesOf(this.architecture, index).map((at) => this.site(index, at, tokens))),
+    );
   }
 
   /** Sums of experts over the states, which stay. `residual`: with what is missing of the output. */

@@ -192,6 +192,7 @@ export function blockSpec(architecture: Architecture, index: number): BlockSpec 
   return {
     hidden: architecture.hidden,
     sublayers: sublayersOf(architecture, index).map(withTurning),
+    index,
   };
 }
 

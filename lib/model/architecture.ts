@@ -9,6 +9,7 @@ import type { Layout, Wrapper } from './wrappers';
  * Block (post-norm):  h  = norm1(h + o(attention(h)));  h = norm2(h + down(ffn(h)))   (OPT-350m)
  * Block (sandwich):   h += norm1'(o(attention(norm1(h))));  h += norm2'(down(ffn(norm2(h))))   (Gemma)
  * Block (behind):     h += norm1'(o(attention(h)));  h += norm2'(down(ffn(h)))   (OLMo 2)
+ * Block (parallel):   h += o(attention(norm1(h))) + down(ffn(norm2(h)))   (GPT-NeoX)
  */
 
 /** A convolution of the last tokens (LFM2), or a gated delta rule (Qwen3.5). */
@@ -40,6 +41,8 @@ export interface Architecture {
   blocks: BlockWidths[];
   maxPositions: number;
   norm: { kind: 'rms' | 'layer'; eps: number; placement: 'pre' | 'post' | 'sandwich' | 'behind' };
+  /** Attention and FFN read the block's input side by side. */
+  parallel: boolean;
   /** Norm after the last block; absent in post-norm models. */
   finalNorm: boolean;
   /** null: learned absolute positions (OPT). */

@@ -11,7 +11,7 @@ import {
 /** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
   const { norm, biases, headDim, queryScalar, scoreCap, sinks, qkNorm, routing } = architecture;
-  const { gated, activation, clampedGate: clamp } = architecture;
+  const { gated, activation, clampedGate: clamp, parallel } = architecture;
   const widths = architecture.blocks[block]!;
   const { ffn, experts = 0, heads, kvHeads, global, unturned } = widths;
   const rope = (global && architecture.globalRope) || architecture.rope;
@@ -50,6 +50,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
       },
       ...norms,
       biases: { in: biases.qkv, out: biases.o },
+      input: parallel ? 'kept' : null,
     },
     {
       ...(routing && experts > 0
@@ -57,6 +58,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
         : { name: 'ffn', mixer: channels(ffn) }),
       ...norms,
       biases: { in: biases.ffnIn, out: biases.down },
+      input: parallel ? 'read' : null,
     },
   ];
   return sublayers.filter((sublayer) => unitsOf(sublayer) > 0);
@@ -67,15 +69,15 @@ function otherMixer(
   { hidden, convolution, delta }: Architecture,
   { mixer }: BlockWidths,
   { eps }: NormSpec,
-): Pick<Sublayer, 'name' | 'mixer' | 'biases'>[] {
+): Pick<Sublayer, 'name' | 'mixer' | 'biases' | 'input'>[] {
   if (mixer === 'convolution' && convolution) {
     const { kernel, bias } = convolution;
     const spec = { kind: mixer, width: hidden, kernel };
-    return [{ name: mixer, mixer: spec, biases: { in: bias, out: bias } }];
+    return [{ name: mixer, mixer: spec, biases: { in: bias, out: bias }, input: null }];
   }
   if (mixer === 'delta' && delta) {
     const spec = { kind: mixer, ...delta, eps };
-    return [{ name: mixer, mixer: spec, biases: { in: false, out: false } }];
+    return [{ name: mixer, mixer: spec, biases: { in: false, out: false }, input: null }];
   }
   return [];
 }

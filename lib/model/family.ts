@@ -109,6 +109,8 @@ export interface ConfigKeys {
   slides?: string;
   /** How many blocks do not slide, the first ones, where there is no list of layer types. */
   globalBelow?: string;
+  /** Attention and FFN read the block's input side by side. */
+  parallel?: string;
   /** true: norms in front of attention and FFN; false: behind the residual additions. */
   preNorm?: string;
   embeddingWidth?: string;
@@ -168,6 +170,8 @@ export interface GgufDescription {
   needsHead?: true;
   /** Whether its graph slides. */
   slides?: true;
+  /** Metadata says whether attention and FFN read the block's input side by side. */
+  parallel?: true;
   /** Its metadata has scales of scores, embeddings, additions and logits. */
   multipliers?: true;
   /** The base of its graph's rope in blocks that slide, where others are global. */

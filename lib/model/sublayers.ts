@@ -1,6 +1,7 @@
 /**
  * A block as data: sublayers that run one after the other, each of which adds to the stream of hidden states what its
- * output map makes of its mixer: h ← streamNorm(h + outNorm(out(mixer(norm(h))))). The native side runs this description
+ * output map makes of its mixer: h ← streamNorm(h + outNorm(out(mixer(norm(h))))), or mixer(norm(x)) of the block's input x
+ * where sublayers read that side by side. The native side runs this description
  * (native/model/sublayer.h), shapes and coupled groups follow from the axes of its tensors.
  */
 
@@ -158,6 +159,11 @@ export interface Sublayer {
   outNorm: NormSpec | null;
   /** Of the maps that read the stream, and of the output map. */
   biases: { in: boolean; out: boolean };
+  /**
+   * Where sublayers of a block read its input side by side: the first keeps it as it adds to the stream, the others read what
+   * was kept, or the stream where nothing was added yet. null: each reads the stream.
+   */
+  input: 'kept' | 'read' | null;
 }
 
 /** What a tensor of a sublayer is to it, in the order of files. Matrices are `[out, in]`, vectors `[n]`. */
@@ -336,7 +342,7 @@ export function insideOf({ name: site, mixer, biases }: Sublayer): Sublayer[] {
 }
 
 function insideAs(name: Site, mixer: FeedForwardSpec, biases: Sublayer['biases']): Sublayer {
-  return { name, mixer, norm: null, streamNorm: null, outNorm: null, biases };
+  return { name, mixer, norm: null, streamNorm: null, outNorm: null, biases, input: null };
 }
 
 /** The site in whose place one runs: `experts` of `experts.3`, which runs inside it; else its own. */

@@ -179,8 +179,17 @@ DeltaSpec DecodeDelta(const Plain& object) {
   return spec;
 }
 
+// "kept", "read" or null
+BlockInput DecodeInput(const Plain& value) {
+  if (value.absent()) return BlockInput::kNone;
+  const std::string& input = TextOf(value, "input");
+  if (input == "kept") return BlockInput::kKept;
+  if (input == "read") return BlockInput::kRead;
+  throw BadArgument("unknown input " + input);
+}
+
 // {name, mixer: {kind: "attention" | "ffn" | "experts" | "convolution" | "delta", …}, norm,
-// streamNorm, outNorm} of lib/model/sublayers.ts
+// streamNorm, outNorm, input} of lib/model/sublayers.ts
 SublayerSpec DecodeSublayer(const Plain& object) {
   const Plain& mixer = FieldOf(object, "mixer");
   const std::string& kind = TextOf(FieldOf(mixer, "kind"), "kind");
@@ -203,6 +212,10 @@ SublayerSpec DecodeSublayer(const Plain& object) {
   spec.norm = DecodeNormOrNone(FieldOf(object, "norm"));
   spec.stream_norm = DecodeNormOrNone(FieldOf(object, "streamNorm"));
   spec.out_norm = DecodeNormOrNone(FieldOf(object, "outNorm"));
+  spec.input = DecodeInput(FieldOf(object, "input"));
+  if (spec.input != BlockInput::kNone && (spec.experts() || spec.stream_norm)) {
+    throw BadArgument("experts and norms of the stream have no others beside them");
+  }
   return spec;
 }
 
@@ -345,6 +358,7 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
 BlockSpec DecodeBlockSpec(const Plain& value) {
   BlockSpec spec;
   spec.hidden = WidthIn(value, "hidden");
+  spec.index = static_cast<uint32_t>(WidthIn(value, "index"));
   for (const Plain& sublayer : ListOf(FieldOf(value, "sublayers"), "sublayers")) {
     spec.sublayers.push_back(DecodeSublayer(sublayer));
     std::ranges::move(InsideOf(spec.sublayers.back()), std::back_inserter(spec.sublayers));

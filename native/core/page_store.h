@@ -159,6 +159,7 @@ class StoredPages {
   StoredPages& operator=(const StoredPages&) = delete;
 
   PageStore& store() const { return *store_; }
+  const std::shared_ptr<PageStore>& shared_store() const { return store_; }
   PageStore::ObjectId id() const { return id_; }
   PageStore::Pin Acquire(size_t page, PageStore::Access access) const {
     return store_->Acquire(id_, page, access);

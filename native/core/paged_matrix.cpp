@@ -33,6 +33,33 @@ PagedMatrix::View::View(PagedMatrix& matrix, size_t row, size_t count, Access ac
   data_ = pin_.as<float>().data() + row % matrix.page_rows_ * matrix.cols_;
 }
 
+PagedMatrix& PagedMatrix::KeepEarlier(size_t row, Mark mark) {
+  if (!earlier_) {
+    earlier_ = std::make_unique<PagedMatrix>(pages_.shared_store(), rows_, cols_, page_rows_);
+    marks_.assign((rows_ + page_rows_ - 1) / page_rows_, kUnmarked);
+  }
+  marks_[row / page_rows_] = mark;
+  return *earlier_;
+}
+
+PagedMatrix* PagedMatrix::Earlier(size_t row, Mark mark) const {
+  return mark != kUnmarked && MarkOf(row) == mark ? earlier_.get() : nullptr;
+}
+
+PagedMatrix::Mark PagedMatrix::MarkOf(size_t row) const {
+  return marks_.empty() ? kUnmarked : marks_[row / page_rows_];
+}
+
+void PagedMatrix::ForgetEarlier(size_t row, size_t count) {
+  if (marks_.empty()) return;
+  for (size_t page = (row + page_rows_ - 1) / page_rows_; page * page_rows_ < row + count; ++page) {
+    marks_[page] = kUnmarked;
+  }
+  if (std::ranges::any_of(marks_, [](Mark mark) { return mark != kUnmarked; })) return;
+  earlier_.reset();
+  marks_.clear();
+}
+
 void PagedMatrix::Read(size_t row, size_t count, float* out) const {
   if (cols_ == 0) return;
   while (count > 0) {

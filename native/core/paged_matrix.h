@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,6 +45,18 @@ class PagedMatrix {
     float* data_ = nullptr;
   };
 
+  // Earlier rows of some pages, which lie beside in a matrix of the same shape, and go along where
+  // rows are copied (core/copy_rows.h). Whoever keeps a page's marks it: kUnmarked is nobody.
+  using Mark = uint32_t;
+  static constexpr Mark kUnmarked = ~Mark{0};
+  // That matrix, made where there is none. What a page has in it is written by the caller.
+  PagedMatrix& KeepEarlier(size_t row, Mark mark);
+  // Null where none of the page are kept under that mark.
+  PagedMatrix* Earlier(size_t row, Mark mark) const;
+  Mark MarkOf(size_t row) const;
+  // Those of pages that begin in rows [row, row + count); the matrix goes with the last ones.
+  void ForgetEarlier(size_t row, size_t count);
+
   // Copies of rows [row, row + count), of any pages.
   void Read(size_t row, size_t count, float* out) const;
   void Write(size_t row, size_t count, const float* in);
@@ -55,6 +68,8 @@ class PagedMatrix {
 
   const StoredPages pages_;
   const size_t rows_, cols_, page_rows_;
+  std::unique_ptr<PagedMatrix> earlier_;
+  std::vector<Mark> marks_;  // one a page, or none
 };
 
 // A matrix of which each page is used once, in order; null: none.

@@ -102,6 +102,7 @@ struct FlightCounts {
         normed(std::max(group, WorkerRows(context, tokens)) * spec.hidden) {
     for (size_t i = 0; i < spec.sublayers.size(); ++i) {
       const SublayerSpec& layer = spec.sublayers[i];
+      if (i > 0 && layer.input == BlockInput::kRead) aside = tokens * spec.hidden;
       const bool last = i + 1 == spec.sublayers.size();
       work.emplace_back(layer, spec.hidden, window, tokens, last, wanted[i]);
       if (wanted[i].bias) bias = tokens * spec.hidden;
@@ -115,14 +116,14 @@ struct FlightCounts {
     }
   }
   size_t Total() const {
-    size_t total = stream + 2 * normed + 2 * up + gate + grad_x + head + bias;
+    size_t total = stream + 2 * normed + 2 * up + gate + grad_x + head + bias + aside;
     for (const WorkCounts& of : work) total += of.Total();
     return total;
   }
 
   size_t tokens, group;  // rows
   size_t stream, normed;
-  size_t up = 0, gate = 0, grad_x = 0, head = 0, bias = 0;
+  size_t up = 0, gate = 0, grad_x = 0, head = 0, bias = 0, aside = 0;
   std::vector<WorkCounts> work;
 };
 
@@ -200,6 +201,7 @@ class GradientFlight {
     grad_x_ = allocate(n_.grad_x);
     head_ = allocate(n_.head);
     bias_ = allocate(n_.bias);
+    aside_ = allocate(n_.aside);
   }
 
   bool BeginsPage(size_t row) const { return row % page_ == 0; }
@@ -245,6 +247,7 @@ class GradientFlight {
     const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kUpdate);
     input_ = inputs.data();
     segment_ = segments_.At(row);
+    std::fill_n(aside_.data(), aside_.empty() ? 0 : rows * hidden_, 0.0f);
     for (size_t i = 0; i < work_.size(); ++i) {
       if (work_[i].attention) {
         ForwardAttention(i, rows);
@@ -259,6 +262,11 @@ class GradientFlight {
       AddFactors(work_[i], Part::kOutNorm, rows, work_[i].out_norm_factors.data());
     }
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      if (!aside_.empty()) {
+        for (size_t at = first * hidden_; at < (first + count) * hidden_; ++at) {
+          gradient.data()[at] += aside_[at];
+        }
+      }
       if (AllFinite(gradient.data() + first * hidden_, count * hidden_)) return;
       throw Error(
           "ERR_NAN", "gradients are no longer finite",
@@ -330,6 +338,19 @@ class GradientFlight {
     return to;
   }
 
+  // The same of what its mixer reads: the block's input where it does so beside those before.
+  const float* Read(size_t i, size_t row, size_t count, float* to, float* scratch) {
+    return ReadsInput(i) ? input_ + row * hidden_ : StreamBefore(i, row, count, to, scratch);
+  }
+  bool ReadsInput(size_t i) const {
+    return i == 0 || work_[i].layer.spec().input == BlockInput::kRead;
+  }
+  // Where the gradient of what a mixer reads is added up: that of the stream before it, or of the
+  // block's input, which joins the stream's in front of all sublayers.
+  float* GradientOf(size_t i, size_t row, float* grad) {
+    return i > 0 && ReadsInput(i) ? aside_.data() + row * hidden_ : grad;
+  }
+
   // to[count, hidden] = before + the output of x, without the stream's norm.
   void AddMap(const Work& work, size_t count, const float* before, const float* x, float* to) {
     Output(work.layer, count, x, to);
@@ -386,9 +407,9 @@ class GradientFlight {
     const AttentionSpec& spec = *work.attention;
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       float* scratch = OfWorker(normed_, hidden_, worker);
-      const float* x = MixerInput(
-          work.layer, count,
-          StreamBefore(i, first, count, scratch, OfWorker(grad_in_, hidden_, worker)), scratch);
+      const float* x =
+          MixerInput(work.layer, count,
+                     Read(i, first, count, scratch, OfWorker(grad_in_, hidden_, worker)), scratch);
       const auto at = [&](Buffer<float>& buffer, size_t cols) {
         return buffer.empty() ? nullptr : buffer.data() + first * cols;
       };
@@ -443,9 +464,9 @@ class GradientFlight {
     const size_t width = work.ffn->width;
     float* up = up_.data() + at * width;
     float* gate = work.ffn->gated ? gate_.data() + at * width : nullptr;
-    const float* stream =
-        StreamBefore(i, row, count, stream_.data() + at * hidden_, grad_in_.data() + at * hidden_);
-    const float* in = MixerInput(work.layer, count, stream, normed_.data() + at * hidden_);
+    const float* read =
+        Read(i, row, count, stream_.data() + at * hidden_, grad_in_.data() + at * hidden_);
+    const float* in = MixerInput(work.layer, count, read, normed_.data() + at * hidden_);
     UpAndGate(work.layer, count, in, up, gate);
     const bool last = i + 1 == work_.size();
     const bool plain = work.layer.spec().adds_plainly();
@@ -457,21 +478,22 @@ class GradientFlight {
   void FfnBackward(size_t i, size_t at, size_t row, size_t count, float* grad) {
     Work& work = work_[i];
     const size_t d = hidden_, width = work.ffn->width;
-    const float* stream = i == 0 ? input_ + row * d : stream_.data() + at * d;
+    const float* read = ReadsInput(i) ? input_ + row * d : stream_.data() + at * d;
     float* scratch = normed_.data() + at * d;
     float* grad_in = grad_in_.data() + at * d;
     float* x = x_.data() + at * width;
     float* up = up_.data() + at * width;
     float* gate = work.ffn->gated ? gate_.data() + at * width : nullptr;
-    const float* delta = ThroughOutput(work, row, count, stream, x, grad, grad_in, scratch);
+    const float* delta = ThroughOutput(work, row, count, read, x, grad, grad_in, scratch);
     float* grad_x = work.factors(Part::kOut) ? grad_x_.data() + at * width : x;
     LinearBackward(work.layer, Part::kOut, count, delta, 0, grad_x);
     ActivateBackward(work.ffn->activation, count * width, gate, up, grad_x, gate, up);
     const bool normed = work.layer.spec().norm.has_value();
-    float* to = normed ? grad_in : grad;
+    float* const sum = GradientOf(i, row, grad);
+    float* to = normed ? grad_in : sum;
     LinearBackward(work.layer, Part::kUp, count, up, normed ? 0 : 1, to);
     if (gate) LinearBackward(work.layer, Part::kGate, count, gate, 1, to);
-    if (normed) ThroughMixerNorm(work, row, count, stream, grad_in, grad);
+    if (normed) ThroughMixerNorm(work, row, count, read, grad_in, sum);
   }
 
   void BackwardAttention(size_t i, size_t rows, float* grad) {
@@ -530,13 +552,14 @@ class GradientFlight {
     const bool normed = work.layer.spec().norm.has_value();
     float* const own = OfWorker(grad_in_, hidden_, worker);
     float* const scratch = OfWorker(normed_, hidden_, worker);
-    const float* stream = normed ? StreamBefore(i, first, count, scratch, own) : nullptr;
-    float* grad_in = normed ? own : grad;
+    const float* read = normed ? Read(i, first, count, scratch, own) : nullptr;
+    float* const sum = GradientOf(i, first, grad);
+    float* grad_in = normed ? own : sum;
     LinearBackward(work.layer, Part::kQ, count, grad_q, normed ? 0 : 1, grad_in);
     LinearBackward(work.layer, Part::kK, count, grad_k, 1, grad_in);
     LinearBackward(work.layer, Part::kV, count, work.grad_v.data() + first * spec.kv_width(), 1,
                    grad_in);
-    if (normed) ThroughMixerNorm(work, first, count, stream, grad_in, grad);
+    if (normed) ThroughMixerNorm(work, first, count, read, grad_in, sum);
   }
 
   // Leaves what the norm's factors have of it in `raw`.
@@ -571,7 +594,8 @@ class GradientFlight {
   const float* input_ = nullptr;  // of the flight, [rows, hidden]
   // Of a group, of a chunk a worker, or of either.
   Buffer<float> stream_, up_, gate_, x_, grad_x_, head_, normed_, grad_in_;
-  Buffer<float> bias_;  // of the flight
+  Buffer<float> bias_;   // of the flight
+  Buffer<float> aside_;  // the same: the gradient of the block's input by who reads it beside
 };
 
 void CheckSums(const Block& block, const BackwardRun& run) {

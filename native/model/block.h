@@ -166,6 +166,8 @@ class Sublayer {
   // FFNs that run inside it, by their place among them: experts, then the shared one.
   Sublayer inside(size_t place) const { return block_->sublayer(index_ + 1 + place); }
   size_t width() const { return spec().width(); }
+  // What states have kept of this block's input, by its mark (core/paged_matrix.h).
+  PagedMatrix::Mark mark() const { return block_->spec().index; }
   bool has(Part part) const { return block_->has({index_, part}); }
   PartShape shape(Part part) const { return block_->shape({index_, part}); }
   const float* data(Part part) const { return block_->data({index_, part}); }

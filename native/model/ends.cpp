@@ -91,6 +91,7 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
     LoadStored(spec, *spec.positions, spec.position_offset, window, positions.data());
   }
   auto rows = context.Allocate<float>(sizes.rows);
+  hidden.ForgetEarlier(0, hidden.rows());
   const size_t flight = std::min(ids.size(), hidden.page_rows());
   for (size_t row = 0; row < ids.size(); row += flight) {
     const size_t count = std::min(flight, ids.size() - row);

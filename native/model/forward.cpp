@@ -87,26 +87,34 @@ class SiteFlight {
     const size_t rows = std::min(tokens_, run_.rows() - row);
     const PagedMatrix::View hidden(*run_.hidden, row, rows,
                                    run_.advance ? Access::kUpdate : Access::kRead);
-    if (run_.inputs) Inputs(row, rows, hidden.data());
+    std::optional<PagedMatrix::View> earlier, kept;
+    PagedMatrix* const before = EarlierInput(layer_, *run_.hidden, row);
+    if (before) earlier.emplace(*before, row, rows, Access::kRead);
+    const float* const read = before ? earlier->data() : hidden.data();
+    if (run_.inputs) Inputs(row, rows, read);
     if (!n_.keeps_activations && !run_.advance) return;
+    if (run_.advance && layer_.spec().input == BlockInput::kKept) {
+      kept.emplace(run_.hidden->KeepEarlier(row, layer_.mark()), row, rows, Access::kWrite);
+    }
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
     if (attention_) {
-      Attention(rows, hidden.data(), activations);
+      Attention(rows, read, activations);
     } else if (convolution_) {
-      Convolution(rows, hidden.data(), activations);
+      Convolution(rows, read, activations);
     } else if (delta_) {
-      delta_->Run(rows, hidden.data(), activations, [this](size_t w) { return OfWorker(w); });
+      delta_->Run(rows, read, activations, [this](size_t w) { return OfWorker(w); });
     } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width, worker);
+        Ffn(count, read + first * hidden_, activations + first * n_.width, worker);
       });
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         float* h = hidden.data() + first * hidden_;
         float* x = x_.data() + worker * n_.chunk * n_.width;
-        Ffn(count, h, x, worker);
+        Ffn(count, read + first * hidden_, x, worker);
+        if (kept) std::copy_n(h, count * hidden_, kept->data() + first * hidden_);
         AddOutput(layer_, count, x, h, OfWorker(worker));
         CheckFinite(layer_, count, h);
       });
@@ -120,6 +128,7 @@ class SiteFlight {
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         float* h = hidden.data() + first * hidden_;
+        if (kept) std::copy_n(h, count * hidden_, kept->data() + first * hidden_);
         AddOutput(layer_, count, activations + first * n_.width, h, OfWorker(worker));
         CheckFinite(layer_, count, h);
       });
@@ -283,7 +292,31 @@ size_t BytesOf(const PagedMatrix* matrix) {
   return matrix ? matrix->rows() * matrix->cols() * sizeof(float) : 0;
 }
 
+// A page of what states keep, beside that of the states.
+size_t EarlierViews(const SublayerSpec& layer) { return layer.input == BlockInput::kNone ? 0 : 1; }
+
 }  // namespace
+
+PagedMatrix* EarlierInput(const Sublayer& layer, const PagedMatrix& states, size_t row) {
+  return layer.spec().input == BlockInput::kRead ? states.Earlier(row, layer.mark()) : nullptr;
+}
+
+Stream EarlierStream(const Sublayer& layer, PagedMatrix& states, size_t row, bool advance) {
+  switch (layer.spec().input) {
+    case BlockInput::kRead:
+      return {states.Earlier(row, layer.mark()), Access::kRead};
+    case BlockInput::kKept:
+      if (advance) return {&states.KeepEarlier(row, layer.mark()), Access::kWrite};
+      break;
+    case BlockInput::kNone:
+      break;
+  }
+  return {nullptr, Access::kRead};
+}
+
+void ForgetInput(const Sublayer& layer, PagedMatrix& states, size_t rows) {
+  if (layer.spec().input == BlockInput::kRead) states.ForgetEarlier(0, rows);
+}
 
 size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedMatrix*> matrices) {
   size_t flight = 0;
@@ -322,19 +355,23 @@ void RunSite(const Sublayer& layer, const SiteRun& run) {
   SiteFlight flight(layer, run);
   const PendingBytes pending(
       *layer.context().budget,
-      flight.UnmadeSums() + BytesOf(run.keep) + BytesOf(run.inputs) + BytesOf(run.targets));
+      flight.UnmadeSums() + BytesOf(run.keep) + BytesOf(run.inputs) + BytesOf(run.targets) +
+          (run.advance && layer.spec().input == BlockInput::kKept ? BytesOf(run.hidden) : 0));
   const PackedWeights packed(layer.context(), run.rows(), flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
-  const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
-                                       {run.inputs, Access::kWrite},
-                                       {run.keep, Access::kWrite},
-                                       {run.dense_before, Access::kRead},
-                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
-                                       {run.targets, Access::kWrite}};
+  std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                                 {},
+                                 {run.inputs, Access::kWrite},
+                                 {run.keep, Access::kWrite},
+                                 {run.dense_before, Access::kRead},
+                                 {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
+                                 {run.targets, Access::kWrite}};
   for (size_t row = 0; row < run.rows(); row += flight.tokens()) {
+    streams[1] = EarlierStream(layer, *run.hidden, row, run.advance);
     AnnounceFlights(row, run.rows(), streams, weights);
     flight.Run(row);
   }
+  if (run.advance) ForgetInput(layer, *run.hidden, run.rows());
   if (run.statistics) run.statistics->Join();
 }
 
@@ -353,7 +390,7 @@ Needs RunSiteNeeds(const Context& context, const SublayerSpec& layer, size_t hid
                    const SiteDemand& demand, const TokenPages& tokens, bool ones) {
   const SiteCounts n(context, layer, hidden, demand);
   // Both dense states beside these.
-  const size_t views = demand.residual ? 3 : 1;
+  const size_t views = (demand.residual ? 3 : 1) + EarlierViews(layer);
   Needs needs = SiteSinkNeeds(layer, hidden, demand, tokens, ones) + HeldFloats(n.Total()) +
                 tokens.View(views * hidden);
   if (!demand.moments) return needs;
@@ -372,10 +409,16 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
   const PackedWeights packed(context, hidden.rows(), {layer.matrix(Part::kOut)});
   const Scan weights[] = {ScanOf(layer, flight, {Part::kOut})};
   for (size_t row = 0; row < hidden.rows(); row += flight) {
-    AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);
+    const Stream earlier = layer.spec().input == BlockInput::kKept
+                               ? EarlierStream(layer, hidden, row, true)
+                               : Stream{nullptr, Access::kRead};
+    AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, earlier, {&x, Access::kRead}},
+                    weights);
     const size_t rows = std::min(flight, hidden.rows() - row);
     const PagedMatrix::View h(hidden, row, rows, Access::kUpdate);
     const PagedMatrix::View stored(x, row, rows, Access::kRead);
+    std::optional<PagedMatrix::View> kept;
+    if (earlier.matrix) kept.emplace(*earlier.matrix, row, rows, Access::kWrite);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
       const float* from = stored.data() + first * x.cols();
       if (!columns.empty()) {
@@ -385,11 +428,13 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
         }
         from = to;
       }
+      if (kept) std::copy_n(h.data() + first * d, count * d, kept->data() + first * d);
       AddOutput(layer, count, from, h.data() + first * d,
                 output.empty() ? nullptr : output.data() + worker * chunk * d);
       CheckFinite(layer, count, h.data() + first * d);
     });
   }
+  ForgetInput(layer, hidden, hidden.rows());
 }
 
 Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
@@ -398,7 +443,7 @@ Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t h
   const ApplyCounts n(context, layer, hidden, flight, true);
   Needs needs = HeldFloats(n.gathered + n.output + flight * width);
   needs.float_flops = 2.0 * static_cast<double>(tokens.rows * width * hidden);
-  return needs + tokens.View(hidden);
+  return needs + tokens.View((1 + EarlierViews(layer)) * hidden);
 }
 
 namespace {

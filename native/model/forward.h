@@ -20,7 +20,8 @@ struct SumKinds {
 // Where the input of a site's output map goes, and what becomes of the hidden states.
 struct SiteRun {
   size_t window = 0;              // tokens of a sequence; hidden has whole windows
-  PagedMatrix* hidden = nullptr;  // [tokens, hidden], updated when `advance`
+  PagedMatrix* hidden = nullptr;  // [tokens, hidden], updated when `advance`, with what they keep
+                                  // of the block's input (BlockInput)
   size_t first_rows = 0;          // so many of them alone, without sums and sinks; 0: all
   bool advance = true;            // hidden <- hidden (+ norm) with the site's output added
   Statistics* statistics = nullptr;
@@ -67,6 +68,13 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
 // Of ApplySite on some of the columns of activations that lie in scratch.
 Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
                      const TokenPages& tokens);
+
+// What sublayers that read the block's input (BlockInput) have of it beside the states, for the
+// page with that row: where it lies, null where the states are it; the stream of a pass that goes
+// on by whole pages from there; and its end, once so many rows have gone through.
+PagedMatrix* EarlierInput(const Sublayer& layer, const PagedMatrix& states, size_t row);
+Stream EarlierStream(const Sublayer& layer, PagedMatrix& states, size_t row, bool advance);
+void ForgetInput(const Sublayer& layer, PagedMatrix& states, size_t rows);
 
 // Rows in flight at once over [rows, …] matrices that are used together: a page of each. Throws
 // ERR_ARGUMENT where their pages differ or hold no whole windows.

@@ -1,6 +1,7 @@
 // A transformer block as data: sublayers that run one after the other, each of which adds to the
 // stream of hidden states h what its output map makes of its mixer:
 //   h <- stream_norm(h + out_norm(W mixer(norm(h)) + b))
+// or, where they read the block's input x side by side, mixer(norm(x)).
 #pragma once
 
 #include <array>
@@ -76,12 +77,17 @@ struct DeltaSpec {
   size_t mixed() const { return 2 * key_heads * key_dim + width(); }
 };
 
+// How sublayers of a block that read its input side by side come by it: the first keeps it as it
+// adds to the stream, the others read what was kept, or the stream where nothing was added yet.
+enum class BlockInput : uint8_t { kNone, kKept, kRead };
+
 struct SublayerSpec {
   std::string name;  // of its site, and in front of its tensors' names
   std::variant<AttentionSpec, FeedForwardSpec, ExpertsSpec, ConvolutionSpec, DeltaSpec> mixer;
   std::optional<NormSpec> norm = {};         // of what the mixer reads
   std::optional<NormSpec> stream_norm = {};  // of the stream after the addition
   std::optional<NormSpec> out_norm = {};     // of the output map's result, before the addition
+  BlockInput input = BlockInput::kNone;
 
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   const FeedForwardSpec* ffn() const { return std::get_if<FeedForwardSpec>(&mixer); }
@@ -106,6 +112,7 @@ struct BlockSpec {
   // Behind one of experts these and the shared one, `NAME.0`, `NAME.1`, …, `NAME.shared`: FFNs
   // without norms that run inside it.
   std::vector<SublayerSpec> sublayers;
+  uint32_t index = 0;  // among the model's
 
   // Places of those that run inside one, in order; the shared one is the last.
   struct Range {

@@ -21,6 +21,7 @@ size_t If(bool condition, size_t count) { return condition ? count : 0; }
 struct SiteArrays {
   explicit SiteArrays(const SiteShape& s)
       : page(s.flight * s.hidden),
+        input(If(s.layer.input == BlockInput::kRead, page)),
         dense_before(If(s.demand.residual, page)),
         dense_after(If(s.demand.residual && s.after, page)),
         x(s.flight * s.layer.width()),
@@ -47,8 +48,8 @@ struct SiteArrays {
     stage = WeightLoader::Floats(s.hidden * std::max(s.layer.width(), kv_width),
                                  std::max(s.hidden, s.layer.width()));
   }
-  size_t page, dense_before, dense_after, x, out, x_out, inputs, targets, normed, gram, moments,
-      band, cross, residual_sums;
+  size_t page, input, dense_before, dense_after, x, out, x_out, inputs, targets, normed, gram,
+      moments, band, cross, residual_sums;
   size_t q, kv, gate, q_norm, k_norm, sinks, angles, stage;
 };
 
@@ -99,8 +100,9 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   bytes.device += Floats(If(!s.demand.keep, n.x)) + Floats(n.normed) + Floats(n.q) +
                   2 * Floats(n.kv) + Floats(n.gate) + Floats(If(s.demand.residual, n.page)) +
                   SegmentSumsOnDevice::Bytes(SumPlaces(s).end(), SegmentsOf(gpu, s));
-  bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
-                            Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
+  bytes.device +=
+      kSlots * (Floats(n.page) + Floats(n.input) + Floats(n.dense_before) + Floats(n.dense_after) +
+                Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
   uint64_t gram_work = 0, cross_work = 0;
   if (n.gram > 0) {
     gpu.Call(&Api::gram_bytes, Int(s.flight), Int(w), Int(s.gram_rows), gram, &gram_work);
@@ -112,15 +114,16 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   bytes.device += std::max({gram_work, cross_work,
                             DeviceMap::WorkBytes(gpu, n.stage, s.flight, std::max(d, w), forward),
                             Doubles(cuda::kSumBlocks)});
-  bytes.pinned =
-      kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) + Floats(n.out) +
-                Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1)) +
-      WeightLoader::PinnedBytes(n.stage);
+  bytes.pinned = kSlots * (Floats(n.page) + Floats(n.input) + Floats(n.dense_before) +
+                           Floats(n.dense_after) + Floats(n.out) + Floats(n.x_out) +
+                           Floats(n.inputs) + Floats(n.targets) + Floats(1)) +
+                 WeightLoader::PinnedBytes(n.stage);
   return bytes;
 }
 
 SiteBody::Slot::Slot(const CudaDevice& gpu, const SiteShape& shape)
     : in(gpu, SiteArrays(shape).page),
+      input_in(gpu, SiteArrays(shape).input),
       before(gpu, SiteArrays(shape).dense_before),
       after(gpu, SiteArrays(shape).dense_after),
       out(gpu, SiteArrays(shape).out),
@@ -129,6 +132,7 @@ SiteBody::Slot::Slot(const CudaDevice& gpu, const SiteShape& shape)
       targets_out(gpu, SiteArrays(shape).targets),
       finite_out(gpu, 1),
       hidden(gpu, SiteArrays(shape).page),
+      input(gpu, SiteArrays(shape).input),
       dense_before(gpu, SiteArrays(shape).dense_before),
       dense_after(gpu, SiteArrays(shape).dense_after),
       x(gpu, SiteArrays(shape).x_out),
@@ -216,6 +220,7 @@ void SiteBody::Pass(size_t row, size_t count, bool last) {
   };
   AnnounceFlights(0, run_.rows(),
                   {{run_.hidden, run_.advance && last ? Access::kUpdate : Access::kRead},
+                   EarlierStream(layer_, *run_.hidden, 0, run_.advance && last),
                    written(run_.keep),
                    written(run_.targets),
                    written(run_.inputs),
@@ -227,6 +232,7 @@ void SiteBody::Pass(size_t row, size_t count, bool last) {
     runner_.Push(page);
   }
   runner_.Drain();
+  if (last && run_.advance) ForgetInput(layer_, *run_.hidden, run_.rows());
   if (!run_.statistics) return;
   ReadBand();
   if (last) ReadTotals();
@@ -240,6 +246,13 @@ void SiteBody::Stage(size_t slot, const DevicePage& page) {
     CopyPage(gpu_, context_, view.data(), pinned, page.rows * hidden_);
   };
   copy(run_.hidden, to.in.data());
+  PagedMatrix* const earlier = EarlierInput(layer_, *run_.hidden, page.row);
+  copy(earlier ? earlier : run_.hidden, to.input_in.data());
+  if (last_ && run_.advance && spec_.input == BlockInput::kKept) {
+    const PagedMatrix::View kept(run_.hidden->KeepEarlier(page.row, layer_.mark()), page.row,
+                                 page.rows, Access::kWrite);
+    CopyPage(gpu_, context_, to.in.data(), kept.data(), page.rows * hidden_);
+  }
   copy(run_.dense_before, to.before.data());
   copy(run_.dense_after, to.after.data());
 }
@@ -250,6 +263,7 @@ void SiteBody::Upload(size_t slot, const DevicePage& page) {
     if (to.data()) CopyIn(gpu_, In(), from.data(), to.data(), page.rows * hidden_);
   };
   upload(at.in, at.hidden);
+  upload(at.input_in, at.input);
   upload(at.before, at.dense_before);
   upload(at.after, at.dense_after);
 }
@@ -269,7 +283,7 @@ void SiteBody::Combine(size_t count, float alpha, const float* a, float beta, co
 // To the input of the output map.
 void SiteBody::Forward(size_t slot, const DevicePage& page) {
   const Slot& at = slots_[slot];
-  const float* in = at.hidden.data();
+  const float* in = at.input.data() ? at.input.data() : at.hidden.data();
   if (spec_.norm) {
     float* const normed = shape_.demand.inputs ? at.inputs.data() : normed_.data();
     Norm(*spec_.norm, norm_, norm_bias_, page.rows, hidden_, in, normed);

@@ -47,9 +47,9 @@ class SiteBody : private PageBody {
  private:
   struct Slot {
     Slot(const CudaDevice& gpu, const SiteShape& shape);
-    PinnedArray<float> in, before, after, out, x_out, inputs_out, targets_out;
+    PinnedArray<float> in, input_in, before, after, out, x_out, inputs_out, targets_out;
     PinnedArray<int32_t> finite_out;
-    CudaArray<float> hidden, dense_before, dense_after;
+    CudaArray<float> hidden, input, dense_before, dense_after;
     // Only where they go back to the host: else pages share the body's.
     CudaArray<float> x, inputs, targets;
     CudaArray<int32_t> finite;

@@ -127,6 +127,22 @@ std::vector<Variation> Variations() {
       {"NormsBehindOutputAndAddition", With(Opt(true), [](auto& s) { s.out_norm = true; }), kAll},
       {"OptPre", Opt(false), kAll},
       {"OptPost", Opt(true), kAll},
+      {"GptNeoX",
+       With(Opt(false),
+            [](auto& s) {
+              s.parallel = true;
+              s.rope = RopeSpec{.dims = 2};
+              s.activation = Activation::kGelu;
+            }),
+       kAll},
+      {"ParallelWithoutNorms",
+       With(Base(),
+            [](auto& s) {
+              s.parallel = true;
+              s.in_norm = false;
+            }),
+       {}},
+      {"ParallelWithOutNorms", With(Base(), [](auto& s) { s.parallel = s.out_norm = true; }), {}},
       {"PostNormGatedQkNorm",
        With(Base(),
             [](auto& s) {

@@ -190,6 +190,36 @@ TEST_P(GpuSite, EqualsTheCpu) {
   EXPECT_LE(device->memory().peak, device->memory().limit);
 }
 
+// One after the other over the same states: on the GPU the second reads what the first kept there.
+TEST_P(GpuSite, SublayersBesideEachOtherReadTheBlocksInput) {
+  const auto device = Open(PagingBudget());
+  const Model model({"GptNeoX", [](DecoderSpec& s, BiasSet& b) {
+                       s.norm = NormKind::kLayer, s.gated = false, s.parallel = true;
+                       s.rope->dims = 4;
+                       s.activation = Activation::kGelu;
+                       b = {true, true, true, true, true};
+                     }});
+  const auto on_cpu = model.States(1), on_gpu = model.States(1, true);
+  const auto inputs_cpu = model.Matrix(model.spec.hidden + 1),
+             inputs_gpu = model.Matrix(model.spec.hidden + 1, true);
+  for (const size_t site : {kAttention, kFfn}) {
+    SiteRun run;
+    run.window = kWindow;
+    run.hidden = on_cpu.get(), run.inputs = site == kFfn ? inputs_cpu.get() : nullptr;
+    RunSite(model.block->sublayer(site), run);
+    run.hidden = on_gpu.get(), run.inputs = site == kFfn ? inputs_gpu.get() : nullptr;
+    RunSiteOnDevice(*device, model.block->sublayer(site), run);
+    ExpectClose(AllOf(*on_gpu), AllOf(*on_cpu), Tolerance(GetParam()), "hidden");
+  }
+  ExpectClose(AllOf(*inputs_gpu), AllOf(*inputs_cpu), Tolerance(GetParam()), "inputs");
+  // The same FFN on the same states alone reads these.
+  const auto alone = model.States(1);
+  SiteRun run;
+  run.window = kWindow, run.hidden = alone.get();
+  RunSite(model.block->sublayer(kFfn), run);
+  EXPECT_NE(AllOf(*alone), AllOf(*on_cpu));
+}
+
 TEST_P(GpuSite, OnlySegmentsOfSeveralAdditionsHaveSumsOfTheirOwn) {
   const Model model(Families()[0]);
   const size_t most =

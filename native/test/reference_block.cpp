@@ -235,9 +235,14 @@ BlockSpec DecoderSpec::Block() const {
   attention.cap = cap;
   attention.sinks = sinks;
   attention.gated = gated_heads;
-  return {hidden,
-          {place({"attention", attention, {}, {}}),
-           place({"ffn", FeedForwardSpec{ffn, activation, gated}, {}, {}})}};
+  BlockSpec block{hidden,
+                  {place({"attention", attention, {}, {}}),
+                   place({"ffn", FeedForwardSpec{ffn, activation, gated}, {}, {}})}};
+  if (parallel) {
+    block.sublayers[kAttention].input = BlockInput::kKept;
+    block.sublayers[kFfn].input = BlockInput::kRead;
+  }
+  return block;
 }
 
 struprune::Block MakeBlock(const std::shared_ptr<Context>& context, const DecoderSpec& spec,
@@ -279,7 +284,8 @@ Doubles ReferenceForward(const DecoderSpec& spec, const BlockWeights& w, size_t 
                                    spec.heads * spec.head_dim, w[kO], w[kOBias]);
   Doubles middle = Sum(h, added(kAttention, attention, at_attention), none);
   if (spec.post_norm) middle = norm(middle, spec.Norm(kAttention), spec.NormBias(kAttention));
-  const Doubles ffn = Affine(Ffn(spec, w, read(middle, kFfn)), spec.ffn, w[kDown], w[kDownBias]);
+  const Doubles& before = spec.parallel ? h : middle;
+  const Doubles ffn = Affine(Ffn(spec, w, read(before, kFfn)), spec.ffn, w[kDown], w[kDownBias]);
   const Doubles out = Sum(middle, added(kFfn, ffn, at_ffn), none);
   return spec.post_norm ? norm(out, spec.Norm(kFfn), spec.NormBias(kFfn)) : out;
 }

@@ -28,6 +28,7 @@ struct DecoderSpec {
   float cap = 0;                    // of scaled scores; 0: none
   bool sinks = false;
   bool gated_heads = false;
+  bool parallel = false;  // both read the block's input
   Activation activation = Activation::kSilu;
   bool gated = true;
 

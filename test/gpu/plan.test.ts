@@ -9,7 +9,8 @@ import { fakeDriver } from './fake-driver';
 
 /** An attention of 32 heads and an FFN. */
 function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind' | 'clamp'>): BlockSpec {
-  const common = { norm, streamNorm: null, outNorm: null, biases: { in: false, out: false } };
+  const biases = { in: false, out: false };
+  const common = { norm, streamNorm: null, outNorm: null, biases, input: null };
   const heads = {
     ...{ kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 },
     ...{
@@ -27,6 +28,7 @@ function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind' | 'clamp'>): Bl
       { name: 'attention', mixer: { kind: 'attention', ...heads }, ...common },
       { name: 'ffn', mixer: { kind: 'ffn', ...ffn, clamp: null }, ...common },
     ],
+    index: 0,
   };
 }
 

@@ -21,6 +21,7 @@ const STORED = {
 const llama = {
   block: {
     hidden: 8,
+    index: 1,
     sublayers: [
       {
         name: 'attention',
@@ -45,12 +46,14 @@ const llama = {
         },
         norm: { kind: 'rms', eps: 1e-6 },
         streamNorm: null,
+        input: 'kept',
       },
       {
         name: 'ffn',
         mixer: { kind: 'ffn', width: 6, activation: 'silu', gated: true },
         norm: { kind: 'rms', eps: 1e-6 },
         streamNorm: null,
+        input: 'read',
       },
       {
         name: 'convolution',
@@ -106,6 +109,7 @@ const llama = {
 const opt = {
   block: {
     hidden: 4,
+    index: 0,
     sublayers: [
       {
         name: 'ffn',

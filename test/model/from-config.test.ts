@@ -20,6 +20,7 @@ const LLAMA2: Architecture = {
   blocks: new Array(3).fill({ ffn: 160, heads: 4, kvHeads: 4 }),
   maxPositions: 512,
   norm: { kind: 'rms', eps: 1e-5, placement: 'pre' },
+  parallel: false,
   finalNorm: true,
   rope: { theta: 10000 },
   globalRope: null,

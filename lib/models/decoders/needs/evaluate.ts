@@ -28,7 +28,9 @@ export function evaluateNeeds(input: PlanInput, paged: boolean): StageNeeds {
   );
   const block = needsOf(input, false);
   const largest = eachBlock(input, (index) => block.block(index)).memory;
-  const states = Math.max(...runs.map(({ rows }) => ask.states(rows).memory));
+  const states = Math.max(
+    ...runs.map(({ rows }) => together(ask.states(rows), ask.blockInput(rows)).memory),
+  );
   return {
     // The strips that do not fit into memory are some of the block's, which counts as a whole.
     needs: { ...inTurn(...passes), scratch: 0 },

@@ -13,6 +13,7 @@ import { stepsOf } from '../../../masks';
 import { passesOf } from '../../../masks/experts';
 import { ffnInputs } from '../../../model/axes';
 import { sitesOf } from '../../../model/blocks';
+import { sublayerAt } from '../../../model/groups';
 import { outerSite, type Site } from '../../../model/sublayers';
 import { feeds } from '../../../options/refit';
 import { type Layer, widthOf } from '../../../spec/widths';
@@ -49,6 +50,7 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const check = { rows: window, window, paged: false };
   const stream: Stream = { states, check, feedback };
   const all = ask.states(tokens);
+  const inputs = ask.blockInput(tokens);
   const held = states && !paged ? together(all, feedback ? all : NOTHING) : NOTHING;
   const needs = together(
     held,
@@ -67,7 +69,12 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const copies = input.layers.some((layer) => copiesStates(input, layer));
   return {
     needs,
-    scratch: kept + metrics + (spilt ? (feedback ? 3 : copies ? 2 : 1) * all.memory : 0),
+    scratch:
+      kept +
+      metrics +
+      (spilt
+        ? (feedback ? 3 : copies ? 2 : 1) * all.memory + (feedback ? 3 : 1) * inputs.memory
+        : 0),
     paged: [
       ...(kept > 0 ? ['inputs of the site at hand'] : []),
       ...(spilt ? ['hidden states'] : []),
@@ -112,7 +119,7 @@ function keptOfTokens(input: PlanInput, ask: NeedsOf): number {
 function blockNeeds(input: PlanInput, ask: NeedsOf, block: number, stream: Stream): Needs {
   const { states, check } = stream;
   const sites = sitesOf(input.architecture, block).map((site) => {
-    const checked = ask.site(block, site, check);
+    const checked = together(ask.blockInput(check.rows), ask.site(block, site, check));
     return states ? inTurn(checked, siteNeeds(input, ask, block, site, states, stream)) : checked;
   });
   return together(ask.block(block), inTurn(...sites, encodeNeeds(ask, block)));
@@ -133,10 +140,16 @@ function siteNeeds(
   const inside = insideOf(input, block, site);
   if (inside.length > 0) return inTurn(turnNeeds(input, ask, inside, states), on);
   const dense = feedback ? on : NOTHING;
-  if (at === null || (removed?.[at] === 0 && !feedback)) return inTurn(on, dense);
+  // Where sublayers read the block's input side by side: what states keep of it.
+  const kept = states.paged ? NOTHING : ask.blockInput(states.rows);
+  const keptDense = feedback ? kept : NOTHING;
+  const passed = (needs: Needs) => together(kept, keptDense, needs);
+  if (at === null || (removed?.[at] === 0 && !feedback)) return passed(inTurn(on, dense));
   const layer = layers[at]!;
   // What is gone is passed by.
-  if (removed?.[at] === layer.groups) return solvesSequentially(input) ? dense : inTurn(on, dense);
+  if (removed?.[at] === layer.groups) {
+    return passed(solvesSequentially(input) ? dense : inTurn(on, dense));
+  }
   if (choosesExperts(architecture, layer)) return inTurn(expertNeeds(input, ask, at, states), on);
   const gram = gather.statistics === 'gram';
   const refits = refitsInputs(input, architecture, layer);
@@ -146,17 +159,27 @@ function siteNeeds(
   // The dense states before the site.
   const copy = feedback && !states.paged ? ask.states(states.rows) : NOTHING;
   const goesOn = keeps ? ask.applySite(block, site, states) : on;
+  const sequential = solvesSequentially(input);
+  const reads = sublayerAt(architecture, block, site).input === 'read';
+  // The states' own comes as they go on through the first sublayer. The dense ones' is there by then, or in their copy.
+  const own = reads || !sequential ? together(kept, keptDense) : keptDense;
   const solve = together(
     copy,
+    own,
     ask.statistics(widthOf(layer), sums),
     inTurn(
       ask.site(block, site, states, { collects: true, gram, feedback, keeps, inputs }),
       gram ? solverNeeds(input, ask, at, feedback) : NOTHING,
-      solvesSequentially(input) ? goesOn : NOTHING,
+      sequential ? together(reads ? NOTHING : kept, goesOn) : NOTHING,
     ),
   );
   const refit = refits ? inputRefitNeeds(input, ask, at, states) : NOTHING;
-  return inTurn(dense, copyOf(ask, states, feedback), solve, together(copy, refit));
+  return inTurn(
+    reads ? together(copy, own, keptDense, dense) : together(keptDense, dense),
+    copyOf(ask, states, feedback),
+    solve,
+    together(copy, own, refit),
+  );
 }
 
 /** Passes over the states that choose among experts, and the turns of those that stay in their refit. */

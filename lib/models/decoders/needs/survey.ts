@@ -36,7 +36,12 @@ export function surveyNeeds(input: PlanInput, paged: boolean): StageNeeds {
     ask.ends('embed', states),
     eachBlock(input, (block) => siteBySite(input, ask, block, states, null)),
   );
-  return staged(needs, ask.states(states.rows).memory, ['hidden states']);
+  return staged(needs, statesOnTheirWay(ask, states), ['hidden states']);
+}
+
+/** Bytes of states, with what they keep of a block's input. */
+function statesOnTheirWay(ask: NeedsOf, { rows }: Tokens): number {
+  return together(ask.states(rows), ask.blockInput(rows)).memory;
 }
 
 /** Column moments for a method that scores on dense statistics. */
@@ -64,7 +69,7 @@ function columnsNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
     ask.ends('embed', states),
     eachBlock(input, (block) => together(ask.block(block), inTurn(...sites(block)))),
   );
-  return staged(needs, ask.states(tokens).memory, ['hidden states']);
+  return staged(needs, statesOnTheirWay(ask, states), ['hidden states']);
 }
 
 /** A site after the other, each with its own sums; `trial`: tokens of a trial of each. */
@@ -125,6 +130,7 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
   const metrics = survey.selection === 'fisher' ? layers.length : 1;
   const scratch = together(
     ask.states((blocks.length + 2) * states.rows),
+    ask.blockInput(states.rows),
     ask.matrix(metrics * hidden, hidden),
   ).memory;
   return staged(needs, scratch, ['hidden states', 'gradients', 'Fisher metrics']);
@@ -138,7 +144,7 @@ function probeNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds 
     eachBlock(input, (block) => siteBySite(input, ask, block, states, trial)),
     trialsOf(input, ask, trial),
   );
-  const scratch = ask.states(states.rows).memory + trialStates(ask, trial);
+  const scratch = statesOnTheirWay(ask, states) + trialStates(ask, trial);
   return staged(needs, scratch, ['hidden states']);
 }
 
@@ -170,8 +176,8 @@ function trialsOf(input: PlanInput, ask: NeedsOf, trial: Tokens): Needs {
 }
 
 /** Bytes of the dense model's states, its predictions, one trial's and those on their way. */
-function trialStates(ask: NeedsOf, trial: Tokens): number {
-  return ask.states((3 + TOGETHER) * trial.rows).memory;
+function trialStates(ask: NeedsOf, { rows }: Tokens): number {
+  return together(ask.states((3 + TOGETHER) * rows), ask.blockInput((2 + TOGETHER) * rows)).memory;
 }
 
 /** The start of a trial, the block and its sums being there: the refit, then its site in a block of its own. */

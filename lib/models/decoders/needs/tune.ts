@@ -45,7 +45,10 @@ export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const rows = 2 * text.rows + 2 * exam.rows + (blocks.length + 3) * lesson.rows;
   return {
     needs,
-    scratch: ask.matrix(rows, Math.max(hidden, embeddingWidth(architecture))).memory,
+    scratch: together(
+      ask.matrix(rows, Math.max(hidden, embeddingWidth(architecture))),
+      ask.blockInput(text.rows),
+    ).memory,
     paged: ['hidden states', 'gradients', 'predictions', 'weights of the block at hand'],
   };
 }
