@@ -169,8 +169,10 @@ export interface TensorRef {
    * a stored row further.
    */
   storedColumns?: number;
-  /** Every so-many-th stored row, or entry of a vector, is one of its own: those between are another tensor's. */
+  /** Of `step` runs of stored rows, or of entries of a vector, the first one is its own: those between are other tensors'. */
   step?: number;
+  /** Rows of a run; 1 where left out. */
+  run?: number;
   /** The stored values are times these (FP8). */
   scales?: BlockScales;
   /** Values are `times` the stored ones, 1 where left out, `plus` this, 0 where left out. */

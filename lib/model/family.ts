@@ -202,8 +202,8 @@ export interface TensorNames {
   stacked?: Partial<Record<BlockRole, string>>;
   /** Matrices of blocks, or of experts alone, are stored `[in, out]`. */
   transposed?: true | 'experts';
-  /** Rows of gate and up take turns in a tensor that has both. */
-  alternating?: true;
+  /** Parts of one tensor take turns: rows of experts' gate and up, or heads of queries, keys and values. */
+  alternating?: 'rows' | 'heads';
   /** Axes of one entry in front of the last are left out. */
   flat?: true;
 }

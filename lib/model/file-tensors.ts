@@ -1,6 +1,7 @@
 import type { Architecture, TensorRef } from './architecture';
 import { blockTensors, elements, type ShapedTensor } from './axes';
 import { blockTensorName, isStacked, type TensorNames } from './family';
+import { type BlockRole, siteOf } from './sublayers';
 
 /** How a stored tensor holds its parts. */
 export interface Arrangement {
@@ -8,12 +9,12 @@ export interface Arrangement {
   transposed: boolean;
   /** It holds as many experts, each with its own parts. */
   experts: number;
-  /** The parts of an expert take turns, row by row. */
-  alternating: boolean;
+  /** Rows, or entries of vectors, that each part of an expert has in its turn; 0: one part follows the other. */
+  turn: number;
 }
 
 /** One part, as it is. */
-export const WHOLE: Arrangement = { transposed: false, experts: 1, alternating: false };
+export const WHOLE: Arrangement = { transposed: false, experts: 1, turn: 0 };
 
 /** A block's tensor as a file has it. */
 export interface FileTensor extends Arrangement {
@@ -56,10 +57,16 @@ export function fileTensors(
       parts,
       transposed,
       experts,
-      alternating: stacked && names.alternating === true && parts.length > experts,
+      turn: parts.length > experts ? turnOf(names, role, architecture.headDim) : 0,
       shape: stacked ? [experts, ...stored] : stored,
     };
   });
+}
+
+/** Where parts of a tensor take turns: rows of each. */
+function turnOf(names: TensorNames, role: BlockRole, headDim: number): number {
+  if (isStacked(names, role)) return names.alternating === 'rows' ? 1 : 0;
+  return names.alternating === 'heads' && siteOf(role) === 'attention' ? headDim : 0;
 }
 
 /** Without axes of one entry in front of the last. */
@@ -77,12 +84,7 @@ function rowsOf(parts: readonly { shape: number[] }[]): number {
  */
 export function partRefs(
   whole: TensorRef,
-  {
-    parts,
-    transposed,
-    experts,
-    alternating,
-  }: Arrangement & { parts: readonly { shape: number[] }[] },
+  { parts, transposed, experts, turn }: Arrangement & { parts: readonly { shape: number[] }[] },
 ): TensorRef[] {
   if (parts.length === 1 && !transposed) return [{ ...whole, shape: parts[0]!.shape }];
   const { shape, bytes, offset, scales } = whole;
@@ -95,14 +97,14 @@ export function partRefs(
     let next = 0;
     return group.map((part): TensorRef => {
       const first = next;
-      next += alternating ? 1 : part.shape[0]!;
+      next += turn || part.shape[0]!;
       return {
         ...whole,
         shape: part.shape,
         offset: offset + expert * ofExpert + first * step,
         bytes: part.shape[0]! * ofLine,
         ...(transposed && { storedColumns: lines }),
-        ...(alternating && { step: group.length }),
+        ...(turn > 0 && { step: group.length, run: turn }),
         ...(scales && { scales: { ...scales, row: scales.row + expert * lines + first } }),
       };
     });

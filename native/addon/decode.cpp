@@ -249,7 +249,7 @@ BlockScales DecodeScales(const Plain& object, const TensorSource& source, Files 
       source.stored_columns != 0 || LayoutOf(scales.dtype).elements != 1) {
     throw BadArgument(source.name + " cannot have scales of blocks");
   }
-  const size_t last = scales.row + (source.rows - 1) * source.step;
+  const size_t last = source.rows == 0 ? 0 : scales.row + PlaceOf(source, source.rows - 1);
   const size_t rows = source.rows == 0 ? 0 : last / scales.block_rows + 1;
   const size_t cols = (source.cols + scales.block_cols - 1) / scales.block_cols;
   if (bytes < rows * cols * LayoutOf(scales.dtype).bytes || scales.offset > scales.file->size() ||
@@ -329,12 +329,14 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   if (!columns.absent()) source.stored_columns = WidthOf(columns, "storedColumns");
   const Plain& step = FieldOf(ref, "step");
   if (!step.absent()) source.step = WidthOf(step, "step");
+  const Plain& run = FieldOf(ref, "run");
+  if (!run.absent()) source.run = WidthOf(run, "run");
   const Plain& plus = FieldOf(ref, "plus");
   if (!plus.absent()) source.scaling.plus = static_cast<float>(NumberOf(plus, "plus"));
   const Plain& times = FieldOf(ref, "times");
   if (!times.absent()) source.scaling.times = static_cast<float>(NumberOf(times, "times"));
-  const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
-  if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
+  const size_t entries = source.rows == 1 ? source.cols : source.rows;
+  if (source.rope_heads != 0 && entries % (2 * source.rope_heads) != 0) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",
                 "the file is damaged: get it again");
   }
@@ -342,7 +344,8 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
       (source.stored_columns < source.rows || LayoutOf(source.dtype).elements != 1)) {
     throw BadArgument(source.name + " cannot be stored transposed");
   }
-  if (source.step == 0 || (source.step > 1 && source.rope_heads != 0) ||
+  if (source.step == 0 || source.run == 0 || entries % source.run != 0 ||
+      (source.step > 1 && source.rope_heads != 0) ||
       (source.step > 1 && source.rows == 1 && LayoutOf(source.dtype).elements != 1)) {
     throw BadArgument(source.name + " cannot have rows between its own");
   }

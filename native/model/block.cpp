@@ -333,7 +333,8 @@ std::vector<std::byte> Block::CopyScales(const Origin& origin, size_t row, size_
   const size_t row_bytes = ScaleRowBytes(origin.tensor);
   std::vector<std::byte> bytes(count * row_bytes);
   for (size_t i = 0; i < count; ++i) {
-    const auto at = static_cast<size_t>(origin.rows[row + i]) * origin.tensor.step + scales.row;
+    const size_t at =
+        scales.row + PlaceOf(origin.tensor, static_cast<size_t>(origin.rows[row + i]));
     scales.file->Read(scales.offset + at * row_bytes,
                       std::span(bytes).subspan(i * row_bytes, row_bytes));
   }

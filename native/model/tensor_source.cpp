@@ -43,6 +43,10 @@ void ReadInPieces(const TensorSource& source, size_t row, size_t count, size_t r
 
 }  // namespace
 
+size_t PlaceOf(const TensorSource& source, size_t row) {
+  return row / source.run * source.run * source.step + row % source.run;
+}
+
 size_t RowBytes(const TensorSource& source) {
   const DtypeLayout layout = LayoutOf(source.dtype);
   return source.cols / layout.elements * layout.bytes;
@@ -56,39 +60,43 @@ size_t ScaleRowBytes(const TensorSource& source) {
 
 void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out) {
   const size_t place = StoredIndex(row, source.rows, source.rope_heads);
-  source.file->Read(source.offset + place * source.step * out.size(), out);
+  source.file->Read(source.offset + PlaceOf(source, place) * out.size(), out);
 }
 
 namespace {
 
-// Single values, each `step` stored ones after the one before.
+// Single values [row, row + count) of a column, or of a vector, with others between them.
 class Steps {
  public:
-  Steps(const TensorSource& source, size_t count)
+  Steps(const TensorSource& source, size_t row, size_t count)
       : source_(source),
+        row_(row),
         count_(count),
-        span_((count - 1) * source.step + 1),
+        span_(PlaceOf(source, row + count - 1) - PlaceOf(source, row) + 1),
         bytes_(span_ * LayoutOf(source.dtype).bytes),
         values_(span_) {}
-  // From the stored one at `first` on: to[i * stride].
+  // Of the column whose first one is the stored one at `first`: to[i * stride].
   void Read(size_t first, float* to, size_t stride) {
-    source_.file->Read(source_.offset + first * LayoutOf(source_.dtype).bytes, bytes_);
+    const size_t begin = PlaceOf(source_, row_);
+    source_.file->Read(source_.offset + (first + begin) * LayoutOf(source_.dtype).bytes, bytes_);
     Dequantise(source_.dtype, bytes_.data(), span_, values_.data());
-    for (size_t i = 0; i < count_; ++i) to[i * stride] = values_[i * source_.step];
+    for (size_t i = 0; i < count_; ++i) {
+      to[i * stride] = values_[PlaceOf(source_, row_ + i) - begin];
+    }
   }
 
  private:
   const TensorSource& source_;
-  const size_t count_, span_;
+  const size_t row_, count_, span_;
   std::vector<std::byte> bytes_;
   std::vector<float> values_;
 };
 
 // Rows of a matrix that is stored transposed.
 void ReadColumns(const TensorSource& source, size_t row, size_t count, float* out) {
-  Steps steps(source, count);
+  Steps steps(source, row, count);
   for (size_t j = 0; j < source.cols; ++j) {
-    steps.Read(j * source.stored_columns + row * source.step, out + j, source.cols);
+    steps.Read(j * source.stored_columns, out + j, source.cols);
   }
 }
 
@@ -98,11 +106,13 @@ void ScaleBlocks(const TensorSource& source, size_t row, size_t count, float* va
   std::vector<std::byte> bytes(ScaleRowBytes(source));
   const size_t cols = bytes.size() / LayoutOf(scales.dtype).bytes;
   std::vector<float> factors(cols);
+  size_t last = 0;
   for (size_t i = 0; i < count; ++i) {
-    const size_t at = scales.row + (row + i) * source.step;
-    if (i == 0 || at % scales.block_rows < source.step) {
-      scales.file->Read(scales.offset + at / scales.block_rows * bytes.size(), bytes);
+    const size_t block = (scales.row + PlaceOf(source, row + i)) / scales.block_rows;
+    if (i == 0 || block != last) {
+      scales.file->Read(scales.offset + block * bytes.size(), bytes);
       Dequantise(scales.dtype, bytes.data(), cols, factors.data());
+      last = block;
     }
     float* const to = values + i * source.cols;
     for (size_t j = 0; j < source.cols; ++j) to[j] *= factors[j / scales.block_cols];
@@ -124,7 +134,7 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
   const size_t row_bytes = RowBytes(source);
   if (count * source.cols == 0) return;
   if (source.rows == 1 && source.step > 1) {
-    Steps(source, source.cols).Read(0, out, 1);
+    Steps(source, 0, source.cols).Read(0, out, 1);
   } else if (source.rows == 1) {
     ReadInPieces(source, row, count, row_bytes, out);
     if (source.rope_heads != 0) {

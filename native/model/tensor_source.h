@@ -48,9 +48,9 @@ struct TensorSource {
   // The matrix is stored transposed, in rows of so many entries, of which `rows` from `offset` on
   // are its first column; 0 = stored as is.
   size_t stored_columns = 0;
-  // Every so-many-th stored row, or entry of a vector, is one of its own: those between are another
-  // tensor's.
-  size_t step = 1;
+  // Of `step` runs of so many stored rows, or entries of a vector, the first one is its own: those
+  // between are other tensors'.
+  size_t step = 1, run = 1;
   std::optional<BlockScales> scales = {};
   Scaling scaling = {};
 };
@@ -71,6 +71,8 @@ struct Stored {
 // a value is not finite.
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);
 
+// How many rows of the file lie between its first one and that one.
+size_t PlaceOf(const TensorSource& source, size_t row);
 // Bytes of a row as it is stored, and of a row of its scales.
 size_t RowBytes(const TensorSource& source);
 size_t ScaleRowBytes(const TensorSource& source);

@@ -105,6 +105,33 @@ TEST(TensorSourceTest, RowsInTurnAreTheirOwn) {
   }
 }
 
+// Of a tensor that has three matrices, or vectors, two rows or entries of each in turn.
+TEST(TensorSourceTest, RunsOfRowsInTurnAreTheirOwn) {
+  constexpr size_t kRows = 6, kCols = 4, kStep = 3, kRun = 2;
+  const auto values = test::RandomFloats(kStep * kRows * kCols, 1);
+  const TensorSource whole = test::FloatTensor("matrix", kStep * kRows, kCols, values);
+  for (size_t first = 0; first < kStep; ++first) {
+    TensorSource rows = whole, vector = whole;
+    rows.rows = kRows, vector.rows = 1, vector.cols = kRows;
+    rows.step = vector.step = kStep, rows.run = vector.run = kRun;
+    rows.offset = whole.offset + first * kRun * kCols * sizeof(float);
+    vector.offset = whole.offset + first * kRun * sizeof(float);
+    const auto stored = [&](size_t row) {
+      return (row / kRun * kStep + first) * kRun + row % kRun;
+    };
+    for (size_t row = 0; row < kRows; ++row) {
+      std::vector<float> found((kRows - row) * kCols);
+      LoadRows(rows, row, kRows - row, found.data());
+      for (size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i], values[stored(row + i / kCols) * kCols + i % kCols]);
+      }
+    }
+    std::vector<float> found(kRows);
+    LoadRows(vector, 0, 1, found.data());
+    for (size_t i = 0; i < kRows; ++i) EXPECT_EQ(found[i], values[stored(i)]);
+  }
+}
+
 // Rows of a matrix that begins inside of a block, whose last blocks are not whole.
 TEST(TensorSourceTest, BlocksHaveTheirScales) {
   constexpr size_t kRows = 7, kCols = 10, kBlockRows = 3, kBlockCols = 4, kFirst = 2;

@@ -77,7 +77,7 @@ const llama = {
     'delta.kernel': tensor('d', 64),
     'attention.norm': tensor('n', 8),
     'attention.q': { ...tensor('q', 8, 8), ropeHeads: 2 },
-    'attention.k': { ...tensor('k', 4, 8), storedColumns: 4, step: 1 },
+    'attention.k': { ...tensor('k', 4, 8), storedColumns: 4, step: 1, run: 2 },
     'ffn.gate': tensor('g', 6, 8),
     'ffn.up': { ...tensor('u', 6, 8), dtype: 'Q8_0', bytes: 12 },
     'ffn.out': {

@@ -80,7 +80,7 @@ export const gptOss: Family = {
         'experts.{expert}.outBias': `${EXPERTS}.down_proj_bias`,
       },
       transposed: 'experts',
-      alternating: true,
+      alternating: 'rows',
     },
     mxfp4: true,
   },

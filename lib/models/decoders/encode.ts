@@ -18,7 +18,7 @@ export async function* encodeBlockTensor(
   block: Block,
 ): AsyncGenerator<Uint8Array, void> {
   for (const parts of groupsOf(tensor.parts, tensor.experts)) {
-    if (tensor.transposed || tensor.alternating) {
+    if (tensor.transposed || tensor.turn > 0) {
       yield* encodeJoined(session, tensor, parts, block);
     } else {
       for (const part of parts) yield* encodePart(session, tensor.dtype, part, block);
@@ -43,26 +43,28 @@ async function* encodePart(
   );
 }
 
-/** Parts side by side in every stored row, or row by row in turn. */
+/** Parts side by side in every stored row, or in turn, by as many rows as a turn has. */
 function encodeJoined(
   session: Session,
-  { dtype, transposed, alternating }: PlannedTensor,
+  { dtype, transposed, turn }: PlannedTensor,
   parts: readonly PlannedPart[],
   block: Block,
 ): AsyncGenerator<Uint8Array, void> {
   const { shape } = parts[0]!;
   const rows = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
-  const stored = transposed ? [shape[1]!, rows] : [shape[0]!, (rows / shape[0]!) * (shape[1] ?? 1)];
+  const stored = transposed
+    ? [shape[1]!, rows]
+    : [shape[0]! / turn, (rows / shape[0]!) * turn * (shape[1] ?? 1)];
   return byRows(session, stored, async (row, count) => {
     const sides: Uint8Array[] = [];
     for (const { role } of parts) {
       sides.push(
         transposed
           ? await block.encodeColumns(role as BlockRole, dtype, row, count)
-          : await block.encode(role as BlockRole, dtype, row, count, 0),
+          : await block.encode(role as BlockRole, dtype, row * turn, count * turn, 0),
       );
     }
-    return sideBySide(sides, transposed && alternating ? count * shape[0]! : count);
+    return sideBySide(sides, transposed && turn > 0 ? (count * shape[0]!) / turn : count);
   });
 }
 
