@@ -177,6 +177,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     config[keys.deltaKernel!] = kernel;
   }
   if (keys.ffnAdjusts) config[keys.ffnAdjusts] = false;
+  if (keys.parallel) config[keys.parallel] = output.parallel;
   if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
   if (keys.embeddingWidth) config[keys.embeddingWidth] = embeddingWidth(output);
   for (const name of BIAS_NAMES) {
@@ -185,8 +186,14 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     if (typeof rule === 'string') config[rule] = output.biases[name];
   }
   if (output.rope === null) return config;
-  if (output.globalRope === null) return { ...config, ...ropeKeys(output.rope, output.headDim) };
-  return { ...config, ...keysByType(output) };
+  const rope = output.globalRope
+    ? keysByType(output)
+    : ropeKeys(output.rope, output.headDim, family);
+  const all: Record<string, unknown> = { ...config, ...rope };
+  if (family.hf.writesOlder) {
+    for (const [old, key] of Object.entries(family.hf.older!)) all[old] = all[key];
+  }
+  return all;
 }
 
 /** Widths of FFNs, and which of them are experts. */
@@ -214,9 +221,10 @@ function ffnKeys({ blocks, routing, clampedGate }: Architecture, { hf: { keys } 
 }
 
 /** Rope in the keys of transformers 5 (rope_parameters) and of 4 and other readers. */
-function ropeKeys(rope: Rope, headDim: number) {
+function ropeKeys(rope: Rope, headDim: number, family?: Family) {
   const scaling = scalingKeys(rope);
-  const partial = rope.dims && { partial_rotary_factor: shareOf(rope.dims, headDim) };
+  const dims = rope.dims ?? (family?.hf.partialRotary && headDim);
+  const partial = dims && { partial_rotary_factor: shareOf(dims, headDim) };
   const theta = { rope_theta: rope.theta };
   return {
     ...theta,

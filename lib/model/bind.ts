@@ -36,7 +36,7 @@ const IGNORED = [
   /rotary_emb\.inv_freq$/,
   /^rope_(freqs|factors_short|factors_long)\.weight$/,
   /\.masked_bias$/,
-  /\.attn\.bias$/,
+  /\.(attn|attention)\.bias$/,
 ];
 
 /** How files hold what the architecture means. */

@@ -65,6 +65,8 @@ export interface HfDescription {
   unloaded?: string;
   /** Older names of keys, which come before them. */
   older?: Readonly<Record<string, string>>;
+  /** They are written too: transformers 4 and converters know no others. */
+  writesOlder?: true;
   /** Values that the configuration class takes for absent keys. */
   defaults: Record<string, unknown>;
   /** Keys that change the arithmetic, with the values that this program knows. */

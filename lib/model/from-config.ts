@@ -143,6 +143,7 @@ const ACTIVATIONS: ReadonlyMap<string, Architecture['activation']> = new Map([
   ['gelu', 'gelu'],
   ['gelu_pytorch_tanh', 'gelu_pytorch_tanh'],
   ['gelu_new', 'gelu_pytorch_tanh'],
+  ['gelu_fast', 'gelu_pytorch_tanh'],
 ]);
 
 /** For a configuration without files. */

@@ -29,7 +29,7 @@ MULTIPLE, MAX_SHARE = 8, 0.9
 MARGIN = {"magnitude-l2": 1e-9, "wanda-sp": 2e-5, "flap": 2e-5, "unipruning": 2e-5, "tyr-local": 2e-5, "fasp": 2e-5}
 MODELS = [
     *("llama2", "llama3", "llama3-tied", "llama-bias", "mistral", "qwen2", "qwen3", "gemma3"),
-    *("opt-pre", "opt-post", "phi3", "gpt2", "starcoder2"),
+    *("opt-pre", "opt-post", "phi3", "gpt2", "starcoder2", "gpt-neox"),
 ]
 # Mistral, Qwen2, Qwen3, Gemma 3 and Phi-3 have no bias on both output maps to hold FLAP's compensation.
 WITHOUT_OUTPUT_BIAS = ["mistral", "qwen2", "qwen3", "gemma3", "phi3"]

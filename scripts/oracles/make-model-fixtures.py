@@ -34,6 +34,7 @@ from transformers import (
     Gemma3Config,
     Gemma3TextConfig,
     GPT2Config,
+    GPTNeoXConfig,
     GptOssConfig,
     GraniteConfig,
     GraniteMoeConfig,
@@ -153,6 +154,14 @@ def gpt_oss(truncate=False, **keys):
         ),
     }
     return GptOssConfig(**{**base, **keys})
+
+
+def gpt_neox(**keys):
+    base = {
+        **{key: value for key, value in SMALL.items() if key != "num_key_value_heads"},
+        **dict(num_hidden_layers=3, rope_parameters=dict(rope_theta=10000.0, partial_rotary_factor=0.25)),
+    }
+    return GPTNeoXConfig(**{**base, **keys})
 
 
 def lfm2(**keys):
@@ -731,6 +740,20 @@ MODELS = {
         None,
         False,
     ),
+    # Pythia's, and with the GELU that llama.cpp has.
+    "gpt-neox": (gpt_neox(), torch.float16, None, True),
+    "gpt-neox-tanh": (gpt_neox(hidden_act="gelu_fast"), torch.bfloat16, None, False),
+    "gpt-neox-serial": (
+        gpt_neox(
+            use_parallel_residual=False,
+            attention_bias=False,
+            hidden_act="gelu_pytorch_tanh",
+            rope_parameters=dict(rope_theta=10000.0, partial_rotary_factor=1.0),
+        ),
+        torch.float16,
+        None,
+        True,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -749,8 +772,11 @@ MXFP4_BLOCK, MXFP4_VALUES = 32, [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.
 STACKED = ["olmoe"]
 
 # What their code calls the tables of tokens and positions, the maps that give to the stream, and the norm before the FFN.
-TOKENS, PLACES = ("embed_tokens", "wte"), ("embed_positions", "wpe")
-OUTPUTS = tuple(f"{name}.weight" for name in ("down_proj", "fc2", "o_proj", "out_proj", "c_proj"))
+TOKENS, PLACES = ("embed_tokens", "wte", "embed_in"), ("embed_positions", "wpe")
+OUTPUTS = tuple(
+    f"{name}.weight"
+    for name in ("down_proj", "fc2", "o_proj", "out_proj", "c_proj", "dense", "dense_4h_to_h")
+)
 FFN_NORMS = ("post_attention_layernorm", "final_layer_norm", "ln_2")
 
 
@@ -807,6 +833,11 @@ def keep_residuals(model):
                 [layer.post_attention_layernorm, layer.post_feedforward_layernorm]
             ):
                 norm.register_forward_pre_hook(lambda _, inputs, b=block, i=index: hold(b, i, inputs[0]))
+            continue
+        if getattr(layer, "use_parallel_residual", False):
+            # What attention gives has the gradient of the sum that it is a part of.
+            layer.attention.register_forward_hook(lambda _m, _i, output, b=block: hold(b, 0, output[0]))
+            layer.register_forward_hook(lambda _m, _i, output, b=block: hold(b, 1, output))
             continue
         # In pre-norm blocks the input of the FFN's norm is the stream after the attention's addition.
         norm = next(getattr(layer, name) for name in FFN_NORMS if hasattr(layer, name))
@@ -906,6 +937,7 @@ GGUF_MODELS = {
     "qwen3-yarn": (gguf.MODEL_ARCH.QWEN3, False),
     "gpt-oss-mxfp4": (gguf.MODEL_ARCH.GPT_OSS, False),
     "lfm2": (gguf.MODEL_ARCH.LFM2, False),
+    "gpt-neox-tanh": (gguf.MODEL_ARCH.GPTNEOX, False),
 }
 
 
@@ -957,7 +989,12 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         width = config.n_inner if gpt2 else config.intermediate_size
     writer.add_feed_forward_length(width)
     writer.add_head_count(config.num_attention_heads)
-    if arch == gguf.MODEL_ARCH.STARCODER2:
+    gpt_neox = arch == gguf.MODEL_ARCH.GPTNEOX
+    if gpt_neox:
+        writer.add_layer_norm_eps(config.layer_norm_eps)
+        writer.add_parallel_residual(config.use_parallel_residual)
+        writer.add_rope_dimension_count(model.gpt_neox.layers[0].attention.rotary_ndims)
+    elif arch == gguf.MODEL_ARCH.STARCODER2:
         writer.add_layer_norm_eps(config.norm_epsilon)
     elif gpt2:
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
@@ -966,7 +1003,7 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     if gpt2:
         rope = {"rope_type": "none"}
     else:
-        groups = config.num_key_value_heads
+        groups = config.num_attention_heads if gpt_neox else config.num_key_value_heads
         writer.add_head_count_kv([0 if kind == "conv" else groups for kind in config.layer_types] if lfm2 else groups)
         rope = config.rope_parameters.get("full_attention", config.rope_parameters)
         writer.add_rope_freq_base(rope["rope_theta"])
@@ -1004,6 +1041,9 @@ def write_gguf(folder, model, arch, interleaved, dtype):
             rows = rows + 1
         if gpt2 and rows.ndim > 1 and "wte" not in name and "wpe" not in name:
             rows = rows.T
+        if gpt_neox and "query_key_value" in name:
+            heads = rows.reshape(config.num_attention_heads, 3, head_dim, *rows.shape[1:])
+            rows = heads.swapaxes(0, 1).reshape(rows.shape)
         if interleaved and "q_proj" in name:
             rows = interleave(rows, config.num_attention_heads)
         if interleaved and "k_proj" in name:

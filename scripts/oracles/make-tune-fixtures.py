@@ -45,6 +45,15 @@ GEMMA = {
     "ffnNorm": "model.layers.{}.pre_feedforward_layernorm.weight",
     "ffnOutNorm": "model.layers.{}.post_feedforward_layernorm.weight",
 }
+GPT_NEOX = {
+    "attnNorm": "gpt_neox.layers.{}.input_layernorm.weight",
+    "o": "gpt_neox.layers.{}.attention.dense.weight",
+    "oBias": "gpt_neox.layers.{}.attention.dense.bias",
+    "ffnNorm": "gpt_neox.layers.{}.post_attention_layernorm.weight",
+    "down": "gpt_neox.layers.{}.mlp.dense_4h_to_h.weight",
+    "downBias": "gpt_neox.layers.{}.mlp.dense_4h_to_h.bias",
+    "finalNorm": "gpt_neox.final_layer_norm.weight",
+}
 NAMES = {
     "llama-bias": LLAMA,
     "llama3-tied": LLAMA,
@@ -53,6 +62,7 @@ NAMES = {
     "gemma2-unlike": GEMMA,
     "opt-pre": OPT,
     "opt-post": OPT,
+    "gpt-neox": GPT_NEOX,
 }
 
 

@@ -156,6 +156,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['own-modeling/null', 'own-modeling/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  'gpt-neox': {
+    'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['own-modeling/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['own-modeling/null', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   starcoder2: {
     'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -365,11 +373,12 @@ test('widths that differ: our modeling code travels along', (t) => {
 test('every HF plan reads back as the architecture that it was made for', (t) => {
   const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
+  const parallel = ['gpt-neox', 'gpt-neox-serial'];
   const capped = ['gemma2', 'gemma2-unlike'];
   const windows = ['ministral', 'qwen2-sliding', 'qwen3-sliding'];
   const unlike = ['olmo2', 'smollm3', 'granite', 'qwen3-yarn', ...windows];
   const hybrid = ['lfm2', 'lfm2-unlike', 'qwen3.5', 'qwen3.5-unlike'];
-  for (const name of [...names, ...more, ...capped, ...unlike, ...hybrid]) {
+  for (const name of [...names, ...more, ...parallel, ...capped, ...unlike, ...hybrid]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
       [64, 64],

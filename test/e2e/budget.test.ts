@@ -49,6 +49,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['lfm2', { scope: 'all' }],
+  ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
+  ['gpt-neox', { scope: 'all', layerWeights: 'fisher', sequential: false }],
   ['qwen3.5', { scope: 'all' }],
   ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
 ];

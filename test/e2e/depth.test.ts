@@ -90,62 +90,70 @@ test.serial('a block keeps the sublayer that stays, in our own class', async (t)
   );
 });
 
-test.serial('the price of a sublayer is what the predictions lose without it', async (t) => {
-  const model = work.model('llama2');
-  const tokens = 10 * WINDOW;
-  const priced: (number | undefined)[][] = [];
-  const gone = ['1.ffn', '0.attention'];
-  const { allocation } = without(...gone);
-  const { allocate } = allocation as { allocate: (layers: { gone?: number }[]) => number[] };
-  const seen = {
-    allocate: (layers: { gone?: number }[]) => {
-      priced.push(layers.map((layer) => layer.gone));
-      return allocate(layers);
-    },
-  };
-  const more = {
-    ...AS_IS,
-    dtype: 'f32',
-    depth: true,
-    sparsity: 1e-6,
-    calibrationTokens: tokens,
-    tuneTokens: 0,
-  } as const;
-  await prune(model, options({ ...more, allocation: seen as PruneOptions['allocation'] }));
-  // The tokenizer of the models gives a text its own bytes as ids.
-  const bytes = readFileSync(CALIBRATION).subarray(0, tokens);
-  const divergence = async (...these: string[]) => {
-    const { output } = await prune(
-      model,
-      options({ ...AS_IS, dtype: 'f32', ...without(...these) }),
-    );
-    let sum = 0;
-    let count = 0;
-    for (let at = 0; at < tokens; at += WINDOW) {
-      const ids = [...bytes.subarray(at, at + WINDOW)];
-      const [dense, pruned] = [await ourLogits(model, ids), await ourLogits(output, ids)];
-      for (let row = 0; row + 1 < WINDOW; row++) {
-        const [p, q] = [dense, pruned].map(({ values, vocab }) =>
-          logProbabilities(values.subarray(row * vocab, (row + 1) * vocab)),
+for (const [name, ffnMaps] of [
+  ['llama2', 3],
+  ['gpt-neox', 2],
+] as const) {
+  test.serial(
+    `the price of a sublayer is what the predictions lose without it: ${name}`,
+    async (t) => {
+      const model = work.model(name);
+      const tokens = 10 * WINDOW;
+      const priced: (number | undefined)[][] = [];
+      const gone = ['1.ffn', '0.attention'];
+      const { allocation } = without(...gone);
+      const { allocate } = allocation as { allocate: (layers: { gone?: number }[]) => number[] };
+      const seen = {
+        allocate: (layers: { gone?: number }[]) => {
+          priced.push(layers.map((layer) => layer.gone));
+          return allocate(layers);
+        },
+      };
+      const more = {
+        ...AS_IS,
+        dtype: 'f32',
+        depth: true,
+        sparsity: 1e-6,
+        calibrationTokens: tokens,
+        tuneTokens: 0,
+      } as const;
+      await prune(model, options({ ...more, allocation: seen as PruneOptions['allocation'] }));
+      // The tokenizer of the models gives a text its own bytes as ids.
+      const bytes = readFileSync(CALIBRATION).subarray(0, tokens);
+      const divergence = async (...these: string[]) => {
+        const { output } = await prune(
+          model,
+          options({ ...AS_IS, dtype: 'f32', ...without(...these) }),
         );
-        sum += p!.reduce((total, value, i) => total + Math.exp(value) * (value - q![i]!), 0);
-        count += 1;
-      }
-    }
-    return sum / count;
-  };
-  const close = (actual: number | undefined, wanted: number) =>
-    t.true(Math.abs(actual! - wanted) < 2e-3 * wanted, `${actual}, ${wanted}`);
-  // Sites in their order: attention and FFN of block 0, then of block 1.
-  const [first, ffn] = [await divergence('0.attention'), await divergence('1.ffn')];
-  close(priced[0]![0], first);
-  close(priced[0]![3], ffn);
-  const both = await divergence('0.attention', '1.ffn');
-  // The cheaper one for its weights went first; behind it the others move up.
-  const weights = [4 * 64 * 64, 3 * 64 * 160];
-  const ffnFirst = ffn / weights[1]! < first / weights[0]!;
-  close(priced[1]![ffnFirst ? 0 : 2], both - (ffnFirst ? ffn : first));
-});
+        let sum = 0;
+        let count = 0;
+        for (let at = 0; at < tokens; at += WINDOW) {
+          const ids = [...bytes.subarray(at, at + WINDOW)];
+          const [dense, pruned] = [await ourLogits(model, ids), await ourLogits(output, ids)];
+          for (let row = 0; row + 1 < WINDOW; row++) {
+            const [p, q] = [dense, pruned].map(({ values, vocab }) =>
+              logProbabilities(values.subarray(row * vocab, (row + 1) * vocab)),
+            );
+            sum += p!.reduce((total, value, i) => total + Math.exp(value) * (value - q![i]!), 0);
+            count += 1;
+          }
+        }
+        return sum / count;
+      };
+      const close = (actual: number | undefined, wanted: number) =>
+        t.true(Math.abs(actual! - wanted) < 2e-3 * wanted, `${actual}, ${wanted}`);
+      // Sites in their order: attention and FFN of block 0, then of block 1.
+      const [first, ffn] = [await divergence('0.attention'), await divergence('1.ffn')];
+      close(priced[0]![0], first);
+      close(priced[0]![3], ffn);
+      const both = await divergence('0.attention', '1.ffn');
+      // The cheaper one for its weights went first; behind it the others move up.
+      const weights = [4 * 64 * 64, ffnMaps * 64 * 160];
+      const ffnFirst = ffn / weights[1]! < first / weights[0]!;
+      close(priced[1]![ffnFirst ? 0 : 2], both - (ffnFirst ? ffn : first));
+    },
+  );
+}
 
 function logProbabilities(logits: Float32Array): number[] {
   const top = Math.max(...logits);
@@ -190,6 +198,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['gemma3', { ...without('0.attention', '0.ffn', '3.ffn'), tuneTokens: 40 * WINDOW }],
   ['llama2', { ...without('1.attention', '1.ffn'), tuneTokens: 40 * WINDOW }],
   ['llama2', { depth: true, sparsity: 0.4, maxLayerSparsity: 0.3 }],
+  ['gpt-neox', { ...without('1.attention', '0.ffn'), alpha: 0.5, beta: 0.5 }],
+  ['gpt-neox', { depth: true, sparsity: 0.4, maxLayerSparsity: 0.3 }],
   ['llama2', { ...without('1.attention', '2.attention'), format: 'gguf', dtype: 'q8_0' }],
 ];
 for (const [name, more] of ROWS) {

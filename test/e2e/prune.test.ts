@@ -73,6 +73,12 @@ const ROWS: Row[] = [
   ['gpt2', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
   ['gpt2', 'own-modeling', { format: 'hf', dtype: 'f32', scope: 'all', allocation: 'threshold' }],
   ['gpt2', 'llama.cpp', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
+  ['gpt-neox', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
+  [
+    'gpt-neox',
+    'own-modeling',
+    { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'threshold' },
+  ],
   ['starcoder2', 'stock', { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'uniform' }],
   [
     'starcoder2',

@@ -60,6 +60,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['mixtral', { scope: 'expert-channels', method: 'magnitude-l2', sparsity: 0.2 }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['lfm2', { scope: 'all' }],
+  ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
+  ['gpt-neox', { scope: 'all', sequential: false, ffnSolver: 'output' }],
   ['qwen3.5', { scope: 'all' }],
   ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
 ];

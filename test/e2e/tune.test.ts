@@ -68,6 +68,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['granite', { dtype: 'bf16' }],
   ['olmo2', { dtype: 'bf16' }],
   ['llama2', { format: 'gguf', dtype: 'q8_0' }],
+  ['gpt-neox', { scope: 'all' }],
   ['opt-pre', { dtype: 'f32' }],
   ['opt-post', { method: 'flap', dtype: 'f32' }],
 ];

@@ -146,6 +146,7 @@ for (const [model, what] of [
   ['gemma2-unlike', 'soft caps'],
   ['phi3', 'rope of a part of a head'],
   ['gpt2', 'maps that the file has transposed'],
+  ['gpt-neox', 'attention and FFN side by side'],
 ] as const) {
   test(`eval of ${model}, ${what}: the perplexity of the CPU`, async (t) => {
     const env = { ...(await fakeDriver(t, {})), ...library };

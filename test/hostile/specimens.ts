@@ -29,7 +29,15 @@ export const WEIGHTS = 'model-00001-of-00001.safetensors';
 export const INDEX = 'model.safetensors.index.json';
 const FAMILIES = [
   ...['gemma2', 'gemma3', 'gpt2', 'granite-moe', 'lfm2', 'llama-fp8', 'olmo2', 'opt-post', 'phi3'],
-  ...['gpt-oss-mxfp4', 'qwen2-moe', 'qwen3-yarn', 'qwen3.5', 'smollm3', 'starcoder2'],
+  ...[
+    'gpt-neox-serial',
+    'gpt-oss-mxfp4',
+    'qwen2-moe',
+    'qwen3-yarn',
+    'qwen3.5',
+    'smollm3',
+    'starcoder2',
+  ],
   ...['gemma3-vision', 'idefics3', 'qwen2.5-vision', 'qwen3-vision', 'qwen3.5-vision'],
 ];
 

@@ -47,6 +47,16 @@ const LLAMA2: Architecture = {
   bosTokenId: 1,
   eosTokenId: 2,
 };
+const GPT_NEOX: Architecture = {
+  ...LLAMA2,
+  family: 'gpt-neox',
+  norm: { kind: 'layer', eps: 1e-5, placement: 'pre' },
+  parallel: true,
+  rope: { theta: 10000, dims: 4 },
+  activation: 'gelu',
+  gated: false,
+  biases: ALL_BIASES,
+};
 const TWO_GQA = new Array(2).fill({ ffn: 160, heads: 4, kvHeads: 2 });
 const OPT: Architecture = {
   ...LLAMA2,
@@ -207,6 +217,15 @@ const EXPECTED: Record<string, Architecture> = {
     slidingWindow: 16,
     biases: NO_BIAS,
     tiedEmbeddings: false,
+  },
+  'gpt-neox': GPT_NEOX,
+  'gpt-neox-tanh': { ...GPT_NEOX, activation: 'gelu_pytorch_tanh' },
+  'gpt-neox-serial': {
+    ...GPT_NEOX,
+    parallel: false,
+    rope: { theta: 10000 },
+    activation: 'gelu_pytorch_tanh',
+    biases: { qkv: false, o: false, ffnIn: true, down: true },
   },
   'opt-pre': OPT,
   'opt-post': {

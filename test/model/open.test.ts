@@ -22,6 +22,7 @@ import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import type { OutputTensor } from '../../lib/checkpoint/tensor-sequence';
 import type { TensorRef } from '../../lib/model/architecture';
+import { familyNamed } from '../../lib/model/families';
 import { partRefs, WHOLE } from '../../lib/model/file-tensors';
 import { totalParameters } from '../../lib/model/groups';
 import type { BlockRole } from '../../lib/model/sublayers';
@@ -52,7 +53,16 @@ function readFixture(name: string): Map<string, Entry> {
 }
 
 /** What a tensor's reference points at; of a transposed one a piece a stored row. */
-function bytesOf(file: Buffer, { offset, bytes, shape, storedColumns }: TensorRef): Buffer[] {
+function bytesOf(file: Buffer, ref: TensorRef): Buffer[] {
+  const { offset, bytes, shape, storedColumns, step, run = 1 } = ref;
+  if (step) {
+    const turns = shape[0]! / run;
+    const ofTurn = bytes / turns;
+    return Array.from({ length: turns }, (_, turn) => {
+      const from = offset + turn * step * ofTurn;
+      return file.subarray(from, from + ofTurn);
+    });
+  }
   if (!storedColumns) return [file.subarray(offset, offset + bytes)];
   const [rows, cols] = [shape[0]!, shape[1]!];
   const entry = bytes / (rows * cols);
@@ -62,9 +72,9 @@ function bytesOf(file: Buffer, { offset, bytes, shape, storedColumns }: TensorRe
   });
 }
 
-/** Pieces of several tensors, those of a stored row together. */
-const interleaved = (tensors: Buffer[][], rows: number) =>
-  Array.from({ length: rows }, (_, row) => tensors.map((pieces) => pieces[row]!)).flat();
+/** Pieces of several tensors, those of a stored row or of a turn together. */
+const interleaved = (tensors: Buffer[][]) =>
+  tensors[0]!.flatMap((_, row) => tensors.map((pieces) => pieces[row]!));
 
 function write(folder: string, tensors: Map<string, Entry>): void {
   let offset = 0;
@@ -105,6 +115,9 @@ const NAMES = [
   'gpt2',
   'starcoder2',
   'starcoder2-bare',
+  'gpt-neox',
+  'gpt-neox-tanh',
+  'gpt-neox-serial',
   'olmo2',
   'smollm3',
   'granite',
@@ -152,7 +165,8 @@ for (const name of NAMES) {
       const { data } = stored.get(name)!;
       const parts = refs.filter((ref) => ref.name === name);
       const read = parts.map((ref) => bytesOf(file, ref));
-      const whole = parts[0]!.storedColumns ? interleaved(read, parts[0]!.shape[1]!) : read.flat();
+      const joined = parts[0]!.storedColumns || parts[0]!.step;
+      const whole = joined ? interleaved(read) : read.flat();
       t.true(Buffer.concat(whole).equals(data), name);
     }
   });
@@ -166,6 +180,7 @@ for (const [name, interleaved] of [
   ['phi3', false],
   ['gpt2', false],
   ['starcoder2', false],
+  ['gpt-neox-tanh', false],
   ['olmo2', false],
   ['smollm3', true],
   ['granite', true],
@@ -191,7 +206,7 @@ for (const [name, interleaved] of [
     t.is(block['ffn.norm']?.plus, undefined);
     t.is(
       (gguf.config['general.architecture'] as { value: string }).value,
-      folder.architecture.family,
+      familyNamed(folder.architecture.family).gguf!.architectures[0]!,
     );
   });
 }
@@ -501,7 +516,7 @@ const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
     'llama2',
     (f) => setConfig(f, 'llama2', { model_type: 'rwkv' }),
     'ERR_UNSUPPORTED',
-    /"rwkv".*llama, mistral, .*qwen2, qwen3, .*phi3, gpt2, starcoder2, opt/,
+    /"rwkv".*llama, mistral, .*qwen2, qwen3, .*phi3, gpt2, gpt-neox, starcoder2, opt/,
   ],
   [
     'configuration that is not JSON',

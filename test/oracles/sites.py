@@ -1,4 +1,4 @@
-"""Prunable sites of a transformers model, for the torch references. Knows Llama-like models, OPT and GPT-2.
+"""Prunable sites of a transformers model, for the torch references. Knows Llama-like models, OPT, GPT-2 and GPT-NeoX.
 
 A site is the output map of a block's attention (o) or FFN (down), whose input columns are cut in groups:
 a KV head's query heads, or one FFN channel.
@@ -72,12 +72,12 @@ def sites_of(model):
     kv_heads = getattr(model.config, "num_key_value_heads", None) or heads
     sites = []
     for block, layer in enumerate(layers_of(model)):
-        attention = layer.self_attn if hasattr(layer, "self_attn") else layer.attn
+        (attention,) = maps_of(layer, ["self_attn", "attn", "attention"])
         ffn = getattr(layer, "mlp", layer)
-        into = maps_of(attention, ["q_proj", "k_proj", "v_proj", "qkv_proj", "c_attn"])
-        ffn_in = maps_of(ffn, ["gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc"])
-        (output,) = maps_of(attention, ["o_proj", "out_proj", "c_proj"])
-        (down,) = maps_of(ffn, ["down_proj", "fc2", "c_proj"])
+        into = maps_of(attention, ["q_proj", "k_proj", "v_proj", "qkv_proj", "c_attn", "query_key_value"])
+        ffn_in = maps_of(ffn, ["gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc", "dense_h_to_4h"])
+        (output,) = maps_of(attention, ["o_proj", "out_proj", "c_proj", "dense"])
+        (down,) = maps_of(ffn, ["down_proj", "fc2", "c_proj", "dense_4h_to_h"])
         for scope, linear, sources, groups in (
             ("attention", output, into, kv_heads),
             ("ffn", down, ffn_in, down.in_features),

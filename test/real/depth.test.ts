@@ -49,6 +49,8 @@ const FOLDERS: [model: string, gone: string, loadedAs: string][] = [
   ['qwen3.5-unlike', '0.attention 1.ffn', 'StrupruneQwen3_5ForCausalLM'],
   ['gpt2', '0.attention 1.ffn', 'StrupruneGPT2LMHeadModel'],
   ['gpt2', '1.attention 1.ffn', 'GPT2LMHeadModel'],
+  ['gpt-neox', '0.attention 1.ffn', 'StrupruneGPTNeoXForCausalLM'],
+  ['gpt-neox', '1.attention 1.ffn', 'GPTNeoXForCausalLM'],
   ['phi3', '0.ffn', 'StruprunePhi3ForCausalLM'],
   ['phi3', '1.attention', 'StruprunePhi3ForCausalLM'],
   ['opt-pre', '0.attention 1.ffn', 'StrupruneOPTForCausalLM'],
@@ -78,7 +80,7 @@ for (const [index, [model, gone, loadedAs]] of FOLDERS.entries()) {
   });
 }
 
-for (const model of ['llama2', 'gemma3', 'gpt2', 'opt-pre']) {
+for (const model of ['llama2', 'gemma3', 'gpt2', 'gpt-neox', 'opt-pre']) {
   test.serial(`${model} without its first attention: the cache, saving, LoRA`, async (t) => {
     const { output } = await pruned(model, '0.attention', 'hf');
     const env = { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES };

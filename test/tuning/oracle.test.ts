@@ -29,10 +29,11 @@ const NAMES = readdirSync(join(FIXTURES, 'tuning'))
   .filter((name) => name !== 'versions.json')
   .map((name) => name.replace('.json', ''));
 
-test('the fixtures have biases, norms of heads, norms behind the sites, and capped logits', (t) => {
+test('the fixtures have biases, norms of heads, norms behind the sites, a parallel residual, and capped logits', (t) => {
   t.deepEqual(NAMES, [
     'gemma2-unlike',
     'gemma3-unlike',
+    'gpt-neox',
     'llama-bias',
     'llama3-tied',
     'opt-post',

@@ -23,9 +23,11 @@ ATTENTION_MAPS = {
     "v_proj": ("hidden", "kv", "qkv"),
     "qkv_proj": ("hidden", "qkv", "qkv"),
     "c_attn": ("hidden", "qkv", "qkv"),
+    "query_key_value": ("hidden", "qkv", "qkv"),
     "o_proj": ("q", "hidden", "o"),
     "out_proj": ("q", "hidden", "o"),
     "c_proj": ("q", "hidden", "o"),
+    "dense": ("q", "hidden", "o"),
 }
 FFN_MAPS = {
     "gate_proj": ("hidden", "ffn", "ffnIn"),
@@ -35,10 +37,12 @@ FFN_MAPS = {
     "w3": ("hidden", "ffn", "ffnIn"),
     "fc1": ("hidden", "ffn", "ffnIn"),
     "c_fc": ("hidden", "ffn", "ffnIn"),
+    "dense_h_to_4h": ("hidden", "ffn", "ffnIn"),
     "down_proj": ("ffn", "hidden", "down"),
     "w2": ("ffn", "hidden", "down"),
     "fc2": ("ffn", "hidden", "down"),
     "c_proj": ("ffn", "hidden", "down"),
+    "dense_4h_to_h": ("ffn", "hidden", "down"),
 }
 
 
@@ -84,8 +88,9 @@ class NoAttention(Nothing):
         super().__init__()
         self.layer_idx = layer_idx
 
-    def forward(self, hidden_states, past_key_values=None, cache=None, **_):
-        past_key_values = cache if past_key_values is None else past_key_values
+    def forward(self, hidden_states, past_key_values=None, cache=None, layer_past=None, **_):
+        known = (past_key_values, cache, layer_past)
+        past_key_values = next((one for one in known if one is not None), None)
         if past_key_values is not None:
             batch, tokens, _hidden = hidden_states.shape
             counted = hidden_states.new_zeros(batch, 1, tokens, 1)
@@ -121,7 +126,7 @@ def resize_block(layer, config, index):
         "gate_up": 2 * channels,
     }
 
-    attention = "self_attn" if hasattr(layer, "self_attn") else "attn"
+    attention = next((name for name in ("self_attn", "attn", "attention") if hasattr(layer, name)), None)
     if hasattr(layer, "conv") or hasattr(layer, "linear_attn"):
         pass  # in the place of attention, and as it was
     elif heads == 0:
@@ -191,6 +196,18 @@ class StrupruneLlamaModel(LlamaModel):
         self.post_init()
 
 
+def rename_as(stock, own):
+    """transformers 5 renames tensors of some files by the name of the class that loads them."""
+    try:
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping as known
+        from transformers.conversion_mapping import register_checkpoint_conversion_mapping as register
+    except ImportError:
+        return
+    renamed = known(stock.__name__)
+    if renamed is not None:
+        register(own.__name__, renamed, overwrite=True)
+
+
 class StrupruneLlamaForCausalLM(LlamaForCausalLM):
     config_class = StrupruneLlamaConfig
 
@@ -199,3 +216,6 @@ class StrupruneLlamaForCausalLM(LlamaForCausalLM):
             super().__init__(config)
         setattr(self, self.base_model_prefix, StrupruneLlamaModel(config))
         self.post_init()
+
+
+rename_as(LlamaForCausalLM, StrupruneLlamaForCausalLM)

@@ -3,6 +3,7 @@ import type { Family } from '../family';
 import { WRAPPERS } from '../wrappers';
 import { gemma2 } from './gemma2';
 import { gemma3 } from './gemma3';
+import { gptNeox } from './gpt-neox';
 import { gptOss } from './gpt-oss';
 import { gpt2 } from './gpt2';
 import { granite } from './granite';
@@ -39,6 +40,7 @@ export const FAMILIES: readonly Family[] = [
   lfm2,
   phi3,
   gpt2,
+  gptNeox,
   starcoder2,
   opt,
   mixtral,
