@@ -18,6 +18,7 @@ export const OPTIONAL: readonly string[] = [
   'merges.txt',
   'special_tokens_map.json',
   'tokenizer.json',
+  'tokenizer.model',
   'tokenizer_config.json',
   'vocab.json',
 ];

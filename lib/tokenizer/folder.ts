@@ -3,8 +3,12 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readFolderFile, readFolderJson } from '../checkpoint/folder-file';
 import { StruPruneError } from '../errors';
+import { tokenizerFromGguf } from './from-gguf';
+import { GGML } from './gguf-vocabulary';
 import { PRE_TOKENIZERS } from './patterns';
 import { checkTokenizerConfig, checkTokenizerJson } from './schema';
+import { SPACE } from './sentencepiece';
+import { metadataOfSentencePiece } from './sentencepiece-file';
 import {
   type AddedToken,
   type NamedTemplate,
@@ -26,8 +30,8 @@ export const MOST_BYTES = 2 ** 26;
 const SPECIAL_NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 
 /**
- * Reads tokenizer.json, or the vocab.json and merges.txt of GPT-2-like models (OPT), with
- * tokenizer_config.json, special_tokens_map.json and chat templates where they exist.
+ * Reads tokenizer.json, or the vocab.json and merges.txt of GPT-2-like models (OPT), or the tokenizer.model of older Llama-like
+ * ones, with tokenizer_config.json, special_tokens_map.json and chat templates where they exist.
  * @throws StruPruneError ERR_NOT_FOUND without a tokenizer, ERR_TOKENIZER for malformed files.
  */
 export function readTokenizerFolder(folder: string): TokenizerFiles {
@@ -36,16 +40,21 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
   const specialTokensMap: Record<string, string> = {};
   for (const name of SPECIAL_NAMES) {
     const text = tokenText(config[name] ?? map[name]);
-    if (text === null) continue;
-    specialTokensMap[name] = text;
-    config[name] = text;
+    if (text !== null) config[name] = text;
   }
   // As transformers: a template in a file of its own goes before the configuration's.
   const template =
     readText(folder, 'chat_template.jinja') ??
     readJson<Pick<TokenizerConfig, 'chat_template'>>(folder, 'chat_template.json')?.chat_template;
   if (template) config.chat_template = template;
-  const tokenizerJson = readTokenizerJson(folder) ?? fromVocabAndMerges(folder, config);
+  const tokenizerJson =
+    readTokenizerJson(folder) ??
+    fromVocabAndMerges(folder, config) ??
+    fromSentencePiece(folder, config);
+  for (const name of SPECIAL_NAMES) {
+    const text = tokenText(config[name]);
+    if (text !== null) specialTokensMap[name] = text;
+  }
   checkTokenizerJson(tokenizerJson, folder);
   checkTokenizerConfig(config, folder);
   const templates = withTemplates(config.chat_template, namedTemplates(folder));
@@ -100,10 +109,10 @@ function readText(folder: string, name: string): string | null {
 }
 
 /** GPT-2's older two-file form; every special token that the config names is an added token. */
-function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJson {
+function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJson | null {
   const vocab = readJson<Record<string, number>>(folder, 'vocab.json');
   const mergesText = readText(folder, 'merges.txt');
-  if (vocab === null || mergesText === null) throw noTokenizer(folder);
+  if (vocab === null || mergesText === null) return null;
   const merges = mergesText
     .split(/\r?\n/)
     .filter((line) => line !== '' && !line.startsWith('#version'));
@@ -126,16 +135,32 @@ function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJ
   };
 }
 
-/** Llama's and Mistral's older folders hold SentencePiece's own file alone. */
-function noTokenizer(folder: string): StruPruneError {
-  const sentencePiece = existsSync(join(folder, 'tokenizer.model'));
-  return new StruPruneError(
-    'ERR_NOT_FOUND',
-    `${folder} holds neither tokenizer.json nor vocab.json with merges.txt${sentencePiece ? ', only tokenizer.model' : ''}`,
-    sentencePiece
-      ? 'load it with AutoTokenizer of transformers and call save_pretrained, which writes tokenizer.json'
-      : 'put the tokenizer files of the model into the folder',
-  );
+/**
+ * SentencePiece's file, as transformers converts it for LlamaTokenizer. Special tokens that the configuration does not name are added to it. BOS stands in front unless the configuration says otherwise,
+ * and with `legacy: false` a space is put before the first word alone.
+ */
+function fromSentencePiece(folder: string, config: TokenizerConfig): TokenizerJson {
+  const name = 'tokenizer.model';
+  const bytes = readTokenizerFile(folder, name);
+  if (bytes === null) {
+    throw new StruPruneError(
+      'ERR_NOT_FOUND',
+      `${folder} holds no tokenizer.json, no vocab.json with merges.txt and no ${name}`,
+      'put the tokenizer files of the model into the folder',
+    );
+  }
+  const metadata = metadataOfSentencePiece(bytes, join(folder, name));
+  const { add_bos_token = true, legacy } = config;
+  const { tokenizerJson, specialTokensMap } = tokenizerFromGguf({
+    ...metadata,
+    [`${GGML}add_bos_token`]: add_bos_token,
+  });
+  for (const [special, token] of Object.entries(specialTokensMap)) config[special] ??= token;
+  const prefixes = metadata[`${GGML}add_space_prefix`] === true;
+  if (legacy !== false) return tokenizerJson;
+  const prepend_scheme = prefixes ? 'first' : 'never';
+  const pre_tokenizer = { type: 'Metaspace', replacement: SPACE, prepend_scheme, split: false };
+  return { ...tokenizerJson, normalizer: null, pre_tokenizer };
 }
 
 function addedToken(id: number, content: string, special: boolean): AddedToken {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
+import type { StruPruneError } from '../../lib/errors';
 import {
   ggufMetadataFromTokenizer,
   loadTokenizer,
@@ -189,11 +190,63 @@ test('parts of a tokenizer that are something else than they must be are named',
   }
 });
 
-test('a folder with tokenizer.model alone says how tokenizer.json is made', (t) => {
-  const path = folder('sentencepiece', { 'tokenizer.model': 'protobuf' });
-  const error = t.throws(() => loadTokenizer({ kind: 'folder', folder: path }));
-  t.like(error, { code: 'ERR_NOT_FOUND' });
-  t.regex(error.message, /only tokenizer\.model; .*save_pretrained/);
+const SENTENCEPIECE = join(__dirname, 'sentencepiece');
+
+test("tokenizer.model gives SentencePiece's ids", (t) => {
+  const model = readFileSync(join(SENTENCEPIECE, 'tokenizer.model'));
+  const ids = JSON.parse(readFileSync(join(SENTENCEPIECE, 'expected.json'), 'utf8'));
+  const texts = Object.entries(ids as Record<string, number[]>);
+  t.true(texts.length > 12);
+  for (const legacy of [undefined, false]) {
+    const path = folder(`sentencepiece-${legacy}`, {
+      'tokenizer_config.json': { add_bos_token: false, legacy },
+    });
+    writeFileSync(join(path, 'tokenizer.model'), model);
+    const tokenizer = loadTokenizer({ kind: 'folder', folder: path });
+    for (const [text, wanted] of texts) {
+      // As transformers has it: the older way puts a space behind added tokens too, the newer one none before a space.
+      if (legacy === false ? /^[ ▁]/.test(text) : text.includes('<river>')) continue;
+      t.deepEqual([...tokenizer.encode(text)], wanted, JSON.stringify(text));
+    }
+    t.deepEqual([tokenizer.bosTokenId, tokenizer.eosTokenId, tokenizer.prefixId], [1, 2, null]);
+  }
+});
+
+test('tokenizer.model puts BOS in front unless told otherwise', (t) => {
+  const path = folder('sentencepiece-bos', {});
+  writeFileSync(
+    join(path, 'tokenizer.model'),
+    readFileSync(join(SENTENCEPIECE, 'tokenizer.model')),
+  );
+  t.is(loadTokenizer({ kind: 'folder', folder: path }).prefixId, 1);
+});
+
+test('a tokenizer.model that is damaged or no BPE is refused, and never anything else', (t) => {
+  const model = readFileSync(join(SENTENCEPIECE, 'tokenizer.model'));
+  const path = folder('sentencepiece-damaged', {});
+  const load = (bytes: Uint8Array) => {
+    writeFileSync(join(path, 'tokenizer.model'), bytes);
+    return () => loadTokenizer({ kind: 'folder', folder: path });
+  };
+  const damaged = t.throws(load(Buffer.from('protobuf')), { code: 'ERR_TOKENIZER' });
+  t.regex(damaged.message, /tokenizer\.model is damaged: /);
+  t.throws(load(new Uint8Array()), { code: 'ERR_UNSUPPORTED', message: /is no BPE/ });
+  // The last field of a kind counts: a trainer specification behind it that says Unigram.
+  const unigram = Buffer.concat([model, Buffer.from([0x12, 2, 0x18, 1])]);
+  t.throws(load(unigram), { code: 'ERR_UNSUPPORTED', message: /is no BPE/ });
+  const codes = new Map<string, number>();
+  for (let seed = 0; seed < 400; seed++) {
+    const bytes = Buffer.from(model);
+    bytes[(seed * 7919) % bytes.length]! ^= 1 << (seed % 8);
+    let code = 'none';
+    try {
+      load(bytes)();
+    } catch (error) {
+      ({ code } = error as StruPruneError);
+    }
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+  }
+  t.deepEqual([...codes.keys()].sort(), ['ERR_TOKENIZER', 'none'], `${[...codes]}`);
 });
 
 test('in a GGUF file: a chat template in a file of its own goes before the configuration, null is none', (t) => {
