@@ -370,6 +370,22 @@ test('widths that differ: our modeling code travels along', (t) => {
   t.notRegex(Object.values(code).join(), /llama|qwen|mistral/i);
 });
 
+test('GPT-NeoX: maps head by head, rope under the keys of transformers 4 too', (t) => {
+  for (const [name, share, parallel] of [
+    ['gpt-neox', 0.25, true],
+    ['gpt-neox-serial', 1, false],
+  ] as const) {
+    const { tensors, config } = plan(name, [{ ffn: 96 }], { format: 'hf' });
+    t.like(config, { rotary_pct: share, rotary_emb_base: 10000, use_parallel_residual: parallel });
+    t.like(config!.rope_parameters as object, { partial_rotary_factor: share, rope_theta: 10000 });
+    const qkv = tensors.find(({ name }) => name.endsWith('1.attention.query_key_value.weight'))!;
+    t.deepEqual([qkv.shape, qkv.turn, qkv.parts.length], [[192, 64], 16, 3]);
+  }
+  const { tensors, metadata } = plan('gpt-neox-tanh', [{ ffn: 96 }], { format: 'gguf' });
+  t.deepEqual(metadata!['gptneox.use_parallel_residual'], { type: 'bool', value: true });
+  t.is(tensors.find(({ name }) => name === 'blk.1.attn_qkv.weight')!.turn, 0);
+});
+
 test('every HF plan reads back as the architecture that it was made for', (t) => {
   const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
@@ -731,6 +747,11 @@ const REFUSED: [string, () => unknown, RegExp][] = [
     'Phi-3 with partial rope, widths per block, in GGUF',
     () => plan('phi3', [{ ffn: 96 }, {}], { format: 'gguf' }),
     /phi3 model with widths that differ between blocks; .*allocation uniform/,
+  ],
+  [
+    'GPT-NeoX with GELU by the error function in GGUF',
+    () => plan('gpt-neox', [{ ffn: 96 }], { format: 'gguf' }),
+    /llama\.cpp's gpt-neox models do not have the activation gelu/,
   ],
   [
     'GPT-2 without heads in GGUF',

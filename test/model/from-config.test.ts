@@ -368,6 +368,14 @@ test('SmolLM3 has no rope in every fourth block, or where its list says so', (t)
   t.deepEqual(unturned({ no_rope_layers: [0, 1, 1, 1] }), [true, false, false, false]);
 });
 
+test("GPT-NeoX by transformers 4's keys, and by none: a quarter of each head turns", (t) => {
+  const { rope_parameters: _, ...config } = fixtureConfig('gpt-neox');
+  const ropeOf = (more: object) => architectureFromConfig({ ...config, ...more }, 'gpt-neox').rope;
+  t.deepEqual(ropeOf({}), { theta: 10000, dims: 4 });
+  t.deepEqual(ropeOf({ rotary_pct: 0.5, rotary_emb_base: 5000 }), { theta: 5000, dims: 8 });
+  t.deepEqual(ropeOf({ rotary_pct: 1 }), { theta: 10000 });
+});
+
 test('GPT-2 whose FFN width is not stated has four channels for each of the hidden size', (t) => {
   const config = { ...fixtureConfig('gpt2'), n_inner: null };
   t.is(architectureFromConfig(config, 'gpt2').blocks[0]!.ffn, 256);
