@@ -145,7 +145,7 @@ function fromSentencePiece(folder: string, config: TokenizerConfig): TokenizerJs
   if (bytes === null) {
     throw new StruPruneError(
       'ERR_NOT_FOUND',
-      `${folder} holds no tokenizer.json, no vocab.json with merges.txt and no ${name}`,
+      `${folder} holds neither tokenizer.json nor vocab.json with merges.txt nor ${name}`,
       'put the tokenizer files of the model into the folder',
     );
   }
