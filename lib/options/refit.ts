@@ -60,7 +60,7 @@ export const REFIT = declare(
     lambda: {
       takes: nonNegative,
       help: 'ridge, as a share of the diagonal of the Gram matrix',
-      otherwise: '0.05; (4 × columns ÷ tokens)² where a map has fewer than 8 tokens a column',
+      otherwise: '0.05, or (6 × columns ÷ tokens)² where that is more: below 27 tokens a column',
       changes: 'survey',
       also: ['survey', 'graph'],
     },

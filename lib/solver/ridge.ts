@@ -3,10 +3,8 @@
 /** Where a map has tokens enough. */
 export const LAMBDA = 0.05;
 
-/** Fewer tokens a column are few for a layer. */
-const FEW = 8;
 /** Tokens a column at which the ridge is 1: of a layer, and of an expert, whose part of what is missing is small. */
-const UNITY = { layer: 4, expert: 64 };
+const UNITY = { layer: 6, expert: 64 };
 
 export interface Sampled {
   columns: number;
@@ -14,9 +12,8 @@ export interface Sampled {
 }
 
 /** λ of a layer's output map: as it was asked for; else larger where few tokens made its sums, which then fit their own noise. */
-export function ridgeOfLayer(asked: number | undefined, { columns, tokens }: Sampled): number {
-  if (asked !== undefined) return asked;
-  return tokens < FEW * columns ? grown(UNITY.layer, { columns, tokens }) : LAMBDA;
+export function ridgeOfLayer(asked: number | undefined, sampled: Sampled): number {
+  return asked ?? Math.max(LAMBDA, grown(UNITY.layer, sampled));
 }
 
 /** The same of an expert's output map, on the tokens that are routed to it. */

@@ -136,7 +136,7 @@ test('every option has hover text', (t) => {
   const bundle = readFileSync(join(installed, 'dist', 'lib', 'index.d.ts'), 'utf8');
   t.regex(
     bundle,
-    /ridge, as a share of the diagonal of the Gram matrix\. Default: 0\.05; \(4 × columns ÷ tokens\)² /,
+    /ridge, as a share of the diagonal of the Gram matrix\. Default: 0\.05, or \(6 × columns ÷ tokens\)² /,
   );
   t.regex(bundle, /false: leave the kept weights as they are\. Default: true \*\//);
 });
