@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from experts import inputs_of, layers_of
-from ridge import FEW, JITTER, RIDGE, UNITY
+from ridge import JITTER, ridge_of
 
 
 def read_by(layer, x, j):
@@ -49,8 +49,7 @@ def cut(layer, x, j, method, removed, refit, margins):
     elif method == "wanda-sp":
         gone = lowest(weight.abs().mean(1) * read.norm(dim=0), removed, margins)
     else:
-        few = len(read) < FEW * len(gram)
-        ridge = (UNITY * len(gram) / len(read)) ** 2 if few else RIDGE
+        ridge = ridge_of(len(gram), len(read))
         diagonal = gram.diagonal()
         ridged = gram + torch.diag(ridge * diagonal + JITTER * diagonal.mean())
         gone = by_elimination(ridged, ridged @ weight, removed, margins)

@@ -2,7 +2,12 @@
 
 import torch
 
-RIDGE, JITTER, FEW, UNITY = 0.05, 1e-6, 8, 4
+JITTER = 1e-6
+
+
+def ridge_of(columns, tokens):
+    """As a share of the diagonal of the Gram matrix: docs/decisions/0040."""
+    return max(0.05, (6 * columns / tokens) ** 2)
 
 
 class Ridge:
@@ -16,8 +21,7 @@ class Ridge:
         centred = x if site.linear.bias is None else x - self.mean
         gram = centred.T @ centred
         diagonal = gram.diagonal()
-        few = len(x) < FEW * len(gram)
-        ridge = (UNITY * len(gram) / len(x)) ** 2 if few else RIDGE
+        ridge = ridge_of(len(gram), len(x))
         self.gram = gram + torch.diag(ridge * diagonal + JITTER * diagonal.mean())
         self.target = self.gram @ self.weight
 
