@@ -43,10 +43,6 @@ void ReadInPieces(const TensorSource& source, size_t row, size_t count, size_t r
 
 }  // namespace
 
-size_t PlaceOf(const TensorSource& source, size_t row) {
-  return row / source.run * source.run * source.step + row % source.run;
-}
-
 size_t RowBytes(const TensorSource& source) {
   const DtypeLayout layout = LayoutOf(source.dtype);
   return source.cols / layout.elements * layout.bytes;

@@ -72,7 +72,9 @@ struct Stored {
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);
 
 // How many rows of the file lie between its first one and that one.
-size_t PlaceOf(const TensorSource& source, size_t row);
+inline size_t PlaceOf(const TensorSource& source, size_t row) {
+  return row / source.run * source.run * source.step + row % source.run;
+}
 // Bytes of a row as it is stored, and of a row of its scales.
 size_t RowBytes(const TensorSource& source);
 size_t ScaleRowBytes(const TensorSource& source);
