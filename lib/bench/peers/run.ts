@@ -201,7 +201,7 @@ async function exportDense({ engine, source, folder }: Run): Promise<string> {
 async function ours(run: Run): Promise<{ contender: BenchContender; result: PruneResult }> {
   const { engine, source, settings, pruning, signal } = run;
   const { calibrationTokens, window, surveyTokens, sparsity, seed, calibration } = pruning;
-  const { scope, layerWeights, ffnSolver } = pruning;
+  const { scope, layerWeights, lambda, ffnSolver, tuneTokens } = pruning;
   const flags = {
     calibration,
     calibrationTokens,
@@ -211,7 +211,9 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
     seed,
     scope,
     layerWeights,
+    lambda,
     ffnSolver,
+    tuneTokens,
   };
   const words = commandLine(['prune', source.path], Object.entries(flags));
   const program = join(packageRoot(), 'dist', 'lib', 'cli', 'main.js');
