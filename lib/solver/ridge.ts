@@ -13,14 +13,14 @@ export interface Sampled {
 
 /** λ of a layer's output map: as it was asked for; else larger where few tokens made its sums, which then fit their own noise. */
 export function ridgeOfLayer(asked: number | undefined, sampled: Sampled): number {
-  return asked ?? Math.max(LAMBDA, grown(UNITY.layer, sampled));
+  return asked ?? grown(UNITY.layer, sampled);
 }
 
 /** The same of an expert's output map, on the tokens that are routed to it. */
 export function ridgeOfExpert(asked: number | undefined, sampled: Sampled): number {
-  return asked ?? Math.max(LAMBDA, grown(UNITY.expert, sampled));
+  return asked ?? grown(UNITY.expert, sampled);
 }
 
 function grown(unity: number, { columns, tokens }: Sampled): number {
-  return ((unity * columns) / Math.max(1, tokens)) ** 2;
+  return Math.max(LAMBDA, ((unity * columns) / Math.max(1, tokens)) ** 2);
 }

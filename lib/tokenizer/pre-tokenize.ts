@@ -21,9 +21,13 @@ export function preTokenizerOf(json: TokenizerJson): Cut {
   if (prefixesFirst > 0 || (prefixesFirst === 0 && flatten(json.normalizer).length > 0)) {
     throw unsupported('Metaspace with the prepend_scheme "first" behind another step');
   }
-  const all = steps.map(one);
+  return inTurn(steps.map(one));
+}
+
+/** The steps one after the other, each on the words of the one before. */
+export function inTurn(steps: readonly Cut[]): Cut {
   return (text, first) =>
-    all.reduce(
+    steps.reduce(
       (words, step) => words.flatMap((word, i) => step(word, first && i === 0)),
       text === '' ? [] : [text],
     );

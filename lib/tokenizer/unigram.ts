@@ -1,7 +1,7 @@
 /** XLM-R's tokenizers (multilingual encoders), as Rust's `tokenizers` runs them: SentencePiece's table, words, Unigram. */
 import { z } from 'zod';
 import { StruPruneError } from '../errors';
-import { type Cut, metaspaceCut } from './pre-tokenize';
+import { type Cut, inTurn, metaspaceCut } from './pre-tokenize';
 import { precompiled } from './precompiled';
 import { replacer, requireBounded } from './replace';
 import { flattened, metaspace, part, replace, text } from './schema';
@@ -55,11 +55,7 @@ export function unigramSteps(json: TokenizerJson, folder: string): WordSteps {
   });
   return {
     normalize: (given) => normalizers.reduce((made, step) => step(made), given),
-    cut: (given, first) =>
-      cuts.reduce(
-        (all, step) => all.flatMap((word, i) => step(word, first && i === 0)),
-        given === '' ? [] : [given],
-      ),
+    cut: inTurn(cuts),
     encode: encoding(data.model),
   };
 }

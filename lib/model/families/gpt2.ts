@@ -1,4 +1,5 @@
 import type { Family } from '../family';
+import { GGUF_JOINED_QKV_AND_BIASES } from './names';
 
 const LAYER = 'transformer.h.{}';
 
@@ -79,14 +80,7 @@ export const gpt2: Family = {
   gguf: {
     architectures: ['gpt2'],
     names: {
-      block: {
-        'attention.q': 'blk.{}.attn_qkv.weight',
-        'attention.qBias': 'blk.{}.attn_qkv.bias',
-        'attention.k': 'blk.{}.attn_qkv.weight',
-        'attention.kBias': 'blk.{}.attn_qkv.bias',
-        'attention.v': 'blk.{}.attn_qkv.weight',
-        'attention.vBias': 'blk.{}.attn_qkv.bias',
-      },
+      block: GGUF_JOINED_QKV_AND_BIASES,
     },
     interleavedRope: false,
     holdsBiases: ['qkv', 'o', 'ffnIn', 'down'],

@@ -67,6 +67,21 @@ export const EXPERT_MODEL_NAMES: TensorNames = {
   },
 };
 
+/** llama.cpp's names of queries, keys and values that lie in one tensor. */
+export const GGUF_JOINED_QKV = {
+  'attention.q': 'blk.{}.attn_qkv.weight',
+  'attention.k': 'blk.{}.attn_qkv.weight',
+  'attention.v': 'blk.{}.attn_qkv.weight',
+};
+
+/** With their biases. */
+export const GGUF_JOINED_QKV_AND_BIASES = {
+  ...GGUF_JOINED_QKV,
+  'attention.qBias': 'blk.{}.attn_qkv.bias',
+  'attention.kBias': 'blk.{}.attn_qkv.bias',
+  'attention.vBias': 'blk.{}.attn_qkv.bias',
+};
+
 /** Those of an architecture in GGUF. */
 export function ggufNames(gguf: GgufDescription): TensorNames {
   const { model, block } = gguf.names ?? {};

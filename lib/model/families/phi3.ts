@@ -1,6 +1,6 @@
 import type { Family } from '../family';
 import { LLAMA_KEYS } from './llama-keys';
-import { LLAMA_NAMES } from './names';
+import { GGUF_JOINED_QKV, LLAMA_NAMES } from './names';
 
 const LAYER = 'model.layers.{}';
 const QKV = `${LAYER}.self_attn.qkv_proj.weight`;
@@ -53,9 +53,7 @@ export const phi3: Family = {
     architectures: ['phi3'],
     names: {
       block: {
-        'attention.q': 'blk.{}.attn_qkv.weight',
-        'attention.k': 'blk.{}.attn_qkv.weight',
-        'attention.v': 'blk.{}.attn_qkv.weight',
+        ...GGUF_JOINED_QKV,
         'ffn.gate': 'blk.{}.ffn_up.weight',
         'ffn.up': 'blk.{}.ffn_up.weight',
       },
