@@ -136,8 +136,9 @@ function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJ
 }
 
 /**
- * SentencePiece's file, as transformers converts it for LlamaTokenizer. Special tokens that the configuration does not name are added to it. BOS stands in front unless the configuration says otherwise,
- * and with `legacy: false` a space is put before the first word alone.
+ * SentencePiece's file, as transformers converts it for LlamaTokenizer. Special tokens that the configuration does not name are
+ * added to it. BOS stands in front unless the configuration says otherwise; with `legacy: false` a space is put before the first
+ * word alone.
  */
 function fromSentencePiece(folder: string, config: TokenizerConfig): TokenizerJson {
   const name = 'tokenizer.model';
@@ -150,14 +151,13 @@ function fromSentencePiece(folder: string, config: TokenizerConfig): TokenizerJs
     );
   }
   const metadata = metadataOfSentencePiece(bytes, join(folder, name));
-  const { add_bos_token = true, legacy } = config;
   const { tokenizerJson, specialTokensMap } = tokenizerFromGguf({
     ...metadata,
-    [`${GGML}add_bos_token`]: add_bos_token,
+    [`${GGML}add_bos_token`]: config.add_bos_token ?? true,
   });
   for (const [special, token] of Object.entries(specialTokensMap)) config[special] ??= token;
   const prefixes = metadata[`${GGML}add_space_prefix`] === true;
-  if (legacy !== false) return tokenizerJson;
+  if (config.legacy !== false) return tokenizerJson;
   const prepend_scheme = prefixes ? 'first' : 'never';
   const pre_tokenizer = { type: 'Metaspace', replacement: SPACE, prepend_scheme, split: false };
   return { ...tokenizerJson, normalizer: null, pre_tokenizer };

@@ -213,12 +213,14 @@ test("tokenizer.model gives SentencePiece's ids", (t) => {
 });
 
 test('tokenizer.model puts BOS in front unless told otherwise', (t) => {
-  const path = folder('sentencepiece-bos', {});
-  writeFileSync(
-    join(path, 'tokenizer.model'),
-    readFileSync(join(SENTENCEPIECE, 'tokenizer.model')),
-  );
-  t.is(loadTokenizer({ kind: 'folder', folder: path }).prefixId, 1);
+  const model = readFileSync(join(SENTENCEPIECE, 'tokenizer.model'));
+  for (const config of [{}, { add_bos_token: null }]) {
+    const path = folder(`sentencepiece-bos-${Object.keys(config)}`, {
+      'tokenizer_config.json': config,
+    });
+    writeFileSync(join(path, 'tokenizer.model'), model);
+    t.is(loadTokenizer({ kind: 'folder', folder: path }).prefixId, 1);
+  }
 });
 
 test('a tokenizer.model that is damaged or no BPE is refused, and never anything else', (t) => {
