@@ -18,6 +18,7 @@ import { addBiases } from './models/graphs/run/biases';
 import { graphCard } from './models/graphs/run/card';
 import { Counts } from './models/graphs/run/counts';
 import { GraphNetwork } from './models/graphs/run/front-end';
+import { placeMade } from './models/graphs/run/gated';
 import { lossesOf } from './models/graphs/run/losses';
 import { compare } from './models/graphs/run/measured';
 import { rowsOfMaps } from './models/graphs/run/multiply-adds';
@@ -131,6 +132,11 @@ async function pruneWith(
   };
   for (const warning of [...journal.warnings, ...(beside?.warnings ?? [])]) warn(warning);
   const losses = lossesOf(network);
+  const readers = sites.flatMap((each) => each.readers);
+  placeMade(
+    network.graph,
+    readers.flatMap(({ uses }) => uses),
+  );
   const progress = withBytes(engine, onProgress);
   const graph = new GraphNetwork({
     ...{ file, network, added, recurrent, sites, layers, budget, losses },

@@ -281,6 +281,35 @@ def einsum():
     return g, [first, second]
 
 
+def gated():
+    """GRUs whose reset gate comes before the map: in both directions from zeros, then backwards from a computed state, without a bias."""
+    g = Graph([5, 4], 11)
+    g.node("Transpose", ["x"], "steps", perm=[1, 0, 2])
+    g.node("GRU", ["steps", g.constant("w1", 2, 18, 4), g.constant("r1", 2, 18, 6), g.constant("b1", 2, 36)], "all", direction="bidirectional", hidden_size=6)
+    g.node("Transpose", ["all"], "sides", perm=[0, 2, 1, 3])
+    g.constants["flat"] = np.array([0, 0, -1])
+    g.node("Reshape", ["sides", "flat"], "joined")
+    g.node("ReduceMean", ["x"], "mean", axes=[1], keepdims=0)
+    g.node("MatMul", ["mean", g.constant("w0", 4, 8)], "before")
+    g.constants["front"] = np.array([0])
+    g.node("Unsqueeze", ["before", "front"], "h0")
+    g.node("GRU", ["joined", g.constant("w2", 1, 24, 12), g.constant("r2", 1, 24, 8), "", "", "h0"], "all2", direction="reverse", hidden_size=8)
+    g.constants["side"] = np.array([1])
+    g.node("Squeeze", ["all2", "side"], "units")
+    g.node("MatMul", ["units", g.constant("w3", 8, 3)], "each")
+    g.node("ReduceMean", ["each"], "y", axes=[0], keepdims=0)
+
+    def own(direction, **layer):
+        parts = [dict(layer, direction=direction, own=True, gates=(0, 2)), dict(layer, direction=direction, own=True, gates=(2, 3))]
+        return parts
+
+    both = [part for d in (0, 1) for part in own(d, weight="r1", bias="b1", x="all", input="steps", maps="w1")]
+    one = own(0, weight="r2", x="all2", input="joined", maps="w2", first="h0", reverse=True)
+    first = dict(name="w1", units=6, cuts=[("w1", 1), ("r1", 1), ("r1", 2), ("b1", 1), ("w2", 2)], readers=[*both, dict(weight="w2", x="joined", direction=0, pairs=True)])
+    second = dict(name="w0", units=8, cuts=[("w0", 1), ("w2", 1), ("r2", 1), ("r2", 2), ("w3", 0)], readers=[*one, dict(weight="w3", x="units", axis=0, bias=None)])
+    return g, [first, second]
+
+
 def half():
     """The residual block in 16-bit floats."""
     g, sites = residual()
@@ -348,8 +377,25 @@ def steps(g, reader, x, read, weight, units):
         read = read[:, direction]
         first = g.run(reader["first"], x) if "first" in reader else np.zeros_like(read[:1])
         read = np.concatenate([read[1:], first] if direction == 1 or "reverse" in reader else [first, read[:-1]])
+    weight = weight[direction]
+    if "gates" in reader:
+        start, end = reader["gates"]
+        weight = weight[start * units : end * units]
+        if start == 2:
+            read = read * reset(g, reader, x, read, units)
     mine = [np.array(columns(reader, units)[u]) for u in range(units)]
-    return read.reshape(-1, read.shape[-1]), weight[direction], mine
+    return read.reshape(-1, read.shape[-1]), weight, mine
+
+
+def reset(g, reader, x, before, units):
+    """The reset gate of each step: sigmoid of its map of what goes in, its map of the states before, and both of its biases."""
+    direction, rows = reader["direction"], slice(units, 2 * units)
+    maps, own = g.constants[reader["maps"]][direction, rows], g.constants[reader["weight"]][direction, rows]
+    sum_ = g.run(reader["input"], x) @ maps.T + before @ own.T
+    if "bias" in reader:
+        biases = g.constants[reader["bias"]][direction].reshape(6, units)
+        sum_ = sum_ + biases[1] + biases[4]
+    return 1 / (1 + np.exp(-sum_))
 
 
 def others(reader, weight, gone):
@@ -479,17 +525,19 @@ def put_direction(g, reader, new, gain):
     direction = reader["direction"]
     for name in filter(None, (reader["weight"], reader.get("bias"))):
         g.constants[name] = g.constants[name].copy()
-    g.constants[reader["weight"]][direction] = new
+    gate, _ = reader.get("gates", (0, 0))
+    first = gate * new.shape[1]
+    g.constants[reader["weight"]][direction, first : first + len(new)] = new
     if "bias" not in reader:
         return
-    start = len(gain) if reader.get("own") else 0
+    start = g.constants[reader["bias"]].shape[1] // 2 + first if reader.get("own") else 0
     g.constants[reader["bias"]][direction, start : start + len(gain)] += gain.astype(g.dtype)
 
 
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum), ("gated", gated)):
         g, sites = make()
         whole, x, cut, kept, sparsity = prune(g, sites)
         for node in whole.graph.node:

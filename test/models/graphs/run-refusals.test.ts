@@ -3,9 +3,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import Module from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import test, { type ExecutionContext } from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
+import { AttributeProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import type { GraphOptions } from '../../../lib/options';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
@@ -199,7 +201,7 @@ test('an Einsum that is no plain product stays', async (t) => {
   t.true(result.held.some(({ reason }) => reason === 'Einsum: it is no plain product'));
 });
 
-test('states that are gated before their map, or begin as constants, stay', async (t) => {
+test('states that a clipped gate comes before, or that begin as constants, stay', async (t) => {
   const folder = folderOf(t);
   const drawn = (name: string, dims: number[]) => {
     const made = tensor(name, dims);
@@ -211,7 +213,7 @@ test('states that are gated before their map, or begin as constants, stay', asyn
   const calibration = join(folder, 'samples.safetensors');
   await writeArrays(calibration, [array('x', [40, 3, 6], wave)], {}, {});
   const reasons = [
-    [{ hidden_size: 8 }, '', 'GRU: a gate comes before its map (linear_before_reset is 0)'],
+    [{ hidden_size: 8 }, '', 'GRU: a gate of its own kind comes before its map'],
     [
       { hidden_size: 8, linear_before_reset: 1 },
       ' - - begin',
@@ -233,6 +235,8 @@ test('states that are gated before their map, or begin as constants, stay', asyn
         node('MatMul last c -> y'),
       ],
     };
+    const clip = create(AttributeProtoSchema, { name: 'clip', type: 1, f: 9 });
+    if (more === '') graph.node[1]!.attribute.push(clip);
     for (const each of graph.node) {
       each.input = each.input.map((name) => (name === '-' ? '' : name));
       each.output = each.output.map((name) => (name === '-' ? '' : name));

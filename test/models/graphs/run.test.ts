@@ -15,7 +15,7 @@ import { model, node, tensor, value } from './models';
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const NAMES = [
   ...['mlp', 'residual', 'depthwise', 'transposed'],
-  ...['recurrent', 'reversed', 'stateful', 'half', 'fused', 'concat', 'einsum'],
+  ...['recurrent', 'reversed', 'stateful', 'half', 'fused', 'concat', 'einsum', 'gated'],
 ];
 
 const at = (name: string) => join(FIXTURES, name);

@@ -1,6 +1,7 @@
 /** Where rows of a reader lie, patches under a kernel among them. */
 import { elements } from '../../../model/axes';
 import type { Dim } from '../dims';
+import type { NodeProto } from '../onnx/onnx_pb';
 import type { Windows } from '../ops/maps';
 
 /** `[output positions, kernel]`: where in space of those sizes each element is read; -1: it is padded. */
@@ -15,6 +16,15 @@ export interface ReaderUse {
   places: PlacesOf;
   /** Of the axes in front which rows are read, one after the other; −1: zeros. All in order where left out. */
   outer?: PlacesOf;
+  /** Set where the activation is none of the graph's own. */
+  made?: Made;
+}
+
+/** A value that nodes of this program compute, behind a node of the graph. */
+export interface Made {
+  activation: string;
+  behind: NodeProto;
+  nodes: readonly NodeProto[];
 }
 
 /** Along an axis of a size: of each output position where every element of the kernel reads it; −1: nothing. */

@@ -221,18 +221,21 @@ export class Readers {
     const [directions, rows, columns] = map.dims as [number, number, number];
     if (others.length > 0) return `${node.opType}: two layers share a map`;
     const isOwn = node.input[2] === map.name;
-    const before = isOwn ? statesBefore(op, by) : null;
-    if (typeof before === 'string') return `${node.opType}: ${before}`;
+    const given = { activation: by.name, axis: position, channel: 0, places: inOrder };
+    const all = { from: 0, to: GATES[node.opType]!, uses: () => [given] };
+    const parts = isOwn ? statesBefore(op, by) : [all];
+    if (typeof parts === 'string') return `${node.opType}: ${parts}`;
     const bias = this.biasIn(node.input[3], [directions, 2 * rows]);
-    return Array.from({ length: directions }, (_, direction) => ({
-      ...{ map, out: rows, kernel: 1, first: direction * rows * columns },
-      ...{ outStep: columns, positionStep: 1, positions: positionsOf(use!) },
-      uses: before
-        ? before(direction)
-        : [{ activation: by.name, axis: position, channel: 0, places: inOrder }],
-      bias,
-      biasFirst: (2 * direction + (isOwn ? 1 : 0)) * rows,
-    }));
+    const units = rows / GATES[node.opType]!;
+    return Array.from({ length: directions }, (_, direction) =>
+      parts.map(({ from, to, uses }) => ({
+        ...{ map, out: (to - from) * units, kernel: 1 },
+        first: (direction * rows + from * units) * columns,
+        ...{ outStep: columns, positionStep: 1, positions: positionsOf(use!) },
+        ...{ uses: uses(direction), bias },
+        biasFirst: (2 * direction + (isOwn ? 1 : 0)) * rows + from * units,
+      })),
+    ).flat();
   }
 
   /** The vector that is added to what one node gives; null where there is none of its own. */

@@ -4,29 +4,49 @@ import type { NodeProto, TensorProto } from '../onnx/onnx_pb';
 import type { Op } from '../op';
 import { GATES } from '../ops/recurrent';
 import type { Value } from '../value';
+import { gatedStates } from './gated';
 import { inOrder, type PlacesOf, type ReaderUse } from './patches';
 
 /** Positions among a layer's inputs of what it begins with: the state, and the cells of an LSTM. */
 const BEGINS = [5, 6];
 
+/** Rows of the recurrent map that read one thing, and what that is, by direction. */
+export interface StateRows {
+  /** Rows [from, to) of each unit's: gates. */
+  from: number;
+  to: number;
+  uses(direction: number): ReaderUse[];
+}
+
 /**
- * Of a layer with outputs `all` [steps, directions, batch, units]: where the rows of its recurrent map come from, by direction. A
- * text: why that is not known.
+ * Of a layer with outputs `all` [steps, directions, batch, units]: where the rows of its recurrent map come from. A text: why that
+ * is not known.
  */
-export function statesBefore(op: Op, all: Value): ((direction: number) => ReaderUse[]) | string {
-  if (op.node.opType === 'GRU' && op.int('linear_before_reset', 0) === 0)
-    return 'a gate comes before its map (linear_before_reset is 0)';
+export function statesBefore(op: Op, all: Value): StateRows[] | string {
   if (op.int('layout', 0) === 1) return 'its batch comes first';
   const first = op.inputs[BEGINS[0]!];
   if (first?.constant) return 'it begins with a constant state';
-  const goesBack = op.text('direction', 'forward') === 'reverse';
-  return (direction) => {
-    const outer = stepBefore(direction, goesBack || direction === 1, first === undefined);
+  const isBack = op.text('direction', 'forward') === 'reverse';
+  const goesBack = (direction: number) => isBack || direction === 1;
+  const states = (direction: number): ReaderUse[] => {
+    const outer = stepBefore(direction, goesBack(direction), first === undefined);
     const read = { channel: 0, places: inOrder };
     const own = { ...read, activation: all.name, axis: 3, outer };
     if (!first) return [own];
     return [own, { ...read, activation: first.name, axis: 2, outer: ofDirection(direction) }];
   };
+  const gates = GATES[op.node.opType]!;
+  const isGated = op.node.opType === 'GRU' && op.int('linear_before_reset', 0) === 0;
+  if (!isGated) return [{ from: 0, to: gates, uses: states }];
+  if (op.has('activations') || op.has('clip')) return 'a gate of its own kind comes before its map';
+  const gated = (direction: number): ReaderUse[] => {
+    const made = gatedStates(op, all, direction, goesBack(direction));
+    return [{ activation: made.activation, axis: 2, channel: 0, places: inOrder, made }];
+  };
+  return [
+    { from: 0, to: gates - 1, uses: states },
+    { from: gates - 1, to: gates, uses: gated },
+  ];
 }
 
 /** Of every step the one before it; of the first one zeros, or nothing. */
