@@ -11,6 +11,7 @@ import { type Engine, withBytes } from './engine/engine';
 import { native } from './engine/native';
 import { StruPruneError } from './errors';
 import { placesWritten, textsRead } from './models/decoders/places';
+import { takeKnownBranches } from './models/graphs/branches';
 import { dataPath, OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
 import { filesBeside, notesOn } from './models/graphs/run/beside';
@@ -94,6 +95,7 @@ async function pruneWith(
   using file = OnnxFile.open(model);
   const beside = around && filesBeside(around);
   const [sha256, bytesBefore] = [await file.hash(signal), file.bytes];
+  takeKnownBranches(file);
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const recurrent = Recurrent.prepare(file);

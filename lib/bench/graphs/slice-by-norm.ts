@@ -1,5 +1,6 @@
 /** What is usual for graphs: the units of the least norm are sliced away, and nothing makes up for them. */
 import { elements } from '../../model/axes';
+import { takeKnownBranches } from '../../models/graphs/branches';
 import { OnnxFile } from '../../models/graphs/onnx/file';
 import { isFloat } from '../../models/graphs/onnx/floats';
 import { relate } from '../../models/graphs/relate';
@@ -21,6 +22,7 @@ export async function sliceByNorm(
   parameters: number,
 ): Promise<boolean> {
   using file = OnnxFile.open(model);
+  takeKnownBranches(file);
   const network = relate(file);
   const sites = sitesOf(network).filter(({ mixed }) => mixed === undefined);
   const counts = new Counts(network, sites);

@@ -4,7 +4,7 @@ import { type Dim, symbol } from './dims';
 import type { OnnxFile } from './onnx/file';
 import type { AttributeProto, NodeProto, TensorProto, ValueInfoProto } from './onnx/onnx_pb';
 import type { Source } from './onnx/source';
-import { DOUBLE, dimsOf, elementBytes, FLOAT, INT32, INT64 } from './onnx/tensor';
+import { BOOL, DOUBLE, dimsOf, elementBytes, FLOAT, INT32, INT64 } from './onnx/tensor';
 import type { Content, Value } from './value';
 
 /** Elements of the largest tensor that sizes are read from. */
@@ -84,6 +84,8 @@ function elementsOf(dataType: number, bytes: ArrayBuffer): number[] | undefined 
   switch (dataType) {
     case INT64:
       return Array.from(new BigInt64Array(bytes), Number);
+    case BOOL:
+      return [...new Uint8Array(bytes)];
     case INT32:
       return [...new Int32Array(bytes)];
     case FLOAT:

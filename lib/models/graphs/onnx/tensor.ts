@@ -11,6 +11,7 @@ export const FLOAT = 1;
 export const UINT8 = 2;
 export const INT32 = 6;
 export const INT64 = 7;
+export const BOOL = 9;
 export const FLOAT16 = 10;
 export const DOUBLE = 11;
 
@@ -23,7 +24,7 @@ const BYTES: Record<number, number> = {
   5: 2, // INT16
   [INT32]: 4,
   [INT64]: 8,
-  9: 1, // BOOL
+  [BOOL]: 1,
   [FLOAT16]: 2,
   [DOUBLE]: 8,
   12: 4, // UINT32

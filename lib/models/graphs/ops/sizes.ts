@@ -1,6 +1,6 @@
 /** Elementwise ops that exporters compute sizes with: what they make of axes, and of those sizes. */
 import { type Dim, derived, product } from '../dims';
-import { INT64 } from '../onnx/tensor';
+import { BOOL, INT64 } from '../onnx/tensor';
 import type { Content, Value } from '../value';
 import { broadcast, present } from './elementwise';
 import type { OpKind } from './kind';
@@ -19,10 +19,13 @@ function settled(compute: (value: number) => number): OpKind {
 const cast: OpKind = {
   relate(op) {
     const { content } = op.input(0);
-    const isInt64 = op.int('to', undefined) === INT64;
-    const elements = content?.elements.map((e) =>
-      typeof e === 'number' && isInt64 ? Math.trunc(e) : e,
-    );
+    const to = op.int('to', undefined);
+    const isInt64 = to === INT64;
+    const elements = content?.elements.map((e) => {
+      if (typeof e === 'string') return e;
+      if (to === BOOL) return e === 0 ? 0 : 1;
+      return isInt64 ? Math.trunc(e) : e;
+    });
     broadcast(op, [op.input(0)], content && elements && { ...content, elements, isInt64 });
   },
 };
@@ -60,7 +63,7 @@ function contentOf(name: string, values: Value[], compute: Compute): Content | u
     ),
   );
   const shapesOf = contents.flatMap((content) => content.shapesOf);
-  return { elements, shapesOf, isInt64: contents.at(-1)!.isInt64 && name !== 'Equal' };
+  return { elements, shapesOf, isInt64: contents.at(-1)!.isInt64 && !(name in TESTS) };
 }
 
 /** Of whole numbers ONNX gives a whole number; whether they are whole is not known here. */
@@ -84,22 +87,40 @@ const equal: Compute = (name, [a, b]) => {
   return isTold ? 0 : `${name}(${a},${b})`;
 };
 
+/** 1 where it holds, else 0. */
+const holds =
+  (test: (a: number, b: number) => boolean): Compute =>
+  (name, sizes) =>
+    derived(name, sizes, (a, b) => Number(test(a!, b!)));
+
+/** Whose results are no numbers. */
+const TESTS: Record<string, Compute> = {
+  And: holds((a, b) => a !== 0 && b !== 0),
+  Equal: equal,
+  Greater: holds((a, b) => a > b),
+  GreaterOrEqual: holds((a, b) => a >= b),
+  Less: holds((a, b) => a < b),
+  LessOrEqual: holds((a, b) => a <= b),
+  Or: holds((a, b) => a !== 0 || b !== 0),
+};
+
 const where: Compute = (name, [condition, a, b]) => {
   if (typeof condition === 'number') return condition ? a! : b!;
   return `${name}(${condition},${a},${b})`;
 };
 
 export const SIZES: Record<string, OpKind> = {
+  ...Object.fromEntries(Object.entries(TESTS).map(([name, test]) => [name, computed(test)])),
   Add: computed(arithmetic((a, b) => a + b)),
   Cast: cast,
   CastLike: cast,
   Ceil: settled(Math.ceil),
   Div: computed(arithmetic((a, b) => a / b)),
-  Equal: computed(equal),
   Floor: settled(Math.floor),
   Identity: passing,
   Mod: computed(arithmetic((a, b) => ((a % b) + b) % b)),
   Mul: computed(times),
+  Not: settled((value) => (value === 0 ? 1 : 0)),
   Sub: computed(arithmetic((a, b) => a - b)),
   Where: computed(where),
 };

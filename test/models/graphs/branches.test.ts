@@ -1,0 +1,126 @@
+/** An If whose condition is known gives way to its branch: the same values, and no axis that it holds. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import test, { type ExecutionContext } from 'ava';
+import { takeKnownBranches } from '../../../lib/models/graphs/branches';
+import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
+import { AttributeProtoSchema, GraphProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
+import { BOOL } from '../../../lib/models/graphs/onnx/tensor';
+import { relate } from '../../../lib/models/graphs/relate';
+import { Runtime } from '../../../lib/models/graphs/run/runtime';
+import { sitesOf } from '../../../lib/models/graphs/sites';
+import { model, node, sizes, tensor, value } from './models';
+
+type Branch = MessageInitShape<typeof GraphProtoSchema>;
+
+/** A choice between two graphs that read what they like of the graph around them. */
+function choice(text: string, yes: Branch, no: Branch) {
+  const made = node(text);
+  const branches = { then_branch: yes, else_branch: no };
+  made.attribute = Object.entries(branches).map(([name, branch]) =>
+    create(AttributeProtoSchema, {
+      ...{ name, type: 5, g: create(GraphProtoSchema, { name, ...branch }) },
+    }),
+  );
+  return made;
+}
+
+const flag = (name: string, holds: boolean) =>
+  Object.assign(tensor(name, []), { dataType: BOOL, rawData: Uint8Array.of(Number(holds)) });
+
+/** Halves and doubles; both branches have constants and values of the names that the other has. */
+const scaled = (factor: number, inner = node('Mul h scale -> v')): Branch => ({
+  initializer: [scalar('scale', factor)],
+  node: [inner],
+  output: [value('v', ['b', 6])],
+});
+
+function scalar(name: string, number: number) {
+  const made = tensor(name, []);
+  new Float32Array(made.rawData.buffer)[0] = number;
+  return made;
+}
+
+function opened(t: ExecutionContext, nodes: ReturnType<typeof node>[], holds = true) {
+  const folder = mkdtempSync(join(tmpdir(), 'struprune-branches-'));
+  const path = join(folder, 'model.onnx');
+  const graph = {
+    input: [value('x', ['b', 4])],
+    output: [value('y', ['b', 2])],
+    initializer: [
+      ...[tensor('a', [4, 6]), tensor('c', [6, 2]), flag('is', holds)],
+      ...[sizes('two', [2]), { ...sizes('one', [1]), dims: [] }],
+    ],
+    node: [node('MatMul x a -> h'), ...nodes, node('MatMul k c -> y')],
+  };
+  writeFileSync(path, model(graph));
+  const file = OnnxFile.open(path);
+  t.teardown(() => {
+    file.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return { file, folder, path };
+}
+
+const types = ({ model: { graph } }: OnnxFile) => graph!.node.map(({ opType }) => opType);
+
+async function answers({ file, folder, path }: ReturnType<typeof opened>): Promise<number[][]> {
+  const written = join(folder, 'written.onnx');
+  await file.write(written);
+  const runtime = new Runtime(1, folder);
+  const x = runtime.tensor('float32', Float32Array.from({ length: 12 }, Math.sin), [3, 4]);
+  const found: number[][] = [];
+  for (const each of [path, written]) {
+    await using session = await runtime.open(each);
+    found.push(Array.from((await session.run({ x })).y!.data as Float32Array));
+  }
+  return found;
+}
+
+for (const holds of [true, false]) {
+  test(`a constant ${holds}, twice over: names of both branches stay apart`, async (t) => {
+    const second = choice('If is -> k', scaled(3, node('Mul g scale -> v')), scaled(5));
+    const found = opened(t, [choice('If is -> g', scaled(2), scaled(0.5)), second], holds);
+    t.deepEqual(sitesOf(relate(found.file)), []);
+    takeKnownBranches(found.file);
+    t.false(types(found.file).includes('If'));
+    t.deepEqual(
+      sitesOf(relate(found.file)).map(({ name, units }) => [name, units]),
+      [['a', 6]],
+    );
+    const [before, after] = await answers(found);
+    t.deepEqual(after, before);
+    t.true(before!.some((each) => each !== 0));
+  });
+}
+
+test('a condition that is computed of shapes, and one within the branch that it leads to', async (t) => {
+  const inner = choice('If is -> v', scaled(4), scaled(7));
+  const outer: Branch = {
+    node: [node('Relu h -> h2'), inner, node('Add v h2 -> w')],
+    output: [value('w', ['b', 6])],
+  };
+  const found = opened(t, [
+    node('Shape h -> s'),
+    ...[node('Gather s one -> width'), node('Greater width two -> wide')],
+    ...[node('Not wide -> narrow'), choice('If narrow -> k', scaled(9), outer)],
+  ]);
+  takeKnownBranches(found.file);
+  t.false(types(found.file).includes('If'));
+  t.is(sitesOf(relate(found.file)).length, 1);
+  const [before, after] = await answers(found);
+  t.deepEqual(after, before);
+});
+
+test('what depends on what the model is given stays as it is', async (t) => {
+  const found = opened(t, [
+    ...[node('Shape x -> s'), node('Gather s zero -> count'), node('Greater count two -> many')],
+    choice('If many -> k', scaled(2), scaled(3)),
+  ]);
+  found.file.model.graph!.initializer.push(Object.assign(sizes('zero', [0]), { dims: [] }));
+  takeKnownBranches(found.file);
+  t.deepEqual(types(found.file), ['MatMul', 'Shape', 'Gather', 'Greater', 'If', 'MatMul']);
+  t.deepEqual(sitesOf(relate(found.file)), []);
+});
