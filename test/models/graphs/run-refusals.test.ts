@@ -178,6 +178,50 @@ test('what is not understood stays, and is named', async (t) => {
   ]);
 });
 
+test('what is quantised stays, and what is around it shrinks', async (t) => {
+  const folder = folderOf(t);
+  const [path, calibration] = [join(folder, 'quantised.onnx'), join(folder, 'samples.safetensors')];
+  await writeArrays(calibration, [array('x', [40, 6], wave)], {}, {});
+  const drawn = (name: string, dims: number[]) => {
+    const made = tensor(name, dims);
+    new Float32Array(made.rawData.buffer).forEach((_, i, all) => {
+      all[i] = Math.cos(7 * i * i);
+    });
+    return made;
+  };
+  const bytes = Int8Array.from({ length: 64 }, (_, i) => (37 * i) % 100);
+  const scale = Object.assign(tensor('scale', []), {
+    rawData: new Uint8Array(Float32Array.of(0.1).buffer),
+  });
+  const graph = {
+    input: [value('x', ['batch', 6])],
+    output: [value('y', ['batch', 3])],
+    initializer: [
+      ...[drawn('a', [6, 8]), drawn('b', [8, 8]), drawn('c', [8, 8]), drawn('d', [8, 3])],
+      ...[scale, Object.assign(tensor('zero', []), { dataType: 3, rawData: Uint8Array.of(0) })],
+      Object.assign(tensor('w', [8, 8]), { dataType: 3, rawData: new Uint8Array(bytes.buffer) }),
+    ],
+    node: [
+      ...[node('MatMul x a -> h'), node('Relu h -> r'), node('MatMul r b -> k')],
+      ...[node('QuantizeLinear k scale zero -> q'), node('DequantizeLinear q scale zero -> f')],
+      ...[node('DequantizeLinear w scale zero -> g'), node('MatMul f g -> m')],
+      ...[node('MatMul m c -> n'), node('Relu n -> s'), node('MatMul s d -> y')],
+    ],
+  };
+  writeFileSync(path, model(graph));
+  const output = join(folder, 'small.onnx');
+  const result = await pruneGraph(path, { output, calibration, sparsity: 0.3 });
+  t.deepEqual(
+    result.sites.map(({ name }) => name),
+    ['a', 'c'],
+  );
+  t.is(result.weightsBefore, 264);
+  t.deepEqual(result.held, [{ reason: 'DequantizeLinear: quantised', share: 64 / 264 }]);
+  using small = OnnxFile.open(output);
+  const left = small.model.graph!.initializer.find(({ name }) => name === 'w')!;
+  t.deepEqual([left.dims.map(Number), left.dataType], [[8, 8], 3]);
+});
+
 test('an Einsum that is no plain product stays', async (t) => {
   const folder = folderOf(t);
   const [path, calibration] = [join(folder, 'einsum.onnx'), join(folder, 'samples.safetensors')];

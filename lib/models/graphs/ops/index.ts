@@ -8,6 +8,7 @@ import { MICROSOFT } from './microsoft';
 import { NORMS } from './norms';
 import { PARTS } from './parts';
 import { POOLING } from './pooling';
+import { QUANTISED, QUANTISED_BY_MICROSOFT } from './quantised';
 import { RECURRENT } from './recurrent';
 import { SHAPES } from './shapes';
 import { SIZES } from './sizes';
@@ -20,6 +21,7 @@ const ONNX = new Map(
     ...NORMS,
     ...PARTS,
     ...POOLING,
+    ...QUANTISED,
     ...RECURRENT,
     ...SHAPES,
     ...SIZES,
@@ -29,7 +31,7 @@ const ONNX = new Map(
 const DOMAINS = new Map([
   ['', ONNX],
   ['ai.onnx', ONNX],
-  ['com.microsoft', new Map(Object.entries(MICROSOFT))],
+  ['com.microsoft', new Map(Object.entries({ ...MICROSOFT, ...QUANTISED_BY_MICROSOFT }))],
 ]);
 
 export function kindOf(node: NodeProto): OpKind | undefined {
