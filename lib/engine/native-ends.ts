@@ -21,6 +21,8 @@ export interface EndsSpec {
   /** Tensors that have to be there. */
   roles: ModelRole[];
   stored: Stored;
+  /** Tokens that stand for the vocabulary, all where it is left out: distributions are over them, in this order. */
+  sample?: readonly number[];
 }
 
 export type ModelRefs = Partial<Record<ModelRole, TensorRef>>;

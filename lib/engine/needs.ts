@@ -176,8 +176,9 @@ export class NeedsOf {
       | 'headGradient'
       | 'divergenceGradient',
     tokens: Tokens,
+    vocab = this.architecture.vocab,
   ): Needs {
-    const { hidden, vocab, logitCap } = this.architecture;
+    const { hidden, logitCap } = this.architecture;
     const width = embeddingWidth(this.architecture);
     const capped = logitCap !== null;
     const ends = { hidden, vocab, embeddingWidth: width, tensors: this.#tensors, capped };

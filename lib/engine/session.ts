@@ -16,7 +16,7 @@ import type { Engine } from './engine';
 import type { Matrix } from './matrix';
 import { native } from './native';
 import type { BlockSpec } from './native-block';
-import type { TokenScores } from './native-ends';
+import type { EndsSpec, TokenScores } from './native-ends';
 import type { Purpose } from './native-engine';
 import { orDispose, using } from './owned';
 import { SourceFile } from './source-file';
@@ -55,23 +55,7 @@ export class Session {
     this.files = SourceFile.openAll(source.files);
     const { architecture } = source;
     try {
-      this.ends = new Ends(
-        engine.handle,
-        {
-          hidden: architecture.hidden,
-          vocab: architecture.vocab,
-          embeddingWidth: embeddingWidth(architecture),
-          positionOffset: architecture.positionOffset ?? 0,
-          embeddingScale: architecture.embeddingScale,
-          logitCap: architecture.logitCap,
-          norm: { kind: architecture.norm.kind, eps: architecture.norm.eps },
-          roles: Object.keys(modelShapes(architecture)) as ModelRole[],
-          // In floats nothing is rounded.
-          stored: { ...stored, matrices: stored.ends ?? 'F32' },
-        },
-        source.model,
-        this.files,
-      );
+      this.ends = this.#ends();
       if (engine.device !== 'cpu') for (const note of leftToCpu(architecture)) engine.notify(note);
     } catch (error) {
       for (const file of this.files) file[Symbol.dispose]();
@@ -81,6 +65,29 @@ export class Session {
 
   get architecture(): Architecture {
     return this.source.architecture;
+  }
+
+  /** The model's ends as if these tokens were its vocabulary, for distributions over them; all where left out. */
+  endsOver(sample: readonly number[] | undefined): Ends {
+    return this.#ends(sample);
+  }
+
+  #ends(sample?: readonly number[]): Ends {
+    const { architecture, engine, source, stored, files } = this;
+    const spec: EndsSpec = {
+      hidden: architecture.hidden,
+      vocab: architecture.vocab,
+      embeddingWidth: embeddingWidth(architecture),
+      positionOffset: architecture.positionOffset ?? 0,
+      embeddingScale: architecture.embeddingScale,
+      logitCap: architecture.logitCap,
+      norm: { kind: architecture.norm.kind, eps: architecture.norm.eps },
+      roles: Object.keys(modelShapes(architecture)) as ModelRole[],
+      // In floats nothing is rounded.
+      stored: { ...stored, matrices: stored.ends ?? 'F32' },
+      sample,
+    };
+    return new Ends(engine.handle, spec, source.model, files);
   }
 
   /** `architecture`: the model's own, or without some of its sublayers. */

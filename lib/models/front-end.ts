@@ -40,14 +40,17 @@ export interface DenseSite {
   solver: Solver;
   /** ‖h‖² of what the site's part adds to; 0 unless the layer weights are `residual`. */
   stream: number;
-  /** Only where they are `probe`: runs the network, now or later, with this layer alone pruned. */
-  tryOut(kept: Int32Array, refit: Refit): Promise<void>;
+  /** Only where they are `probe`; null too where the price of an error follows from those of other layers. */
+  tryOut: TryOut | null;
 }
+
+/** Runs the network, now or later, with the layer at hand alone pruned. */
+export type TryOut = (kept: Int32Array, refit: Refit) => Promise<void>;
 
 export interface Visited<Found> {
   /** Of every layer. */
   found: Found[];
-  /** `[layers]` what was lost by each that was tried out: of decoders in nats per token; else 0. */
+  /** `[layers]` what was lost by each that was tried out: of decoders in nats per token; NaN where it was not, else 0. */
   losses: Float64Array;
   /** A Fisher metric a layer, where `selection` asks for it: the receiver disposes of it. */
   metrics: Matrix | null;

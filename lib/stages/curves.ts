@@ -55,10 +55,13 @@ export async function surveyCurves(input: CurvesInput): Promise<Survey> {
   found.forEach(({ ridge }, at) => {
     tellOfRidge(input, layers[at]!, ridge);
   });
-  const weights = found.map(({ scale }, at) => {
-    if (survey.layerWeights !== 'probe') return 1 / scale;
-    return scale > 0 ? losses[at]! / scale : 0;
-  });
+  const weights =
+    survey.layerWeights === 'probe'
+      ? pricesOf(
+          layers,
+          found.map(({ scale }, at) => (scale > 0 ? losses[at]! / scale : 0)),
+        )
+      : found.map(({ scale }) => 1 / scale);
   return { curves: found.map(({ error }) => error), weights, metrics };
 }
 
@@ -76,13 +79,35 @@ export function* curvesFromScores(
   return { curves, weights: layers.map(() => 1), metrics: null };
 }
 
-/** Prunes the layer alone, as far as a trial goes. Gives the error that its loss is the price of; 0: nothing would be lost. */
+/**
+ * Nats per error of every layer. Where there was no trial, `tried` has NaN: the price lies between those of the nearest layers
+ * of the same site that have one, evenly in its logarithm (docs/decisions/0045-fewer-trials.md).
+ */
+export function pricesOf(layers: readonly Layer[], tried: readonly number[]): number[] {
+  return layers.map((layer, at) => {
+    if (!Number.isNaN(tried[at]!)) return tried[at]!;
+    // A layer that loses nothing has no price.
+    const same = [...layers.keys()].filter((i) => layers[i]!.site === layer.site && tried[i]! > 0);
+    const below = same.findLast((i) => i < at) ?? same[0];
+    const above = same.find((i) => i > at) ?? below;
+    if (below === undefined || above === undefined) return 0;
+    const blocks = layers[above]!.block - layers[below]!.block;
+    const share = blocks === 0 ? 0 : (layer.block - layers[below]!.block) / blocks;
+    return tried[below]! ** (1 - share) * tried[above]! ** share;
+  });
+}
+
+/**
+ * Prunes the layer alone, as far as a trial goes. Gives the error that its loss is the price of: 0 where nothing would be lost, 1
+ * where it is not tried out.
+ */
 async function tryOut(
   site: DenseSite,
   layer: Layer,
   sweep: SweepResult,
   stored: Dtype,
 ): Promise<number> {
+  if (!site.tryOut) return 1;
   const removed = trialRemovals(layer, sweep.error);
   const error = sweep.error[removed]!;
   if (!(error > 0)) return 0;

@@ -402,6 +402,15 @@ EndsSpec DecodeEndsSpec(const Plain& object, const Plain& refs, Files files) {
     if (FieldOf(refs, name).absent()) throw Undescribed(name + " is missing");
   }
   RequireShapes(spec);
+  const Plain& sample = FieldOf(object, "sample");
+  if (sample.absent()) return spec;
+  for (const Plain& token : ListOf(sample, "sample")) {
+    const size_t row = WidthOf(token, "sample");
+    if (row >= spec.vocab) throw BadArgument("sample has a token outside the vocabulary");
+    spec.sample.push_back(static_cast<int32_t>(row));
+  }
+  if (spec.sample.empty()) throw BadArgument("sample has no token");
+  spec.vocab = spec.sample.size();
   return spec;
 }
 

@@ -71,7 +71,15 @@ void DecodeAll(const Plain& given, struprune::addon::Files files) {
     }
   }
   const auto ends = DecodeEndsSpec(FieldOf(given, "ends"), FieldOf(given, "model"), files);
-  Require(ends.embedding->rows == ends.vocab && ends.embedding->cols == ends.embedding_width);
+  Require(ends.embedding->cols == ends.embedding_width);
+  if (ends.sample.empty()) {
+    Require(ends.embedding->rows == ends.vocab);
+  } else {
+    Require(ends.sample.size() == ends.vocab);
+    for (const int32_t row : ends.sample) {
+      Require(row >= 0 && static_cast<size_t>(row) < ends.embedding->rows);
+    }
+  }
   for (const auto* source : {&ends.embedding, &ends.positions, &ends.project_in, &ends.project_out,
                              &ends.final_norm, &ends.final_norm_bias, &ends.head}) {
     if (*source) RequireSound(**source);

@@ -184,8 +184,13 @@ void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t
   const size_t rows = std::clamp<size_t>(count / (2 * context.pool.size()), 8, 64);
   context.pool.ParallelFor((count + rows - 1) / rows, [&](size_t part, size_t) {
     context.CheckAbort();
-    const size_t at = part * rows;
-    LoadStored(spec, head, first + at, std::min(rows, count - at), table + at * head.cols);
+    const size_t at = part * rows, some = std::min(rows, count - at);
+    float* const to = table + at * head.cols;
+    if (spec.sample.empty()) return LoadStored(spec, head, first + at, some, to);
+    for (size_t i = 0; i < some; ++i) {
+      const auto row = static_cast<size_t>(spec.sample[first + at + i]);
+      LoadStored(spec, head, row, 1, to + i * head.cols);
+    }
   });
 }
 

@@ -29,6 +29,9 @@ struct EndsSpec {
   std::optional<TensorSource> embedding, positions, project_in, project_out, final_norm,
       final_norm_bias,
       head;  // head absent: tied to the embedding
+  // Tokens that stand for the vocabulary: the head's rows in this order, `vocab` of them. Empty:
+  // all.
+  std::vector<int32_t> sample;
 
   const TensorSource& head_source() const { return head ? *head : *embedding; }
 };
@@ -91,7 +94,8 @@ class HeadInput {
   Buffer<float> norm_, bias_, projection_;
 };
 
-// table[count, embedding_width] <- rows [first, first + count) of the head, on all threads.
+// table[count, embedding_width] <- rows [first, first + count) of the head, or of those that stand
+// for it, on all threads.
 void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t count,
                     float* table);
 

@@ -97,6 +97,22 @@ void ExpectTheFormula(float cap) {
 TEST(DivergenceTest, EqualsTheFormulaInDouble) { ExpectTheFormula(0); }
 TEST(DivergenceTest, OfCappedLogitsEqualsTheFormulaInDouble) { ExpectTheFormula(3); }
 
+// As of a head that has those rows alone.
+TEST(DivergenceTest, OfASampleIsThatOfItsTokens) {
+  constexpr size_t kVocab = 9000, kSome = 5000, kTokens = 90;
+  HeadModel all(8, kVocab, kTokens, 1), some(8, kSome, kTokens, 1);
+  for (size_t i = 0; i < kSome; ++i) {
+    const size_t token = i * 7919 % kVocab;
+    all.spec.sample.push_back(static_cast<int32_t>(token));
+    std::copy_n(all.head.begin() + token * 8, 8, some.head.begin() + i * 8);
+  }
+  all.spec.vocab = kSome;
+  some.spec.head = test::FloatTensor("head", kSome, 8, some.head);
+  some.states = all.states;
+  EXPECT_EQ(Divergences(all, Changed(all, 0.1f, 9), 2),
+            Divergences(some, Changed(some, 0.1f, 9), 2));
+}
+
 TEST(DivergenceTest, AModelIsNoDistanceFromItself) {
   const HeadModel model(6, 1500, 20, 3);
   for (const double kl : Divergences(model, model, 1)) EXPECT_NEAR(kl, 0, 1e-5);

@@ -103,6 +103,20 @@ TEST_P(GpuHead, EqualsTheCpu) {
 
 TEST_P(GpuHead, EqualsTheCpuWhereLogitsAreCapped) { Compare(Open(TestedGpu().budget), 5); }
 
+TEST_P(GpuHead, EqualsTheCpuOverASample) {
+  HeadModel model = Model();
+  // Two pieces; the certain token is the first of the second.
+  for (size_t token = 0; token < Vocabulary(); ++token) {
+    if (token % 3 == kHeadPiece % 3) model.spec.sample.push_back(static_cast<int32_t>(token));
+  }
+  model.spec.vocab = model.spec.sample.size();
+  const Scored cpu = Run(nullptr, model), gpu = Run(Open(TestedGpu().budget), model);
+  const double logit = BoundOf(GetParam(), kWidth) * kWidth * 4;
+  for (size_t i = 0; i < Tokens(); ++i) {
+    ASSERT_NEAR(gpu.divergence[i], cpu.divergence[i], 10 * logit) << i;
+  }
+}
+
 TEST_P(GpuHead, NothingIsReadBeforeItIsWritten) {
   const auto device = OpenChecked(TestedGpu().budget);
   Compare(device);

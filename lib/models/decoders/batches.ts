@@ -7,7 +7,7 @@ export const TOGETHER = 8;
 
 /** What a rank does of the trials of all `layers`. */
 export interface ShareOfTrials {
-  /** Those that it tries out. */
+  /** Those that it tries out, and those between them that nobody does. */
   layers: Layer[];
   /** The blocks behind which they run on. */
   ends: number[];
@@ -15,20 +15,21 @@ export interface ShareOfTrials {
   steps: number;
 }
 
-/** Of a rank: whole batches. All ranks come to the same sharing by themselves. */
+/** Of a rank: whole batches of those that are `tried`. All ranks come to the same sharing by themselves. */
 export function shareOfTrials(
   layers: readonly Layer[],
   blocks: number,
   { rank, size }: Pick<Team, 'rank' | 'size'>,
+  tried: (layer: Layer) => boolean = () => true,
 ): ShareOfTrials {
-  const ends = batchEnds(layers, blocks);
+  const ends = batchEnds(layers.filter(tried), blocks);
   const batches = ends.map((end, i) => {
     const before = ends[i - 1] ?? -1;
     return layers.filter(({ block }) => before < block && block <= end);
   });
   const steps = ends.map((end) => stepsFrom(end + 1, blocks));
   const owners = ownersOf(
-    batches.map(({ length }, i) => length * steps[i]!),
+    batches.map((batch, i) => batch.filter(tried).length * steps[i]!),
     size,
   );
   const isMine = (_: unknown, i: number) => owners[i] === rank;

@@ -4,11 +4,9 @@ import { fisherMetrics } from '../../calibration/fisher';
 import type { Block } from '../../engine/block';
 import type { Matrix } from '../../engine/matrix';
 import { orDispose, using } from '../../engine/owned';
-import type { Refit } from '../../engine/refit';
 import type { Session } from '../../engine/session';
 import type { Solver } from '../../engine/solver';
 import type { Statistics } from '../../engine/statistics';
-import { StruPruneError } from '../../errors';
 import type { SiteStatistics } from '../../masks/statistics';
 import type { StatisticsNeeded } from '../../methods';
 import type { Dtype } from '../../model/architecture';
@@ -18,11 +16,12 @@ import { METRIC_PAGE } from '../../pruning/survey-file';
 import { storedTypes } from '../../spec/dtypes';
 import type { SurveySpec } from '../../spec/survey';
 import { type Layer, layerAt, layersIn, widthOf } from '../../spec/widths';
-import type { Dense, Visited, VisitSite } from '../front-end';
+import type { Dense, TryOut, Visited, VisitSite } from '../front-end';
 import { shareOfTrials } from './batches';
 import type { Order } from './orders';
 import { type OnStep, Probe } from './probe';
 import { withSolver } from './site-solver';
+import { triedLayers } from './tried';
 
 export interface DenseInput {
   session: Session;
@@ -96,7 +95,7 @@ export class DenseDecoder implements Dense {
       const stream = scaled ? await hidden!.energy() : 0;
       await this.#solveDense(survey, block, layer, hidden!, async (solver) => {
         const at = layers.indexOf(layer);
-        found[at] = await visit(at, { solver, stream, tryOut: untried });
+        found[at] = await visit(at, { solver, stream, tryOut: null });
       });
     });
     return { found, losses: new Float64Array(layers.length), metrics: null };
@@ -111,7 +110,9 @@ export class DenseDecoder implements Dense {
     const { team } = session.engine;
     await team.ask({ task: 'trials' } satisfies Order);
     const ids = this.#first(survey.surveyTokens);
-    const share = shareOfTrials(layers, session.architecture.blocks.length, team);
+    const tried = triedLayers(layers);
+    const isTried = (layer: Layer) => tried.has(layer);
+    const share = shareOfTrials(layers, session.architecture.blocks.length, team, isTried);
     const { scratch } = session;
     const own: { at: number; found: Found }[] = [];
     const probe = await Probe.make(session, ids, { window, layers: layers.length, scratch });
@@ -119,8 +120,9 @@ export class DenseDecoder implements Dense {
       const visitLayer: VisitLayer = (block, layer, hidden) =>
         this.#solveDense(survey, block, layer, hidden!, async (solver) => {
           const at = layers.indexOf(layer);
-          const tryOut = (kept: Int32Array, refit: Refit) => probe.start(at, layer, kept, refit);
-          own.push({ at, found: await visit(at, { solver, stream: 0, tryOut }) });
+          const tryOut: TryOut = (kept, refit) => probe.start(at, layer, kept, refit);
+          const site = { solver, stream: 0, tryOut: isTried(layer) ? tryOut : null };
+          own.push({ at, found: await visit(at, site) });
         });
       await this.#walk(ids, share.layers, visitLayer, {
         steps: share.steps,
@@ -129,9 +131,11 @@ export class DenseDecoder implements Dense {
           if (share.ends.includes(index)) await probe.runOn(index + 1, onStep);
         },
       });
-      const tried = own.map((one) => ({ ...one, loss: probe.losses[one.at]! }));
-      const all = (await team.gather(tried)).flat().sort((a, b) => a.at - b.at);
-      const losses = Float64Array.from(all, ({ loss }) => loss);
+      const done = own.map((one) => ({ ...one, loss: probe.losses[one.at]! }));
+      const all = (await team.gather(done)).flat().sort((a, b) => a.at - b.at);
+      const losses = Float64Array.from(all, ({ at, loss }) =>
+        isTried(layers[at]!) ? loss : Number.NaN,
+      );
       return { found: all.map(({ found }) => found), losses, metrics: null };
     } finally {
       await probe.dispose();
@@ -178,7 +182,7 @@ export class DenseDecoder implements Dense {
         await gradients[site]!.storeMetric(metric);
         const inputs = { statistics: sums[site]!, metric };
         await withSolver(lambda, block, layers[at]!, inputs, (solver) =>
-          visit(at, { solver, stream: 0, tryOut: untried }),
+          visit(at, { solver, stream: 0, tryOut: null }),
         );
       }
     }
@@ -251,10 +255,6 @@ interface Followers {
   after(index: number, onStep: OnStep): Promise<void>;
   /** so many in all. */
   steps: number;
-}
-
-function untried(): Promise<void> {
-  throw new StruPruneError('ERR_INTERNAL', 'only layer weights by trial try a layer out');
 }
 
 export async function siteStatistics(

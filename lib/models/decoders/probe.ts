@@ -5,7 +5,7 @@
  */
 
 import type { Block } from '../../engine/block';
-import type { ExpectedHead } from '../../engine/ends';
+import type { Ends, ExpectedHead } from '../../engine/ends';
 import type { Matrix } from '../../engine/matrix';
 import { disposeAll, using } from '../../engine/owned';
 import type { Refit } from '../../engine/refit';
@@ -17,6 +17,7 @@ import type { Site } from '../../model/sublayers';
 import type { Layer } from '../../spec/widths';
 import { TOGETHER } from './batches';
 import { sliceSite } from './slice';
+import { sampleOfVocabulary } from './vocabulary';
 
 /** Tokens that run through the rest of the model for every layer. */
 const TOKENS = 4096;
@@ -43,7 +44,9 @@ export class Probe {
   /** `[TOGETHER · tokens, hidden]`: those of the trials, a page each. */
   readonly #batch: Matrix;
   readonly #rows: number;
-  /** What the dense model predicts. */
+  /** Of the tokens that stand for the vocabulary. */
+  readonly #head: Ends;
+  /** What the dense model predicts of them. */
   readonly #reference: ExpectedHead;
   /** Layers whose trials are on their way through the model. */
   #trials: number[] = [];
@@ -59,6 +62,7 @@ export class Probe {
       architecture,
     }: { targets: Int32Array; window: number; layers: number; architecture: Architecture },
     [states, own, batch]: readonly [Matrix, Matrix, Matrix],
+    head: Ends,
     reference: ExpectedHead,
   ) {
     this.#session = session;
@@ -70,6 +74,7 @@ export class Probe {
     this.#own = own;
     this.#batch = batch;
     this.#rows = targets.length;
+    this.#head = head;
     this.#reference = reference;
   }
 
@@ -86,6 +91,7 @@ export class Probe {
   ): Promise<Probe> {
     const mine = ids.subarray(0, probeTokens(ids.length, window));
     const targets = nextTokens(mine, window);
+    const head = session.endsOver(sampleOfVocabulary(session.architecture.vocab, ids));
     const made: Matrix[] = [];
     const keep = (matrix: Matrix) => {
       made.push(matrix);
@@ -99,17 +105,19 @@ export class Probe {
       const own = keep(session.matrix(rows, cols, pageRows, scratch));
       await states.copyTo(own);
       await session.forward(own, window, 'calibrating');
-      const negativeEntropy = await session.ends.expectHead(own, mean, 'calibrating');
+      const negativeEntropy = await head.expectHead(own, mean, 'calibrating');
       const batch = keep(session.matrix(TOGETHER * rows, cols, Math.min(pageRows, rows), scratch));
       const reference = { mean, negativeEntropy };
       return new Probe(
         session,
         { targets, window, layers, architecture },
         [states, own, batch],
+        head,
         reference,
       );
     } catch (error) {
       await disposeAll(made);
+      head[Symbol.dispose]();
       throw error;
     }
   }
@@ -171,6 +179,7 @@ export class Probe {
   async dispose(): Promise<void> {
     const { mean } = this.#reference;
     await disposeAll([this.#states, this.#own, this.#batch, mean]);
+    this.#head[Symbol.dispose]();
   }
 
   /** Behind the last block: what the model itself loses against the dense one. */
@@ -180,8 +189,7 @@ export class Probe {
 
   /** Mean KL(dense ‖ pruned) of last states, nats per token. */
   async #divergence(states: Matrix): Promise<number> {
-    const { ends } = this.#session;
-    const kl = await ends.divergenceFrom(this.#reference, states, 'calibrating');
+    const kl = await this.#head.divergenceFrom(this.#reference, states, 'calibrating');
     const known = kl.map((value, token) => (this.#targets[token]! >= 0 ? value : Number.NaN));
     return meanOfTokens([known], this.#window);
   }

@@ -54,6 +54,22 @@ test('every batch is the share of one rank, whole', (t) => {
   }
 });
 
+test('layers that are not tried out go with the batch around them, and weigh nothing', (t) => {
+  const blocks = 12;
+  const layers = layersIn(...Array.from({ length: blocks }, (_, block) => block));
+  const tried = ({ block }: Layer) => block < 2 || block > 9 || block % 3 === 0;
+  const ends = batchEnds(layers.filter(tried), blocks);
+  const shares = [0, 1].map((rank) => shareOfTrials(layers, blocks, { rank, size: 2 }, tried));
+  t.deepEqual(
+    shares.flatMap((share) => share.ends).sort((a, b) => a - b),
+    ends,
+  );
+  t.deepEqual(
+    shares.flatMap((share) => share.layers.map(({ block }) => block)).sort((a, b) => a - b),
+    [...layers.keys()],
+  );
+});
+
 function layersIn(...blocks: number[]): Layer[] {
   return blocks.map((block) => ({ block }) as Layer);
 }

@@ -14,6 +14,8 @@ import { type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
 import { TOGETHER } from '../batches';
 import { probeTokens } from '../probe';
+import { triedLayers } from '../tried';
+import { sampleSize } from '../vocabulary';
 import {
   eachBlock,
   inScratch,
@@ -80,6 +82,7 @@ function siteBySite(
   states: Tokens,
   trial: Tokens | null,
 ): Needs {
+  const tried = triedLayers(input.layers);
   const sites = sitesOf(input.architecture, block).map((site) => {
     const at = layerOf(input, block, site);
     const layer = at === null ? null : input.layers[at]!;
@@ -88,7 +91,7 @@ function siteBySite(
     const jobs = inTurn(
       ask.site(block, site, states, { collects: true, gram: true }),
       curveNeeds(input, ask, layer, false),
-      trial ? trialNeeds(input, ask, layer, trial) : NOTHING,
+      trial && tried.has(layer) ? trialNeeds(input, ask, layer, trial) : NOTHING,
     );
     return inTurn(together(ask.statistics(widthOf(layer), { gram: true }), jobs), past);
   });
@@ -142,7 +145,7 @@ function probeNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds 
   const needs = inTurn(
     ask.ends('embed', states),
     eachBlock(input, (block) => siteBySite(input, ask, block, states, trial)),
-    trialsOf(input, ask, trial),
+    trialsOf(input, ask, trial, triedLayers(input.layers).size),
   );
   const scratch = statesOnTheirWay(ask, states) + trialStates(ask, trial);
   return staged(needs, scratch, ['hidden states']);
@@ -159,19 +162,19 @@ export function depthNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const round = inTurn(
     ask.ends('embed', trial),
     throughBlocks(input, ask, trial),
-    trialsOf(input, ask, trial),
+    trialsOf(input, ask, trial, layers.length),
   );
   return staged(times(rounds, round), trialStates(ask, trial), ['hidden states']);
 }
 
 /** The reference; then every trial from its own block on, through half of them on average. */
-function trialsOf(input: PlanInput, ask: NeedsOf, trial: Tokens): Needs {
-  const { length } = input.layers;
+function trialsOf(input: PlanInput, ask: NeedsOf, trial: Tokens, trials: number): Needs {
+  const vocab = sampleSize(input.architecture.vocab);
   return inTurn(
-    times(1 + length / 2, throughBlocks(input, ask, trial)),
-    ask.ends('expectHead', trial),
+    times(1 + trials / 2, throughBlocks(input, ask, trial)),
+    ask.ends('expectHead', trial, vocab),
     ask.copyStates(trial),
-    times(length, ask.ends('divergenceFrom', trial)),
+    times(trials, ask.ends('divergenceFrom', trial, vocab)),
   );
 }
 
