@@ -2,8 +2,8 @@ import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES, ggufNames } from '../model/families/names';
-import type { GgufDescription } from '../model/family';
-import { WHOLE } from '../model/file-tensors';
+import type { GgufDescription, TensorNames } from '../model/family';
+import { fileTensors, WHOLE } from '../model/file-tensors';
 import { withoutEmptyBlocks } from '../model/groups';
 import { type GgufEntry, isQuantised } from './container';
 import {
@@ -36,12 +36,16 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
   const { pruned } = request;
   const gguf = familyNamed(pruned.family).gguf!;
   const deci = holder.kind === 'deci';
+  const architecture =
+    holder.kind === 'deci' || holder.kind === 'openelm' ? holder.kind : gguf.architectures[0]!;
+  const names = deci ? GGUF_NAMES : ggufNames(gguf, architecture);
   const output: Architecture = { ...pruned, biases: holder.biases };
+  if (request.takenOver) requireOneType(output, names, request.takenOver);
   const tensors = planTensors({
     output,
     source: request.architecture,
     added: request.addedBias ?? {},
-    names: deci ? GGUF_NAMES : ggufNames(gguf),
+    names,
     stored: storedAs(request),
     takenOver: request.takenOver,
     interleavedRope: deci || gguf.interleavedRope,
@@ -68,7 +72,6 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
   const slides = withoutEmptyBlocks(output).blocks.some(({ global }) => !global);
   const windowed = !gguf.slides && slides && slidingWindow > 0 && slidingWindow < maxPositions;
   const context = windowed ? slidingWindow : maxPositions;
-  const architecture = deci ? 'deci' : gguf.architectures[0]!;
   return {
     kind: holder.kind,
     format: 'gguf',
@@ -124,9 +127,9 @@ function metadataOf(
   const size = (value: number): GgufEntry => ({ type: 'uint32', value });
   const real = (value: number): GgufEntry => ({ type: 'float32', value });
   const list = (value: number[]): GgufEntry => ({ type: 'array:int32', value });
-  // Only deci's loader sizes blocks by these one by one.
-  const widths = (value: number[]): GgufEntry =>
-    architecture === 'deci' ? list(value) : size(value[0]!);
+  // Only these loaders size blocks by these one by one.
+  const eachBlock = architecture === 'deci' || architecture === 'openelm';
+  const widths = (value: number[]): GgufEntry => (eachBlock ? list(value) : size(value[0]!));
   const own: Record<string, GgufEntry> = {
     vocab_size: size(output.vocab),
     context_length: size(context),
@@ -185,6 +188,29 @@ function metadataOf(
       Object.entries(own).map(([key, entry]) => [`${architecture}.${key}`, entry]),
     ),
   };
+}
+
+/** Parts of one tensor have one type, and not every source has theirs so: `Q4_K_M` has more bits for some values. */
+function requireOneType(
+  output: Architecture,
+  names: TensorNames,
+  { source, roles }: NonNullable<ExportRequest['takenOver']>,
+): void {
+  for (const block of output.blocks.keys()) {
+    for (const { parts } of fileTensors(output, names, block)) {
+      const types = new Set(
+        parts
+          .filter(({ role }) => roles.includes(role))
+          .map(({ role }) => source.blocks[block]?.[role]?.dtype),
+      );
+      if (types.size < 2) continue;
+      throw new StruPruneError(
+        'ERR_UNSUPPORTED',
+        `block ${block} has ${[...types].join(' and ')} in maps that this file joins`,
+        'give --dtype: all matrices then have it; or prune with --allocation uniform',
+      );
+    }
+  }
 }
 
 /** Where some blocks convolve, that of the others stands for all. */

@@ -17,9 +17,10 @@ import { AS_FOLDER, type ExportFormat } from './output-path';
  * - stock Mistral and Qwen2 have no bias on down (nor on o), Llama and Qwen3 switch theirs in pairs;
  * - stock Llama refuses head counts that do not divide the hidden size;
  * - llama.cpp sizes its llama and qwen3 blocks by block 0, and qwen2's q and o by the hidden size; `deci`
- *   holds Llama-shaped blocks of unlike widths with optional biases, but no norms on q and k.
+ *   holds Llama-shaped blocks of unlike widths with optional biases, but no norms on q and k; `openelm` holds
+ *   Qwen3's, without biases and with the embedding as head.
  */
-export type ExportKind = 'stock' | 'own-modeling' | 'llama.cpp' | 'deci';
+export type ExportKind = 'stock' | 'own-modeling' | 'llama.cpp' | 'deci' | 'openelm';
 
 /** For people. */
 export const KIND_WORDS: Record<ExportKind, string> = {
@@ -27,6 +28,7 @@ export const KIND_WORDS: Record<ExportKind, string> = {
   'own-modeling': 'own modeling code',
   'llama.cpp': 'llama.cpp',
   deci: 'llama.cpp (deci)',
+  openelm: 'llama.cpp (openelm)',
 };
 
 /** What loads a checkpoint, and how where that is not plain. */
@@ -70,6 +72,10 @@ export interface ExportTraits {
   graphLacks: string | null;
   /** Every block has an FFN, and the first one an attention, from which llama.cpp takes the width of heads. */
   deciBlocks: boolean;
+  /** Every block has an attention and an FFN. */
+  wholeBlocks: boolean;
+  /** The embedding is the head. */
+  tied: boolean;
   /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, a rope in all blocks, no multipliers. */
   llamaBlock: boolean;
 }
@@ -105,6 +111,8 @@ export function traitsOf(
     headsFillHidden: attentions.every(({ heads }) => heads * headDim === hidden),
     headsDivideHidden: attentions.every(({ heads }) => hidden % heads === 0),
     deciBlocks: blocks.every(({ ffn }, block) => ffn > 0 && (block > 0 || first!.heads > 0)),
+    wholeBlocks: blocks.every(({ ffn, heads }) => ffn > 0 && heads > 0),
+    tied: pruned.tiedEmbeddings,
     biases: flags((name) => biases[name] || addedBias[name] === true),
     llama3Rope: rope?.llama3 !== undefined,
     longrope: rope?.longrope !== undefined,
@@ -203,7 +211,7 @@ function isLlamaYarn({ factor, attentionFactor, ...rest }: NonNullable<Rope['yar
   );
 }
 
-/** Who holds such a model in this format: the stock class before our own code, `deci` last. */
+/** Who holds such a model in this format: the stock class before our own code, `deci` and `openelm` last. */
 export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | Refusal {
   if (traits.lacks !== null) {
     const why = `no block would keep its ${traits.lacks}`;
@@ -261,11 +269,16 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
     return { kind: 'llama.cpp', biases: gguf.needsBiases ? flags(() => true) : biases };
   }
   if (traits.llamaBlock && traits.deciBlocks) return { kind: 'deci', biases };
+  const plain = ropeFits && !BIAS_NAMES.some((name) => biases[name]);
+  if (gguf.unlike && plain && traits.wholeBlocks && traits.tied) return { kind: 'openelm', biases };
   if (!traits.deciBlocks) {
     const why = 'llama.cpp holds no block with attention alone, and no first block without it';
     return { kind: null, why, mend: AS_FOLDER };
   }
-  const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
+  const alone = gguf.unlike && plain && !traits.tied ? ' and a head apart from its embedding' : '';
+  const what = traits.uniform
+    ? 'such biases or rope scaling'
+    : `widths that differ between blocks${alone}`;
   return {
     kind: null,
     why: `no architecture of llama.cpp holds a ${family.name} model with ${what}`,
@@ -310,6 +323,8 @@ export function exportTable(): ExportRow[] {
             longrope: false,
             graphLacks: null,
             deciBlocks: true,
+            wholeBlocks: true,
+            tied: true,
             llamaBlock: hasLlamaBlock(family),
           };
           const { kind: hf } = holderOf(traits, 'hf');

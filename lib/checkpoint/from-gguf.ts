@@ -185,7 +185,7 @@ export function architectureFromGguf(
     activation: gguf.activation,
     gated: family.gated,
     clampedGate: gguf.clampedGate ?? null,
-    biases: biasesOf(gguf, tensors, count),
+    biases: biasesOf(gguf, prefix, tensors, count),
     embeddingScale: family.scalesEmbedding
       ? Math.sqrt(hidden)
       : shortest(scales.embedding_scale ?? 1),
@@ -324,10 +324,11 @@ function requireHeadDim(
 /** Blocks alike have the same, and not every one has an attention. */
 function biasesOf(
   gguf: GgufDescription,
+  architecture: string,
   tensors: GgufTensors,
   blocks: number,
 ): Architecture['biases'] {
-  const names = ggufNames(gguf);
+  const names = ggufNames(gguf, architecture);
   const present = BIAS_NAMES.map((name) => {
     const role = gguf.experts ? BIAS_ROLES[name].replace('ffn.', 'experts.0.') : BIAS_ROLES[name];
     const has = (block: number) => tensors.has(blockTensorName(names, role as BlockRole, block));

@@ -33,7 +33,8 @@ export async function openGguf(path: string): Promise<ModelSource> {
     path,
   );
   const layout = { interleavedRope: family.gguf!.interleavedRope, normOffset: 0 };
-  const bound = bindTensors(architecture, ggufNames(family.gguf!), stored, path, layout);
+  const names = ggufNames(family.gguf!, parsed.metadata['general.architecture']!.value as string);
+  const bound = bindTensors(architecture, names, stored, path, layout);
   return {
     format: 'gguf',
     path,

@@ -160,6 +160,8 @@ export interface GgufDescription {
   freeHeads: boolean;
   /** What it calls otherwise than `GGUF_NAMES`. */
   names?: Partial<Pick<TensorNames, 'model' | 'block'>>;
+  /** Where blocks have unlike widths, each an attention and an FFN, no biases, and the embedding is the head: the architecture that holds them (the last of `architectures`), and what it calls otherwise. */
+  unlike?: { architecture: string; names: TensorNames['block'] };
   /** Whether its graph applies rope_freqs.weight (Llama 3's stretch). */
   holdsRopeFactors: boolean;
   /** Whether its graph divides frequencies by rope_factors_short.weight or rope_factors_long.weight (longrope). */

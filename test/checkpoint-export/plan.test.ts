@@ -8,8 +8,10 @@ import {
   planExport,
   roundingFor,
 } from '../../lib/checkpoint/export';
+import { openCheckpoint } from '../../lib/checkpoint/open';
 import { architectureFromConfig } from '../../lib/model/from-config';
 import { type BlockKeep, prunedArchitecture } from '../../lib/model/groups';
+import type { BlockRole } from '../../lib/model/sublayers';
 import { fixtureConfig } from '../model/fixture';
 
 const first = (count: number) => Int32Array.from({ length: count }, (_, index) => index);
@@ -86,11 +88,11 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
   },
   qwen3: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
-    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/openelm', 'own-modeling/null'],
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
-    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/openelm', 'own-modeling/null'],
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
-    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all per-block': ['own-modeling/openelm', 'own-modeling/null'],
   },
   gemma2: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
@@ -571,6 +573,55 @@ test('GGUF: deci states every block, and interleaves what its source did not', (
       ({ ropeHeads }) => ropeHeads === undefined,
     ),
   );
+});
+
+test('GGUF: openelm has Qwen3 of unlike widths, queries, keys and values in one tensor', (t) => {
+  const widths = [{ ffn: 96, kv: 1 }, {}];
+  const { kind, metadata, tensors } = plan('qwen3-yarn', widths, { format: 'gguf' });
+  t.is(kind, 'openelm');
+  t.deepEqual(metadata!['openelm.feed_forward_length'], { type: 'array:int32', value: [96, 160] });
+  t.deepEqual(metadata!['openelm.attention.head_count'], { type: 'array:int32', value: [2, 4] });
+  t.deepEqual(metadata!['openelm.attention.head_count_kv'], { type: 'array:int32', value: [1, 2] });
+  const joined = tensors.filter(({ parts }) => parts.length > 1);
+  t.deepEqual(
+    joined.map(({ name, shape }) => [name, shape]),
+    [
+      ['blk.0.attn_qkv.weight', [64, 64]],
+      ['blk.1.attn_qkv.weight', [128, 64]],
+    ],
+  );
+  t.false(tensors.some(({ name }) => name === 'output.weight'));
+});
+
+test('GGUF: openelm has no head apart from the embedding, no bias, no block without attention', (t) => {
+  const refused = (model: string, widths: Parameters<typeof plan>[1], why: RegExp) =>
+    t.throws(() => plan(model, widths, { format: 'gguf' }), {
+      code: 'ERR_UNSUPPORTED',
+      message: why,
+    });
+  refused('qwen3', [{ ffn: 96 }, {}], /differ between blocks and a head apart from its embedding/);
+  refused('qwen3-yarn', [{ ffn: 96 }, { kv: 0 }], /widths that differ between blocks/);
+  const added = { format: 'gguf', addedBias: { down: true } } as const;
+  t.throws(() => plan('qwen3-yarn', [{ ffn: 96 }, {}], added), { code: 'ERR_UNSUPPORTED' });
+});
+
+test('GGUF: openelm joins no maps of unlike types', async (t) => {
+  const source = await openCheckpoint('test/fixtures/models/qwen3-yarn/model.gguf');
+  const roles: BlockRole[] = ['attention.q', 'attention.k', 'attention.v'];
+  const asQ4KM = source.blocks.map((refs) => ({
+    ...refs,
+    'attention.v': { ...refs['attention.v']!, dtype: 'Q6_K' as const },
+  }));
+  const written = (blocks: typeof asQ4KM, ffn: number) => {
+    const takenOver = { source: { ...source, blocks }, roles };
+    return plan('qwen3-yarn', [{ ffn }, {}], { format: 'gguf', takenOver }).kind;
+  };
+  t.is(written(source.blocks as typeof asQ4KM, 96), 'openelm');
+  t.throws(() => written(asQ4KM, 96), {
+    code: 'ERR_UNSUPPORTED',
+    message: /block 0 has F16 and Q6_K/,
+  });
+  t.is(written(asQ4KM, 160), 'llama.cpp');
 });
 
 test('GGUF: a sliding window becomes the context length, and a note says so', (t) => {

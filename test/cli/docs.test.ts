@@ -62,6 +62,7 @@ const README_WORDS = {
   'own-modeling': 'own code',
   'llama.cpp': 'llama.cpp',
   deci: 'deci',
+  openelm: 'openelm',
   refused: 'refused',
 } as const;
 

@@ -188,6 +188,7 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['qwen2-sliding', { ...uniform('ffn'), window: SLIDING }, 'qwen2'],
   ['qwen3-sliding', { ...uniform('ffn'), window: SLIDING }, 'qwen3'],
   ['qwen3-yarn', heads, 'qwen3'],
+  ['qwen3-yarn', perBlock('all'), 'openelm'],
   ['mixtral', { ...heads, window: SLIDING }, 'llama'],
   ['mixtral', { ...experts, window: SLIDING }, 'llama'],
   ['mixtral', { ...channels, window: SLIDING }, 'llama'],

@@ -70,6 +70,12 @@ function formatsReport(rows: readonly ExportRow[]): string {
     const note = headsFillHidden ? 'where heads go, own modeling code' : '';
     return [[stockClass, families.join(', '), note]];
   });
+  const openelm = rows.some(({ gguf }) => gguf === 'openelm')
+    ? [
+        '',
+        'llama.cpp (openelm) takes the embedding as head: where the head is another one (Qwen3 8B and above), refused.',
+      ]
+    : [];
   const head = ['family', 'scope', 'widths', 'added bias', '--format hf', '--format gguf'];
   return [
     ...WHERE,
@@ -77,6 +83,7 @@ function formatsReport(rows: readonly ExportRow[]): string {
     table([head, ...cells], ['left', 'left', 'left', 'left', 'left', 'left']),
     '',
     `Where heads go, the stock class of ${names} takes counts that divide the hidden size alone; others have own modeling code.`,
+    ...openelm,
     ...(seeing.length === 0
       ? []
       : ['', ...SEEING, '', table([['class', 'text model', ''], ...seeing], LEFT)]),

@@ -82,9 +82,11 @@ export const GGUF_JOINED_QKV_AND_BIASES = {
   'attention.vBias': 'blk.{}.attn_qkv.bias',
 };
 
-/** Those of an architecture in GGUF. */
-export function ggufNames(gguf: GgufDescription): TensorNames {
-  const { model, block } = gguf.names ?? {};
+/** Those of one of a family's architectures in GGUF. */
+export function ggufNames(gguf: GgufDescription, architecture: string): TensorNames {
+  const { unlike } = gguf;
+  const isUnlike = architecture === unlike?.architecture;
+  const { model, block } = isUnlike ? { block: unlike!.names } : (gguf.names ?? {});
   return {
     ...GGUF_NAMES,
     model: { ...GGUF_NAMES.model, ...model },

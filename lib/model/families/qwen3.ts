@@ -1,8 +1,8 @@
 import type { Family } from '../family';
 import { QWEN_KEYS } from './llama-keys';
-import { LLAMA_NAMES } from './names';
+import { GGUF_JOINED_QKV, LLAMA_NAMES } from './names';
 
-/** Qwen3, dense: RMS norms on every query and key head, head_dim apart from the hidden size. */
+/** Qwen3, dense: RMS norms on every query and key head, head_dim apart from the hidden size. OpenELM has the same block, of widths for each. */
 export const qwen3: Family = {
   name: 'qwen3',
   norm: 'rms',
@@ -32,7 +32,8 @@ export const qwen3: Family = {
     names: LLAMA_NAMES,
   },
   gguf: {
-    architectures: ['qwen3'],
+    architectures: ['qwen3', 'openelm'],
+    unlike: { architecture: 'openelm', names: GGUF_JOINED_QKV },
     interleavedRope: false,
     holdsBiases: [],
     freeHeads: true,
