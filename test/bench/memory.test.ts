@@ -5,7 +5,7 @@ import test from 'ava';
 import { memoryLimit } from '../../lib/bench/memory/limit';
 import { writeRandomCheckpoint } from '../../lib/bench/memory/random-checkpoint';
 import { benchMemory } from '../../lib/bench/memory/run';
-import { OPT_SHAPES, optConfig } from '../../lib/bench/memory/shapes';
+import { optConfig, SHAPES } from '../../lib/bench/memory/shapes';
 import { logLogSlope } from '../../lib/bench/memory/slope';
 import { treeBytes } from '../../lib/bench/memory/tree';
 import { runProgram } from '../../lib/bench/process';
@@ -27,18 +27,25 @@ test('the slope of powers is their exponent', (t) => {
   t.is(logLogSlope(points.slice(0, 1)), null);
 });
 
-test("OPT's shapes have the parameters of their papers", (t) => {
-  const published = { '125m': 125.2e6, '350m': 331.2e6, '1.3b': 1315.8e6, '2.7b': 2651.6e6 };
+test('shapes have the parameters of their papers', (t) => {
+  const opt = { '125m': 125.2e6, '350m': 331.2e6, '1.3b': 1315.8e6, '2.7b': 2651.6e6 };
+  // Of 46.7 and 30.5 billion what two blocks of 32 and of 48 hold.
+  const vectors = 2 * 32000 * 4096;
+  const experts = {
+    'mixtral-8x7b': (46.703e9 - vectors) / 16 + vectors,
+    'qwen3-30b-a3b': (30.532e9 - 2 * 151936 * 2048) / 24 + 2 * 151936 * 2048,
+  };
+  const published = { ...opt, ...experts };
   for (const [name, parameters] of Object.entries(published)) {
-    const shape = OPT_SHAPES.find((one) => one.name === name)!;
-    const counted = totalParameters(architectureFromConfig(optConfig(shape), name));
+    const { config } = SHAPES.find((one) => one.name === name)!;
+    const counted = totalParameters(architectureFromConfig(config, name));
     t.true(Math.abs(counted / parameters - 1) < 1e-3, `${name}: ${counted}`);
   }
 });
 
 test('a random checkpoint is one that the program runs, with weights of the asked spread', async (t) => {
   const folder = work.path('random');
-  const shape = { name: 'small', hidden: 64, blocks: 2, heads: 4 };
+  const shape = { hidden: 64, blocks: 2, heads: 4 };
   await writeRandomCheckpoint(folder, { ...optConfig(shape), vocab_size: 2048 }, TINY);
   const source = await openCheckpoint(folder);
   t.deepEqual(source.architecture.blocks, Array(2).fill({ ffn: 256, heads: 4, kvHeads: 4 }));

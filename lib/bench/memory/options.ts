@@ -7,13 +7,13 @@ import { MASKS } from '../../masks';
 import { CALIBRATION } from '../../options/calibration';
 import { choice, names, on, shareAboveNone, sizes } from '../../options/kinds';
 import { MASK } from '../../options/mask';
-import { METHOD } from '../../options/method';
+import { METHOD, SCOPES } from '../../options/method';
 import { declare, like, schemaOf } from '../../options/option';
 import { REFIT } from '../../options/refit';
 import { TARGET } from '../../options/target';
 import type { OnProgress } from '../../progress';
 import { calibrationOptions, outputOption, scratchOption } from '../options';
-import { OPT_SHAPES } from './shapes';
+import { SHAPES } from './shapes';
 
 export const MEMORY_OPTIONS = {
   ...declare(
@@ -22,7 +22,7 @@ export const MEMORY_OPTIONS = {
       /** Where a model is given, it is taken instead. */
       shapes: {
         takes: { ...names, schema: z.array(z.string()).min(1) },
-        help: `OPT models to make, by commas: ${OPT_SHAPES.map(({ name }) => name).join(', ')}`,
+        help: `models to make, OPT's and of mixtures of experts two blocks, by commas: ${SHAPES.map(({ name }) => name).join(', ')}`,
         default: ['125m', '350m', '1.3b', '2.7b'],
         changes: 'run',
       },
@@ -43,6 +43,11 @@ export const MEMORY_OPTIONS = {
         ...like(METHOD.allocation, { default: 'uniform' }),
         takes: choice(ALLOCATION_RULES),
         help: 'as in prune; anything but uniform makes a survey',
+      },
+      scope: {
+        ...like(METHOD.scope, { default: 'ffn' }),
+        takes: choice(SCOPES),
+        help: 'as in prune; of a mixture of experts experts or expert-channels',
       },
       mask: {
         ...like(MASK.mask, { default: 'sweep' }),
@@ -86,7 +91,7 @@ export function memorySettings(options: MemoryOptions): MemorySettings {
 
 /** @throws StruPruneError ERR_ARGUMENT */
 function requireKnown(shapes: readonly string[]): void {
-  const known = OPT_SHAPES.map(({ name }) => name);
+  const known = SHAPES.map(({ name }) => name);
   const unknown = shapes.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   throw new StruPruneError(

@@ -26,7 +26,7 @@ import { memoryLimit } from './limit';
 import { type MemoryOptions, type MemorySettings, memorySettings } from './options';
 import { writeRandomCheckpoint } from './random-checkpoint';
 import { MemoryRows } from './rows';
-import { OPT_SHAPES, type OptShape, optConfig } from './shapes';
+import { SHAPES, type Shape } from './shapes';
 import { logLogSlope } from './slope';
 import { treeBytes } from './tree';
 
@@ -59,7 +59,7 @@ interface Run {
 }
 
 /**
- * Prunes checkpoints of OPT's shapes with random weights, each made before its runs and removed after them; or `model`
+ * Prunes checkpoints of published shapes with random weights, each made before its runs and removed after them; or `model`
  * alone. Every run is a process of its own, whose memory is looked at from outside. Finished rows are kept in
  * `output`/memory-rows.jsonl, so that the same call goes on after an interruption.
  * Throws as prune() and plan(); ERR_OUTPUT where `output` holds rows of other settings.
@@ -97,15 +97,15 @@ async function openRows(
   engine: Engine,
   signal: AbortSignal | undefined,
 ): Promise<MemoryRows> {
-  const { calibration, calibrationTokens, window, sparsity, allocation, mask, ffnSolver } =
-    settings;
+  const { calibration, calibrationTokens, window, sparsity, allocation } = settings;
+  const { scope, mask, ffnSolver } = settings;
   requireText(calibration);
   const given = model === null ? null : await hashFiles(await sourceOf(model, { signal }), signal);
   const conditions = {
     version: versions().struprune,
     given,
     text: await hashOf([calibration]),
-    settings: { calibrationTokens, window, sparsity, allocation, mask, ffnSolver },
+    settings: { calibrationTokens, window, sparsity, allocation, scope, mask, ffnSolver },
     machine: journalMachine(engine),
   };
   return MemoryRows.open(settings.output, conditions, settings.force);
@@ -117,10 +117,10 @@ async function measure(
   onStage: OnStage | undefined,
 ): Promise<BenchMemory> {
   const { settings, idleBytes } = run;
-  const shapes = OPT_SHAPES.filter(
+  const shapes = SHAPES.filter(
     ({ name }) => settings.shapes.includes(name) || (settings.long && name === '6.7b'),
   );
-  const names = model === null ? shapes.map(({ name }) => `opt-${name}`) : [model];
+  const names = model === null ? shapes.map(({ label }) => label) : [model];
   const report = stageReporter(onStage, 'measure', names.length + 1);
   const tiny = await smallestRow(run, { path: asset('tiny-opt'), label: 'embedded model' });
   report(1, 'embedded model');
@@ -129,8 +129,8 @@ async function measure(
   const rows: BenchMemoryRow[] = [];
   if (model === null) {
     for (const [i, shape] of shapes.entries()) {
-      rows.push(...(await shapeRows(run, shape, names[i]!)));
-      report(i + 2, names[i]!);
+      rows.push(...(await shapeRows(run, shape)));
+      report(i + 2, shape.label);
     }
   } else {
     rows.push(...(await rowsOf(run, { path: model, label: modelName(model), key: GIVEN })));
@@ -157,13 +157,13 @@ function slopesOf(
 }
 
 /** Without the model, where all of its rows are finished. */
-async function shapeRows(run: Run, shape: OptShape, label: string): Promise<BenchMemoryRow[]> {
-  const path = join(run.folder, `opt-${shape.name}`);
+async function shapeRows(run: Run, { name, label, config }: Shape): Promise<BenchMemoryRow[]> {
+  const path = join(run.folder, name);
   const subject = { path, label };
   const keys = [null, ...run.settings.budgets].map((budget) => rowKey(subject, budget));
   const finished = keys.every((key) => run.rows.has(key));
   try {
-    if (!finished) await writeRandomCheckpoint(path, optConfig(shape), asset('tiny-opt'));
+    if (!finished) await writeRandomCheckpoint(path, config, asset('tiny-opt'));
     return await rowsOf(run, subject);
   } finally {
     await rm(path, { recursive: true, force: true });
@@ -219,8 +219,8 @@ async function pruneAtSmallest(run: Run, subject: Subject): Promise<BenchMemoryR
 }
 
 function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
-  const { calibration, calibrationTokens, window, sparsity, allocation, mask, ffnSolver } =
-    settings;
+  const { calibration, calibrationTokens, window, sparsity, allocation } = settings;
+  const { scope, mask, ffnSolver } = settings;
   const machine = { threads, device: 'cpu' };
   return {
     calibration,
@@ -228,6 +228,7 @@ function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
     window,
     sparsity,
     allocation,
+    scope,
     mask,
     ffnSolver,
     tuneTokens: 0,
