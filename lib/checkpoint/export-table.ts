@@ -190,7 +190,8 @@ function graphLacks(pruned: Architecture): string | null {
   }
   if (!twoRopes) return null;
   const { theta, ...scaling } = rope!;
-  const other = theta !== gguf.slidingTheta || Object.keys(scaling).length > 0;
+  const usual = gguf.slidingTheta ?? pruned.globalRope!.theta;
+  const other = theta !== usual || Object.keys(scaling).length > 0;
   return other ? 'another rope in its sliding blocks' : null;
 }
 

@@ -178,7 +178,7 @@ export interface GgufDescription {
   parallel?: true;
   /** Its metadata has scales of scores, embeddings, additions and logits. */
   multipliers?: true;
-  /** The base of its graph's rope in blocks that slide, where others are global. */
+  /** The base of its graph's rope in blocks that slide, where others are global; left out: the others'. */
   slidingTheta?: number;
   /** Its graph caps scores and logits: by these where a file says nothing. */
   caps?: { scores: number; logits: number };

@@ -516,7 +516,8 @@ function ropesFromConfig(
     throw unsupported(where, `${byType} by layer type`, 'use a model whose layers are alike');
   }
   const read = readFields({ rope_parameters: BY_TYPE.nullish() }, file).rope_parameters;
-  const local = { rope_theta: common.rope_local_base_freq, rope_parameters: read?.[SLIDING] };
+  const theta = common.rope_local_base_freq ?? common.rope_theta;
+  const local = { rope_theta: theta, rope_parameters: read?.[SLIDING] };
   const global = { ...common, rope_parameters: read?.[GLOBAL] };
   return {
     rope: ropeFromConfig(family, local, sizes, file),

@@ -47,6 +47,7 @@ from transformers import (
     MistralConfig,
     MixtralConfig,
     Olmo2Config,
+    Olmo3Config,
     OlmoeConfig,
     OPTConfig,
     Phi3Config,
@@ -59,6 +60,7 @@ from transformers import (
     Qwen3Config,
     Qwen3MoeConfig,
     Qwen3VLConfig,
+    SeedOssConfig,
     SmolLM3Config,
     SmolVLMConfig,
     Starcoder2Config,
@@ -754,6 +756,31 @@ MODELS = {
         None,
         True,
     ),
+    "olmo3": (
+        Olmo3Config(
+            **{**SMALL, **dict(num_hidden_layers=4, intermediate_size=96)},
+            sliding_window=16,
+            rope_parameters=dict(
+                sliding_attention=dict(rope_type="default", rope_theta=10000.0),
+                full_attention=dict(
+                    rope_type="yarn",
+                    rope_theta=10000.0,
+                    factor=4.0,
+                    original_max_position_embeddings=32,
+                ),
+            ),
+        ),
+        torch.float16,
+        None,
+        True,
+    ),
+    "seed-oss": (SeedOssConfig(**SMALL, head_dim=24), torch.float16, None, True),
+    "seed-oss-biases": (
+        SeedOssConfig(**SMALL, attention_out_bias=True, mlp_bias=True, head_dim=None),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -938,6 +965,8 @@ GGUF_MODELS = {
     "gpt-oss-mxfp4": (gguf.MODEL_ARCH.GPT_OSS, False),
     "lfm2": (gguf.MODEL_ARCH.LFM2, False),
     "gpt-neox-tanh": (gguf.MODEL_ARCH.GPTNEOX, False),
+    "olmo3": (gguf.MODEL_ARCH.OLMO2, False),
+    "seed-oss": (gguf.MODEL_ARCH.SEED_OSS, False),
 }
 
 
@@ -1022,9 +1051,10 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         writer.add_expert_count(config.num_local_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
         writer.add_expert_feed_forward_length(config.intermediate_size)
-    if gemma or gpt_oss:
+    if gemma or gpt_oss or arch == gguf.MODEL_ARCH.SEED_OSS:
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
+    if gemma or gpt_oss or config.model_type == "olmo3":
         writer.add_sliding_window(config.sliding_window)
     writer.add_bos_token_id(config.bos_token_id)
     writer.add_eos_token_id(config.eos_token_id)

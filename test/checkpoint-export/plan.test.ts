@@ -126,6 +126,22 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  olmo3: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  'seed-oss': {
+    'ffn uniform': ['stock/llama.cpp', 'stock/deci'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/llama.cpp', 'stock/deci'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/llama.cpp', 'stock/deci'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
   smollm3: {
     'ffn uniform': ['stock/llama.cpp', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -394,7 +410,16 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
   const parallel = ['gpt-neox', 'gpt-neox-serial'];
   const capped = ['gemma2', 'gemma2-unlike'];
   const windows = ['ministral', 'qwen2-sliding', 'qwen3-sliding'];
-  const unlike = ['olmo2', 'smollm3', 'granite', 'qwen3-yarn', ...windows];
+  const unlike = [
+    'olmo2',
+    'olmo3',
+    'seed-oss',
+    'seed-oss-biases',
+    'smollm3',
+    'granite',
+    'qwen3-yarn',
+    ...windows,
+  ];
   const hybrid = ['lfm2', 'lfm2-unlike', 'qwen3.5', 'qwen3.5-unlike'];
   for (const name of [...names, ...more, ...parallel, ...capped, ...unlike, ...hybrid]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);

@@ -12,6 +12,7 @@ import { modelName } from '../../model/name';
 import { hashFiles } from '../../models/decoders/model-card';
 import { bytes as inUnits } from '../../numbers';
 import type { PruneOptions } from '../../options';
+import { cutsExperts } from '../../options/method';
 import { packageRoot } from '../../package-root';
 import { plan } from '../../plan';
 import { type OnStage, stageReporter } from '../../progress';
@@ -122,10 +123,8 @@ async function measure(
   );
   const names = model === null ? shapes.map(({ label }) => label) : [model];
   const report = stageReporter(onStage, 'measure', names.length + 1);
-  const tiny = await smallestRow(run, { path: asset('tiny-opt'), label: 'embedded model' });
+  const constantBytes = await constantOf(run);
   report(1, 'embedded model');
-  const constantBytes =
-    idleBytes === null || tiny.peakBytes === null ? null : tiny.peakBytes - idleBytes;
   const rows: BenchMemoryRow[] = [];
   if (model === null) {
     for (const [i, shape] of shapes.entries()) {
@@ -139,15 +138,23 @@ async function measure(
   return { idleBytes, constantBytes, ...slopesOf(rows, idleBytes, constantBytes), rows };
 }
 
+/** What a model takes that needs next to nothing itself; null where the system does not tell, and of experts: none ships. */
+async function constantOf(run: Run): Promise<number | null> {
+  if (run.idleBytes === null || cutsExperts(run.settings.scope)) return null;
+  const subject = { path: asset('tiny-opt'), label: 'embedded model' };
+  const { peakBytes } = await smallestRow(run, subject);
+  return peakBytes === null ? null : peakBytes - run.idleBytes;
+}
+
 function slopesOf(
   rows: readonly BenchMemoryRow[],
   idle: number | null,
   constant: number | null,
 ): Pick<BenchMemory, 'slope' | 'layerSlope'> {
   const above = (row: BenchMemoryRow) =>
-    row.peakBytes === null || idle === null || constant === null
+    row.peakBytes === null || idle === null
       ? []
-      : [[row.parameters, row.peakBytes - idle - constant] as const];
+      : [[row.parameters, row.peakBytes - idle - (constant ?? 0)] as const];
   const smallest = rows.filter((row) => row.smallest).flatMap(above);
   const free = rows.filter(({ budgetBytes }) => budgetBytes === null);
   return {

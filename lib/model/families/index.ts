@@ -14,6 +14,7 @@ import { ministral } from './ministral';
 import { mistral } from './mistral';
 import { mixtral } from './mixtral';
 import { olmo2 } from './olmo2';
+import { olmo3 } from './olmo3';
 import { olmoe } from './olmoe';
 import { opt } from './opt';
 import { phi3 } from './phi3';
@@ -22,6 +23,7 @@ import { qwen2Moe } from './qwen2-moe';
 import { qwen3 } from './qwen3';
 import { qwen35 } from './qwen3-5';
 import { qwen3Moe } from './qwen3-moe';
+import { seedOss } from './seed-oss';
 import { smollm3 } from './smollm3';
 import { starcoder2 } from './starcoder2';
 
@@ -35,8 +37,10 @@ export const FAMILIES: readonly Family[] = [
   gemma2,
   gemma3,
   olmo2,
+  olmo3,
   smollm3,
   granite,
+  seedOss,
   lfm2,
   phi3,
   gpt2,
