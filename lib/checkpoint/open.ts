@@ -19,7 +19,7 @@ export async function openCheckpoint(path: string): Promise<ModelSource> {
     throw new StruPruneError(
       'ERR_NOT_FOUND',
       `${path}: ${cause.code === 'ENOENT' ? 'no such file or folder' : cause.message}`,
-      'give the path of a Hugging Face folder or of a .gguf file',
+      'give the path of a Hugging Face folder or of a .gguf file, or owner/name of a model of the hub',
       { cause },
     );
   });

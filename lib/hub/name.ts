@@ -15,17 +15,23 @@ export interface HubModel {
 const PREFIX = 'hf:';
 const PART = '\\w[\\w.-]*';
 const BARE = new RegExp(`^(${PART}/${PART})(?:@(${PART}|refs/${PART}/${PART}))?$`);
+/** The page of a model, of a revision or of a file, as a browser shows its address. */
+const ADDRESS = new RegExp(
+  `^(?:https?://)?(?:www\\.)?(?:huggingface\\.co|hf\\.co)/(${PART}/${PART})(?:/(?:tree|blob|resolve)/(${PART}|refs/${PART}/${PART})(?:/((?:${PART}/)*${PART}\\.gguf))?)?/?(?:\\?.*)?$`,
+);
 const PREFIXED = new RegExp(`${BARE.source.slice(0, -1)}(?:/((?:${PART}/)*${PART}\\.gguf))?$`);
 
 /**
- * The model that `hf:owner/name`, `hf:owner/name@revision` or `hf:owner/name/file.gguf` means; or `owner/name`, with a revision or
- * without, where neither it nor a folder `owner` is here. null: a path.
- * @throws StruPruneError ERR_ARGUMENT for `hf:` before anything else
+ * The model that `hf:owner/name`, `hf:owner/name@revision`, `hf:owner/name/file.gguf` or the address of one of these on
+ * huggingface.co means; or `owner/name`, with a revision or without, where neither it nor a folder `owner` is here. null: a path.
+ * @throws StruPruneError ERR_ARGUMENT for `hf:` before anything else, and for other addresses
  */
 export function hubModel(model: string): HubModel | null {
-  if (model.startsWith(PREFIX)) {
+  const address = partsOf(ADDRESS.exec(model));
+  if (address) return address;
+  if (model.startsWith(PREFIX) || /^https?:/i.test(model)) {
     const named = partsOf(PREFIXED.exec(model.slice(PREFIX.length)));
-    if (named) return named;
+    if (named && model.startsWith(PREFIX)) return named;
     const forms = 'hf:owner/name, hf:owner/name@revision or hf:owner/name/file.gguf';
     throw new StruPruneError('ERR_ARGUMENT', `${model} names no model of the hub`, `give ${forms}`);
   }

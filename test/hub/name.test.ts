@@ -12,6 +12,16 @@ const NAMES: [given: string, repo: string, revision: string, file: string | null
   ['hf:owner/name@refs/pr/1', 'owner/name', 'refs/pr/1', null],
   ['hf:owner/name/model-Q4_0.gguf', 'owner/name', 'main', 'model-Q4_0.gguf'],
   ['hf:owner/name@dev/sub/model.gguf', 'owner/name', 'dev', 'sub/model.gguf'],
+  ['https://huggingface.co/owner/name', 'owner/name', 'main', null],
+  ['https://www.huggingface.co/owner/name/', 'owner/name', 'main', null],
+  ['hf.co/owner/name', 'owner/name', 'main', null],
+  ['https://huggingface.co/owner/name/tree/refs/pr/1', 'owner/name', 'refs/pr/1', null],
+  [
+    'https://huggingface.co/owner/name/resolve/main/sub/model.gguf?download=true',
+    'owner/name',
+    'main',
+    'sub/model.gguf',
+  ],
 ];
 for (const [given, repo, revision, file] of NAMES) {
   test(`${given} is a name`, (t) => {
@@ -43,6 +53,10 @@ for (const name of [
   'hf:a/../b',
   'hf:a/b@',
   'hf:a/b/../x.gguf',
+  'https://huggingface.co/name',
+  'https://huggingface.co/datasets/owner/name',
+  'https://huggingface.co/owner/name/blob/main/config.json',
+  'https://example.org/owner/name',
 ]) {
   test(`${name} is refused`, (t) => {
     t.throws(() => hubModel(name), { code: 'ERR_ARGUMENT', message: /hf:owner\/name@revision/ });
