@@ -8,7 +8,7 @@ import type { Engine } from './engine/engine';
 import { native } from './engine/native';
 import type { ModelSource } from './model/architecture';
 import { Decoder } from './models/decoders/front-end';
-import { measureAfter, measureBefore, ruinWarning } from './models/decoders/measured';
+import { measureAfter, measureBefore, ruinWarning, unfitWarning } from './models/decoders/measured';
 import { type Hashes, hashFiles, modelCard } from './models/decoders/model-card';
 import type { Order } from './models/decoders/orders';
 import { placesRead, placesWritten } from './models/decoders/places';
@@ -138,6 +138,8 @@ async function takeStages(
   };
   await requireKnownSurvey(work);
   const { perplexityBefore, samplesBefore } = await measureBefore(run);
+  const unfit = unfitWarning(perplexityBefore, source.architecture.vocab);
+  if (unfit !== null) run.warn(unfit);
   const measured = await take(survey, work, null);
   const decision = await take(allocate, work, measured);
   await saveSurvey(work, settings);

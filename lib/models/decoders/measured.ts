@@ -91,6 +91,18 @@ async function perplexityOf(run: Run, session: Session): Promise<number | null> 
   return (await evaluateIds(session, ids, { window, scratch, onProgress })).perplexity;
 }
 
+/** How many times the vocabulary, which is the perplexity of a guess, may be without a warning: models of random weights come to a few. */
+const UNFIT = 10;
+
+/** Of a dense model that a text means nothing to; null of others, and where nothing was measured. */
+export function unfitWarning(before: number | null, vocab: number): string | null {
+  if (before === null || before <= UNFIT * vocab) return null;
+  return (
+    `the model itself, before pruning, has a perplexity of ${Math.round(before).toLocaleString('en')} on this text, and guesses among its ${vocab.toLocaleString('en')} ` +
+    'tokens would have less: give text of the kind that it was trained on (--calibration, --eval), and a --window no longer than its own'
+  );
+}
+
 /** How many times as high a perplexity may be without a warning. */
 const RUIN = 2;
 
