@@ -28,7 +28,9 @@ export function chatRenderer(
     throw new StruPruneError(
       'ERR_TOKENIZER',
       'the model has no chat template, which messages need',
-      'give records with text, or put the chat_template.jinja of its family into its folder',
+      answer
+        ? 'give a prompt without the template (`generate --prompt`), or put the chat_template.jinja of its family into its folder'
+        : 'give records with text, or put the chat_template.jinja of its family into its folder',
     );
   }
   const template = parsed(chosen.template);

@@ -16,9 +16,22 @@ export interface Question {
 
 /** @throws StruPruneError ERR_TEXT naming the line; ERR_NOT_FOUND */
 export function readQuestions(path: string): Question[] {
-  const questions = [...eachLine(path, questionOf)];
+  const questions = linesIn(path);
   if (questions.length > 0) return questions;
   throw new StruPruneError('ERR_TEXT', `${path} has no question`, 'give one a line');
+}
+
+function linesIn(path: string): Question[] {
+  try {
+    return [...eachLine(path, questionOf)];
+  } catch (error) {
+    const notHere = error instanceof StruPruneError && error.code === 'ERR_NOT_FOUND';
+    throw notHere
+      ? error.with(
+          "questions are a .jsonl file; lm-eval's own tasks run in lm-eval, on folders that were written",
+        )
+      : error;
+  }
 }
 
 /** @throws StruPruneError ERR_TEXT */

@@ -42,6 +42,13 @@ export function requireText(path: string): void {
 }
 
 function openText(path: string): number {
+  if (/\.json$/i.test(path)) {
+    throw new StruPruneError(
+      'ERR_TEXT',
+      `${path} is JSON, which is no prose`,
+      'give its records as .jsonl, an object a line, or what is meant as prose under another name',
+    );
+  }
   let isFolder: boolean;
   try {
     // A pipe is not waited for: texts are read more than once.

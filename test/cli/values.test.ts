@@ -47,7 +47,7 @@ test('parameters and counts as people write them', (t) => {
   t.is(parameters('500k'), 500_000);
   t.is(parameters('1e9'), 1_000_000_000);
   t.is(count('1e5'), 100_000);
-  for (const bad of ['', '0', '-1', '1.5G', '1 M params']) {
+  for (const bad of ['', '0', '0.75', '-1', '1.5G', '1 M params']) {
     t.throws(() => parameters(bad), { code: 'commander.invalidArgument' }, bad);
   }
   for (const bad of ['', '0', '1.5', '1k', '1e-5', '1e99']) t.throws(() => count(bad));
@@ -63,6 +63,10 @@ test('shares and targets in percent', (t) => {
   t.is(multiplyAddsOrPercent('75%'), '75%');
   t.is(multiplyAddsOrPercent('1.5G'), 1_500_000_000);
   t.throws(() => multiplyAddsOrPercent('1.5GiB'), { message: /K, M, G or T/ });
+  t.throws(() => parametersOrPercent('0.75'), { message: /a share of what there is: 75%/ });
+  for (const bad of ['0%', '100%', '175%', 'x%']) {
+    t.throws(() => parametersOrPercent(bad), { message: /above 0% and below 100%/ }, bad);
+  }
   t.is(sizeOrPercent(' 57.5 % '), '57.5%');
   t.is(sizeOrPercent('300MiB'), 300 * 2 ** 20);
   for (const bad of ['0', '20', '1', '0%', '100%', '-5%', '%']) {

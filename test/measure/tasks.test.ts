@@ -9,6 +9,7 @@ import { AS_IS, Session } from '../../lib/engine/session';
 import { evaluateTasks } from '../../lib/evaluate-tasks';
 import { likelihoodsOf } from '../../lib/measure/tasks';
 import { inThread } from '../../lib/tokenizer';
+import { readQuestions } from '../../lib/tokenizer/questions';
 import { workspace } from '../e2e/models';
 
 interface Row {
@@ -86,6 +87,13 @@ for (const { name, rows, ...of } of CASES) {
     }
   });
 }
+
+test("lm-eval's names of tasks are told from files of questions", (t) => {
+  t.throws(() => readQuestions('arc_easy'), {
+    code: 'ERR_NOT_FOUND',
+    message: /cannot read the text arc_easy; .*tasks run in lm-eval/,
+  });
+});
 
 test('what is no question is refused by its line', async (t) => {
   const good = { prompt: 'One', completion: ' two' };

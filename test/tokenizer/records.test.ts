@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { embeddedModel, evaluate } from '../../lib';
 import { tokenize } from '../../lib/tokenizer';
 import { chatRenderer, type Message } from '../../lib/tokenizer/chat';
 import { isRecords, readRecords } from '../../lib/tokenizer/records';
+import { readText } from '../../lib/tokenizer/text';
 import { loadTokenizer, readTokenizerFiles } from '../../lib/tokenizer/tokenizer';
 import type { TokenizerFiles } from '../../lib/tokenizer/types';
 
@@ -94,12 +95,22 @@ for (const [what, line, message] of WRONG) {
   });
 }
 
+test('one JSON document is no text', (t) => {
+  const path = join(folder, 'list.json');
+  writeFileSync(path, '[{ "text": "one" }]');
+  t.throws(() => [...readText(path)], {
+    code: 'ERR_TEXT',
+    message: /list\.json is JSON, which is no prose; give its records as \.jsonl/,
+  });
+});
+
 test('messages without a template, and those that it refuses', async (t) => {
   const path = await jsonl({ messages: [{ role: 'user', content: 'x' }] });
   t.throws(() => [...readRecords(path, () => chatRenderer(filesWith()))], {
     code: 'ERR_TOKENIZER',
     message: /the model has no chat template, which messages need; give records with text/,
   });
+  t.throws(() => chatRenderer(filesWith(), { answer: true }), { message: /generate --prompt/ });
   const strict = "{{ raise_exception('roles must alternate') }}";
   t.throws(() => [...readRecords(path, () => chatRenderer(filesWith(strict)))], {
     code: 'ERR_TEXT',

@@ -113,9 +113,12 @@ export function parameters(text: string): number {
 }
 
 function amount(text: string, units: Readonly<Record<string, number>>, also: string): number {
-  const value = Math.round(scaled(text, units));
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError(`It must be a number of at least 1, also with ${also}.`);
+  const value = scaled(text, units);
+  const whole = Math.round(value);
+  if (Number.isSafeInteger(whole) && value >= 1) return whole;
+  throw new InvalidArgumentError(
+    `It must be a number of at least 1, also with ${also}; or a share of what there is: 75%.`,
+  );
 }
 
 /** The same, or `75%`. */
@@ -157,8 +160,9 @@ export function sizeOrPercent(text: string): number | Percent {
 
 function percentage(text: string): Percent | null {
   if (!text.trim().endsWith('%')) return null;
-  removal(text);
-  return `${Number(text.trim().slice(0, -1))}%`;
+  const percent = Number(text.trim().slice(0, -1));
+  if (percent > 0 && percent < 100) return `${percent}%`;
+  throw new InvalidArgumentError('A share must be above 0% and below 100%.');
 }
 
 /** `128MiB,4GiB` as bytes. */
