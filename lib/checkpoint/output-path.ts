@@ -9,7 +9,8 @@ import { foreignIn } from './manifest';
 export type ExportFormat = 'hf' | 'gguf';
 
 const GGUF = '.gguf';
-const SAFETENSORS = '.safetensors';
+/** What a folder is not called. */
+const WEIGHT_FILE = /\.(safetensors|onnx|bin|pth?)$/;
 
 /** A mend where a GGUF file cannot hold the model: its name alone would ask for one again. */
 export const AS_FOLDER =
@@ -143,11 +144,11 @@ export function formatFor(target: string, asked: ExportFormat | undefined): Expo
 
 /** Loaders tell the formats apart by the name. */
 export function requireName(target: string, format: ExportFormat): void {
-  if (format === 'hf' && target.endsWith(SAFETENSORS)) {
+  if (format === 'hf' && WEIGHT_FILE.test(target)) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `${target} is the name of a file, and a Hugging Face folder is to be written`,
-      `write to ${target.slice(0, -SAFETENSORS.length)}, or a file that ends in ${GGUF}`,
+      `write to ${target.replace(WEIGHT_FILE, '')}, or a file that ends in ${GGUF}`,
     );
   }
   if (isGguf(target) === (format === 'gguf')) return;

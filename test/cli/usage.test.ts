@@ -91,6 +91,11 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
     quickPrune('x', '--sparsity', '20'),
     /below 1.* \(0\.2 or 20%\); see/,
   ],
+  [
+    'a folder by the name of a file',
+    ['plan', TINY, '-o', 'small.onnx'],
+    /small\.onnx is the name of a file, .*write to small, or/,
+  ],
   ['a family that is none', ['formats', 'qwne3'], /no family qwne3; did you mean qwen3\?/],
   ['nothing to remove', quickPrune('x', '--sparsity', '0'), /--sparsity <share>.*above 0/],
   [
@@ -146,10 +151,14 @@ test('plan takes a command of prune as it stands', async (t) => {
 });
 
 test('formats of one family', async (t) => {
-  const { code, stdout } = await run(['formats', 'Qwen3', '--json']);
-  t.is(code, 0);
-  const rows: { family: string }[] = JSON.parse(stdout);
-  t.true(rows.length > 0 && rows.every(({ family }) => family === 'qwen3'));
+  const familiesOf = async (name: string) => {
+    const { code, stdout } = await run(['formats', name, '--json']);
+    t.is(code, 0);
+    const rows: { family: string }[] = JSON.parse(stdout);
+    return [...new Set(rows.map(({ family }) => family))];
+  };
+  t.deepEqual(await familiesOf('Qwen3'), ['qwen3']);
+  t.deepEqual(await familiesOf('gemma'), ['gemma2', 'gemma3']);
 });
 
 test('plan says what it assumed, and refuses what prune would', async (t) => {

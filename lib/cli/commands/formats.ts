@@ -16,7 +16,7 @@ export function addFormats(program: Command): void {
   program
     .command('formats')
     .description('Which pruned models which format holds, family by family.')
-    .argument('[family]', 'only this one')
+    .argument('[family]', 'only this one, or those that begin so: qwen')
     .option('--json', 'JSON alone on stdout')
     .action((family: string | undefined, parsed: { json?: boolean }) => {
       const rows = family === undefined ? exportTable() : rowsOf(family.toLowerCase());
@@ -25,10 +25,13 @@ export function addFormats(program: Command): void {
     });
 }
 
-/** @throws StruPruneError ERR_ARGUMENT for a family that is none */
+/** Of a family, or of those whose names begin so. @throws StruPruneError ERR_ARGUMENT for a family that is none */
 function rowsOf(family: string): ExportRow[] {
-  const rows = exportTable().filter((row) => row.family === family);
+  const all = exportTable();
+  const rows = all.filter((row) => row.family === family);
   if (rows.length > 0) return rows;
+  const begun = all.filter((row) => family !== '' && row.family.startsWith(family));
+  if (begun.length > 0) return begun;
   const names = FAMILIES.map(({ name }) => name);
   const meant = closest(family, names);
   throw new StruPruneError(
