@@ -163,7 +163,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   const endless = output.globalRope ? output.maxPositions : null;
   if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || endless;
   if (keys.slides) config[keys.slides] = output.slidingWindow > 0;
-  Object.assign(config, typeKeys(output, family));
+  Object.assign(config, typeKeys(output, family), family.hf.written);
   if (output.convolution) {
     config[keys.kernel!] = output.convolution.kernel;
     config[keys.kernelBias!] = output.convolution.bias;
@@ -287,10 +287,12 @@ function typeKeys({ blocks, slidingWindow, globalRope }: Architecture, family: F
     if (mixer) return OTHER_TYPES[mixer];
     return slides[block] ? 'sliding_attention' : 'full_attention';
   });
-  const { globalBelow } = family.hf.keys;
+  const { keys, blockType } = family.hf;
+  const { globalBelow } = keys;
   const first = slides.indexOf(true);
   return {
     ...((family.mixesWindows || family.otherMixer) && { layer_types: types }),
+    ...(blockType && { layer_types: blocks.map(() => blockType) }),
     // For readers that do not know the list.
     ...(globalBelow && { [globalBelow]: first === -1 ? blocks.length : first }),
     ...(family.unturnedEvery && {

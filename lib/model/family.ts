@@ -71,6 +71,10 @@ export interface HfDescription {
   defaults: Record<string, unknown>;
   /** Keys that change the arithmetic, with the values that this program knows. */
   only: Record<string, readonly unknown[]>;
+  /** Keys that are written so, since the class takes other values for absent ones. */
+  written?: Readonly<Record<string, unknown>>;
+  /** What its configuration calls every block. */
+  blockType?: string;
   /** Whether the stock class takes head_dim apart from hidden ÷ heads. */
   freeHeadDim: boolean | 'without longrope';
   /** Whether the stock configuration refuses a head count that does not divide the hidden size. */

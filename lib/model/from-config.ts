@@ -323,6 +323,7 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
     GLOBAL,
     ...(family.mixesWindows ? [SLIDING] : []),
     ...(family.otherMixer ? [OTHER_TYPES[family.otherMixer]] : []),
+    ...(family.hf.blockType ? [family.hf.blockType] : []),
   ];
   const odd = common.layer_types?.find((type) => !known.includes(type));
   if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);

@@ -142,6 +142,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'stock/deci'],
     'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
   },
+  granite4: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   smollm3: {
     'ffn uniform': ['stock/llama.cpp', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -415,6 +423,7 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
     'olmo3',
     'seed-oss',
     'seed-oss-biases',
+    'granite4',
     'smollm3',
     'granite',
     'qwen3-yarn',

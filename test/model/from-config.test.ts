@@ -622,6 +622,21 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     /layer_types/,
   ],
   [
+    'state spaces',
+    'granite4',
+    { layer_types: ['attention', 'mamba'] },
+    'ERR_UNSUPPORTED',
+    /layer_types with "mamba"/,
+  ],
+  ['experts beside', 'granite4', { num_local_experts: undefined }, 'ERR_UNSUPPORTED', /num_local_experts/],
+  [
+    'no positions',
+    'granite4',
+    { position_embedding_type: 'nope' },
+    'ERR_UNSUPPORTED',
+    /position_embedding_type = "nope"/,
+  ],
+  [
     'other layer types beside convolutions',
     'lfm2',
     { layer_types: ['conv', 'linear_attention', 'conv', 'conv'] },

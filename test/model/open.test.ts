@@ -122,6 +122,7 @@ const NAMES = [
   'olmo3',
   'seed-oss',
   'seed-oss-biases',
+  'granite4',
   'smollm3',
   'granite',
   'ministral',

@@ -33,12 +33,14 @@ FFN_MAPS = {
     "gate_proj": ("hidden", "ffn", "ffnIn"),
     "up_proj": ("hidden", "ffn", "ffnIn"),
     "gate_up_proj": ("hidden", "gate_up", "ffnIn"),
+    "input_linear": ("hidden", "gate_up", "ffnIn"),
     "w1": ("hidden", "ffn", "ffnIn"),
     "w3": ("hidden", "ffn", "ffnIn"),
     "fc1": ("hidden", "ffn", "ffnIn"),
     "c_fc": ("hidden", "ffn", "ffnIn"),
     "dense_h_to_4h": ("hidden", "ffn", "ffnIn"),
     "down_proj": ("ffn", "hidden", "down"),
+    "output_linear": ("ffn", "hidden", "down"),
     "w2": ("ffn", "hidden", "down"),
     "fc2": ("ffn", "hidden", "down"),
     "c_proj": ("ffn", "hidden", "down"),
@@ -136,7 +138,7 @@ def resize_block(layer, config, index):
         resize_maps(getattr(layer, attention), ATTENTION_MAPS, widths, own["biases"])
         count_heads(getattr(layer, attention), config, heads, groups)
 
-    inside = next((name for name in ("mlp", "feed_forward") if hasattr(layer, name)), None)
+    inside = next((name for name in ("mlp", "feed_forward", "shared_mlp") if hasattr(layer, name)), None)
     ffn = getattr(layer, inside) if inside else layer
     if channels == 0:
         remove_norms(layer, NORMS["ffn"])

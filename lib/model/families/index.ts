@@ -8,6 +8,7 @@ import { gptOss } from './gpt-oss';
 import { gpt2 } from './gpt2';
 import { granite } from './granite';
 import { graniteMoe } from './granite-moe';
+import { granite4 } from './granite4';
 import { lfm2 } from './lfm2';
 import { llama } from './llama';
 import { ministral } from './ministral';
@@ -40,6 +41,7 @@ export const FAMILIES: readonly Family[] = [
   olmo3,
   smollm3,
   granite,
+  granite4,
   seedOss,
   lfm2,
   phi3,
