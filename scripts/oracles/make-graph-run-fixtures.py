@@ -281,6 +281,32 @@ def einsum():
     return g, [first, second]
 
 
+def attention():
+    """An attention as Einsum: maps of three axes in three orders, heads of which whole ones go."""
+    g = Graph([4, 6], 12)
+    g.node("MatMul", ["x", g.constant("w0", 6, 10)], "p0")
+    g.node("Relu", ["p0"], "h")
+    for name, shape, equation in (("q", (10, 4, 3), "bsd,dhk->bshk"), ("k", (4, 10, 3), "bsd,hdk->bshk"), ("v", (4, 3, 10), "bsd,hkd->bshk")):
+        g.node("Einsum", ["h", g.constant(f"w{name}", *shape)], f"{name}0", equation=equation)
+        g.node("Add", [f"{name}0", g.constant(f"b{name}", 4, 3)], name)
+    g.node("Einsum", ["q", "k"], "scores", equation="bqhk,bthk->bhqt")
+    g.node("Softmax", ["scores"], "shares", axis=-1)
+    g.node("Einsum", ["shares", "v"], "mixed", equation="bhqt,bthk->bhqk")
+    g.node("Einsum", ["mixed", g.constant("wo", 4, 3, 8)], "o", equation="bhqk,hkd->bqd")
+    g.node("Add", ["o", g.constant("bo", 8)], "o1")
+    g.node("Relu", ["o1"], "o2")
+    g.node("Einsum", ["o2", g.constant("w9", 5, 8)], "y3", equation="bqd,ed->beq")
+    g.node("ReduceMean", ["y3"], "y", axes=[2], keepdims=0)
+    stream = dict(name="w0", units=10, cuts=[("w0", 1), ("wq", 0), ("wk", 1), ("wv", 2)], readers=[
+        dict(weight="wq", x="h", flat=((1, 2), (0,)), bias=None),
+        dict(weight="wk", x="h", flat=((0, 2), (1,)), bias=None),
+        dict(weight="wv", x="h", flat=((0, 1), (2,)), bias=None),
+    ])
+    heads = dict(name="wq", units=4, cuts=[("wq", 1), ("bq", 0), ("wk", 0), ("bk", 0), ("wv", 0), ("bv", 0), ("wo", 0)], readers=[dict(weight="wo", x="mixed", flat=((2,), (0, 1)), turn=(0, 2, 1, 3), bias="bo")])
+    last = dict(name="wo", units=8, cuts=[("wo", 2), ("bo", 0), ("w9", 1)], readers=[dict(weight="w9", x="o2", flat=((0,), (1,)), bias=None)])
+    return g, [stream, heads, last]
+
+
 def gated():
     """GRUs whose reset gate comes before the map: in both directions from zeros, then backwards from a computed state, without a bias."""
     g = Graph([5, 4], 11)
@@ -348,6 +374,12 @@ def problem(g, reader, x, units):
     """Rows [rows, columns], the weight [outputs, columns], the columns of each unit."""
     weight = g.constants[reader["weight"]].astype(np.float64)
     read = g.run(reader["x"], x)
+    if "flat" in reader:
+        outs, inner = reader["flat"]
+        flat = weight.transpose(*outs, *inner).reshape(-1, int(np.prod([weight.shape[i] for i in inner])))
+        read = read.transpose(reader.get("turn", range(read.ndim))).reshape(-1, flat.shape[1])
+        size = flat.shape[1] // units
+        return read, flat, [np.arange(u * size, (u + 1) * size) for u in range(units)]
     if weight.ndim == 2:
         read = read.reshape(-1, read.shape[-1])
         return read, weight if reader["axis"] == 1 else weight.T, [np.array([u]) for u in range(units)]
@@ -494,6 +526,12 @@ def put(g, reader, new, gain):
     weight = g.constants[name]
     if "direction" in reader:
         return put_direction(g, reader, new, gain)
+    if "flat" in reader:
+        order = [*reader["flat"][0], *reader["flat"][1]]
+        g.constants[name] = new.reshape([weight.shape[i] for i in order]).transpose(np.argsort(order)).astype(g.dtype)
+        if reader["bias"]:
+            g.constants[reader["bias"]] = (g.constants[reader["bias"]] + gain).astype(g.dtype)
+        return
     part, parts = reader.get("group", (0, 1))
     out = weight.shape[0] // parts
     if weight.ndim == 2:
@@ -537,7 +575,7 @@ def put_direction(g, reader, new, gain):
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum), ("gated", gated)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum), ("gated", gated), ("attention", attention)):
         g, sites = make()
         whole, x, cut, kept, sparsity = prune(g, sites)
         for node in whole.graph.node:

@@ -228,11 +228,11 @@ test('an Einsum that is no plain product stays', async (t) => {
   await writeArrays(calibration, [array('x', [40, 3, 6], wave)], {}, {});
   const graph = {
     input: [value('x', ['batch', 3, 6])],
-    output: [value('y', ['batch', 4, 3])],
-    initializer: [tensor('a', [6, 8]), tensor('b', [8, 5]), tensor('c', [4, 5])],
+    output: [value('y', ['batch', 3, 4])],
+    initializer: [tensor('a', [6, 8]), tensor('b', [8, 5]), tensor('c', [3, 5, 4])],
     node: [
       ...[node('MatMul x a -> p'), node('Relu p -> q'), node('MatMul q b -> r')],
-      node('Einsum r c -> y', { equation: 'bsd,hd->bhs' }),
+      node('Einsum r c -> y', { equation: 'bsd,sdk->bsk' }),
     ],
   };
   writeFileSync(path, model(graph));

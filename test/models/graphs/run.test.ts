@@ -15,7 +15,17 @@ import { model, node, tensor, value } from './models';
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const NAMES = [
   ...['mlp', 'residual', 'depthwise', 'transposed'],
-  ...['recurrent', 'reversed', 'stateful', 'half', 'fused', 'concat', 'einsum', 'gated'],
+  ...[
+    'recurrent',
+    'reversed',
+    'stateful',
+    'half',
+    'fused',
+    'concat',
+    'einsum',
+    'gated',
+    'attention',
+  ],
 ];
 
 const at = (name: string) => join(FIXTURES, name);

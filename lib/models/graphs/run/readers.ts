@@ -3,7 +3,7 @@
 import { elements } from '../../../model/axes';
 import { isFloat } from '../onnx/floats';
 import type { NodeProto } from '../onnx/onnx_pb';
-import type { Op } from '../op';
+import type { Op, Role } from '../op';
 import { grown, windowsOf } from '../ops/maps';
 import { GATES } from '../ops/recurrent';
 import type { Network } from '../relate';
@@ -20,10 +20,14 @@ export interface Reader {
   out: number;
   /** Elements of the map in a kernel; 1 where it has none. */
   kernel: number;
-  /** Where element k of the kernel of output o and position p lies: first + o · outStep + p · positionStep + k. */
+  /** Where element k of the kernel of output o and position p lies: first + o · outStep + p · positionStep + k · kernelStep. */
   first: number;
   outStep: number;
   positionStep: number;
+  /** 1 where left out. */
+  kernelStep?: number;
+  /** Outputs on two axes: o lies at ⌊o / size⌋ · step + (o mod size) · outStep. */
+  outBlocks?: { size: number; step: number };
   /** Positions on the map's axis, unit after unit. */
   positions: Int32Array;
   /** Others on it: units of other sites behind a Concat, and what stays. */
@@ -119,8 +123,7 @@ export class Readers {
     if (uses.some(({ role }) => role.by.constant)) return `${opType}: it reads a constant`;
     if (opType === 'Conv' || opType === 'FusedConv') return this.convolutions(map, uses);
     if (opType === 'ConvTranspose') return this.transposed(map, uses);
-    if (opType === 'Einsum' && !uses.every(({ role }) => this.isPlain(map, role.node)))
-      return 'Einsum: it is no plain product';
+    if (opType === 'Einsum') return this.einsum(map, uses);
     if (opType in PRODUCTS) return this.product(map, uses);
     if (opType in GATES) return this.recurrent(map, uses);
     return `${opType}: not refitted by this program`;
@@ -176,13 +179,38 @@ export class Readers {
     ];
   }
 
-  /** Whether an Einsum is a product with the map: what is not contracted of it is the output's last axis. */
-  private isPlain(map: Value, node: NodeProto): boolean {
-    const written = this.network.roles.filter(
-      ({ kind, ...role }) => kind === 'writes' && role.node === node && role.map === map,
-    );
-    const [one, ...others] = written;
-    return one !== undefined && one.position === one.by.axes.length - 1 && others.length === 0;
+  /** A product with the map: of its axes some are contracted, and all others the output's. */
+  private einsum(map: Value, uses: Use[]): Part[] | string {
+    const [{ role }, ...others] = uses as [Use, ...Use[]];
+    const { axis, by, position, node } = role;
+    const dims = map.dims as number[];
+    const own = this.network.roles.filter((each) => each.node === node && each.map === map);
+    const along = (kind: Role['kind']) => own.filter((each) => each.kind === kind);
+    const read = along('reads').filter((each) => each.axis !== axis);
+    const written = along('writes');
+    if (others.length > 0) return 'Einsum: two of them share a map';
+    if (own.length !== dims.length || read.length > 1 || written.length > 2)
+      return 'Einsum: it is no plain product';
+    const at = (each: Role) => map.axes.indexOf(each.axis);
+    const [beside] = read;
+    if (beside && (beside.position !== by.axes.length - 1 || beside.by !== by))
+      return 'Einsum: what it contracts beside the axis is not the last one';
+    const step = (i: number) => elements(dims.slice(i + 1));
+    const outs = written.map(at).sort((a, b) => a - b);
+    const out = elements(outs.map((i) => dims[i]!));
+    const [inner, outer] = outs.toReversed();
+    const isLast = written.length === 1 && written[0]!.position === written[0]!.by.axes.length - 1;
+    return [
+      {
+        ...{ map, out, kernel: beside ? dims[at(beside)]! : 1, first: 0 },
+        ...{ outStep: inner === undefined ? 1 : step(inner), positionStep: step(at(role)) },
+        kernelStep: beside ? step(at(beside)) : 1,
+        ...(outer !== undefined && { outBlocks: { size: dims[inner!]!, step: step(outer) } }),
+        positions: positionsOf(uses[0]!),
+        uses: [{ activation: by.name, axis: position, channel: 0, places: inOrder }],
+        ...{ bias: isLast ? this.biasOf(uses, out) : null, biasFirst: 0 },
+      },
+    ];
   }
 
   private product(map: Value, uses: Use[]): Part[] | string {

@@ -76,25 +76,28 @@ export function tensorFloats(file: OnnxFile, tensor: TensorProto): Float32Array<
 }
 
 /** Elements of the map from the reader's first one on, and where its last one ends. */
-function spanOf({
-  out,
-  kernel,
-  first,
-  outStep,
-  positionStep,
-  positions,
-}: Reader): [number, number] {
+function spanOf(reader: Reader): [number, number] {
+  const { out, kernel, kernelStep = 1, first, positionStep, positions } = reader;
   const last = positions.reduce((most, position) => Math.max(most, position), 0);
-  return [first, first + (out - 1) * outStep + last * positionStep + kernel];
+  return [
+    first,
+    first + outAt(reader, out - 1) + last * positionStep + (kernel - 1) * kernelStep + 1,
+  ];
 }
 
 /** `[out, columns]`: where each weight of a reader lies in its map. */
 function placesOf(reader: Reader): Int32Array {
-  const { out, kernel, first, outStep, positionStep, positions } = reader;
+  const { out, kernel, kernelStep = 1, first, positionStep, positions } = reader;
   const columns = columnsOf(reader);
   return Int32Array.from({ length: out * columns }, (_, i) => {
     const [o, column] = [Math.floor(i / columns), i % columns];
     const [p, k] = [positions[Math.floor(column / kernel)]!, column % kernel];
-    return first + o * outStep + p * positionStep + k;
+    return first + outAt(reader, o) + p * positionStep + k * kernelStep;
   });
+}
+
+function outAt({ outStep, outBlocks }: Reader, o: number): number {
+  if (!outBlocks) return o * outStep;
+  const { size, step } = outBlocks;
+  return Math.floor(o / size) * step + (o % size) * outStep;
 }
