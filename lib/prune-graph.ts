@@ -18,6 +18,7 @@ import { filesBeside, notesOn } from './models/graphs/run/beside';
 import { addBiases } from './models/graphs/run/biases';
 import { graphCard } from './models/graphs/run/card';
 import { Counts } from './models/graphs/run/counts';
+import { samplesOfFeeds } from './models/graphs/run/feeds';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { placeMade } from './models/graphs/run/gated';
 import { lossesOf } from './models/graphs/run/losses';
@@ -32,6 +33,7 @@ import { layersOf, prunedSites, storedIn } from './models/graphs/run/sites';
 import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
 import { Recurrent } from './models/graphs/run/states';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
+import type { FeedSource } from './options/feeds';
 import {
   type Identity,
   machineIdentity,
@@ -100,18 +102,24 @@ async function pruneWith(
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const recurrent = Recurrent.prepare(file);
   const network = relate(file);
-  requireSamples(options, model, network.graph);
+  const { calibrationFeeds, evalFeeds } = options;
+  if (!calibrationFeeds) requireSamples(options, model, network.graph);
   const { sites, held } = prunedSites(network, fits);
   requireSites(sites.length, model);
   const { calibration, calibrationTokens, evalTokens, window, scratch } = settings;
+  const reader = { model, graph: network.graph, runtime };
   const opened = (path: string, tokens?: number) =>
-    samplesIn(
-      { path, tokens, window, images: settings, scratch },
-      { model, graph: network.graph, runtime },
-      signal,
-    );
-  using samples = await opened(calibration, calibrationTokens);
-  using evaluation = settings.eval === undefined ? null : await opened(settings.eval, evalTokens);
+    samplesIn({ path, tokens, window, images: settings, scratch }, reader, signal);
+  const fed = (name: string, feeds: FeedSource) =>
+    samplesOfFeeds(name, feeds, reader, { scratch, signal });
+  using samples = calibrationFeeds
+    ? await fed('calibrationFeeds', calibrationFeeds)
+    : await opened(calibration, calibrationTokens);
+  using evaluation = evalFeeds
+    ? await fed('evalFeeds', evalFeeds)
+    : settings.eval === undefined
+      ? null
+      : await opened(settings.eval, evalTokens);
   const counts = new Counts(
     network,
     sites.map(({ site }) => site),
@@ -168,7 +176,10 @@ async function pruneWith(
     const [before, after] = [counts.after(), counts.after(removed)];
     const bytesAfter = await sizeOf(path);
     const result: GraphResult = {
-      settings: pick(settings, Object.keys(settings)),
+      settings: {
+        ...pick(settings, Object.keys(settings)),
+        ...(calibrationFeeds && { calibration: samples.path }),
+      },
       allocation: String(settings.allocation),
       output,
       weightsBefore: before.weights,

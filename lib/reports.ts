@@ -9,6 +9,7 @@ import { MACHINE_KEYS } from './engine/engine-options';
 import { StruPruneError } from './errors';
 import type { GraphResult } from './models/graphs/run/result';
 import type { GraphOptions, PruneOptions } from './options';
+import { FEEDS } from './options/feeds';
 import type { PruneResult } from './pruning/result';
 import type { Origin } from './report/sections/origin';
 
@@ -103,7 +104,8 @@ function callOf(call: string, model: string, options: PruneOptions | GraphOption
   const given = Object.entries(options).filter(
     ([key]) => machine.includes(key) || !CALL_KEYS.includes(key),
   );
-  return `await ${call}(${JSON.stringify(model)}, ${JSON.stringify(Object.fromEntries(given), null, 2)})`;
+  const shown = given.map(([key, value]) => [key, key in FEEDS ? '…' : value]);
+  return `await ${call}(${JSON.stringify(model)}, ${JSON.stringify(Object.fromEntries(shown), null, 2)})`;
 }
 
 /** The report of a benchmark, or one of several, of which each section is in one. */

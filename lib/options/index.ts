@@ -8,6 +8,7 @@ import { flagOf } from '../wording';
 import { ALLOCATION } from './allocation';
 import { CALIBRATION } from './calibration';
 import { EFFORT } from './effort';
+import { FEEDS, type GivenSamples, requireFeeds } from './feeds';
 import { IMAGES } from './images';
 import { MACHINE } from './machine';
 import { MASK } from './mask';
@@ -59,6 +60,7 @@ const graphSchema = schema.pick(taken('graph'));
 
 /** What pruneGraph() takes. */
 export type GraphOptions = z.input<typeof graphSchema> &
+  GivenSamples &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
@@ -99,7 +101,10 @@ export function settingsOf(options: PruneOptions): Settings {
  */
 export function graphSettingsOf(options: GraphOptions): Settings {
   const read = Object.keys(graphSchema.shape);
-  const given = Object.entries(options).filter(([key, value]) => !saysNothing(key, value));
+  requireFeeds(options);
+  const given = Object.entries(options).filter(
+    ([key, value]) => !saysNothing(key, value) && !(key in FEEDS),
+  );
   const idle = given.map(([key]) => key).filter((key) => key in OPTIONS && !read.includes(key));
   if (idle.length > 0) {
     throw new StruPruneError(

@@ -1,12 +1,7 @@
 /** Types of elements: as ONNX, safetensors and onnxruntime have them. */
-export type Elements =
-  | Float32Array
-  | Float64Array
-  | Int32Array
-  | BigInt64Array
-  | Uint16Array
-  | Uint8Array
-  | Int8Array;
+import type { Elements } from '../../../options/feeds';
+
+export type { Elements };
 
 export interface Kind {
   /** As safetensors has it. */

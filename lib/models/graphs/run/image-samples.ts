@@ -1,6 +1,5 @@
 /** Samples of a graph that reads images, made of a folder of them by sharp, an optional peer. */
 import { readdirSync } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ContainerTensor } from '../../../checkpoint/container';
 import { StruPruneError } from '../../../errors';
@@ -9,7 +8,6 @@ import { flagOf } from '../../../wording';
 import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import { floatBytes, isFloat } from '../onnx/floats';
-import { FileSource } from '../onnx/source';
 import { elementBytes, UINT8 } from '../onnx/tensor';
 import { elementTypeOf } from './batches';
 import { KINDS } from './elements';
@@ -17,6 +15,7 @@ import { type Pixels, pixelsBeside } from './image-pixels';
 import { peer } from './peer';
 import type { Reader } from './reader';
 import { inputsOf, Samples } from './samples';
+import { ScratchFiles } from './scratch-files';
 
 const IMAGE = /\.(jpe?g|png|webp|tiff?|gif|avif)$/i;
 /** Of a folder with more of them every so-many-th is taken: each gives many rows. */
@@ -86,14 +85,13 @@ export async function samplesOfImages(
     offset: 0,
     bytes: paths.length * each,
   };
-  const data = await unnamed(scratch, async function* () {
-    for (const path of paths) {
-      signal?.throwIfAborted();
-      const pixels = await pixelsOf(sharp, path, shape, asked);
-      yield valuesOf(pixels, shape, asked, settings.imageChannels);
-    }
-  });
-  return Samples.of(folder, [tensor], data, graph, runtime);
+  await using files = await ScratchFiles.open(scratch);
+  for (const path of paths) {
+    signal?.throwIfAborted();
+    const pixels = await pixelsOf(sharp, path, shape, asked);
+    await files.append('images', valuesOf(pixels, shape, asked, settings.imageChannels));
+  }
+  return Samples.of(folder, [tensor], files.source('images'), graph, runtime);
 }
 
 /** Paths of images, in folders inside too. @throws StruPruneError ERR_NOT_FOUND */
@@ -212,33 +210,4 @@ function valuesOf(
     }
   }
   return values instanceof Float32Array ? floatBytes(dataType, values) : values;
-}
-
-/** What is written, in a file that goes with its last reader. @throws StruPruneError ERR_SCRATCH */
-async function unnamed(
-  scratch: string,
-  parts: () => AsyncIterable<Uint8Array>,
-): Promise<FileSource> {
-  const refused = (cause: Error) =>
-    new StruPruneError(
-      'ERR_SCRATCH',
-      `samples cannot be kept in ${scratch}: ${cause.message}`,
-      'free some space, or name another folder with --scratch',
-      { cause },
-    );
-  const folder = await mkdtemp(join(scratch, 'struprune-images-')).catch((cause: Error) => {
-    throw refused(cause);
-  });
-  try {
-    const path = join(folder, 'samples');
-    await using file = await open(path, 'wx', 0o600);
-    for await (const part of parts()) {
-      await file.appendFile(part).catch((cause: Error) => {
-        throw refused(cause);
-      });
-    }
-    return new FileSource(path);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }
