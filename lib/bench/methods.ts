@@ -1,4 +1,5 @@
 /** The methods that `bench quality` knows, as data: a row is a name and options of prune(). */
+import { closest } from '../closest';
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
 import type { PruneOptions } from '../options';
@@ -297,10 +298,11 @@ export function methodEntries(methods: readonly (string | OwnMethod)[]): MethodE
     const group = Object.hasOwn(GROUPS, name) ? GROUPS[name]! : null;
     const found = METHOD_ENTRIES.filter((entry) => (group ? group(entry) : entry.id === name));
     if (found.length === 0) {
+      const meant = closest(name, METHOD_WORDS);
       throw new StruPruneError(
         'ERR_ARGUMENT',
         `bench has no method '${name}'`,
-        `choose from ${METHOD_WORDS.join(', ')}`,
+        meant ? `did you mean ${meant}?` : `choose from ${METHOD_WORDS.join(', ')}`,
       );
     }
     for (const entry of found) wanted.add(entry);
