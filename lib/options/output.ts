@@ -35,7 +35,7 @@ export const OUTPUT = declare(
     },
     dtype: {
       takes: choice(DTYPES, DTYPE_SPELLINGS),
-      help: 'weights of the output; from q8_0 on for gguf alone; embeddings and head have 8 bits at least',
+      help: 'weights of the output; from q8_0 on for gguf alone; embeddings and head have 8 bits at least; K types such as Q4_K_M: llama-quantize makes them of an f16 .gguf',
       otherwise:
         "a .gguf file of a quantised source: what is refitted in the type of the source's o and down or one of as many bits, the rest as it is; else the source's own, or f16",
       changes: 'run', // an identity has what it comes to

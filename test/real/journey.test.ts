@@ -5,7 +5,13 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { CALIBRATION, EVALUATION, run, scratch } from '../cli/run';
 import { repoOf, startHub, TINY } from '../hub/helpers';
-import { llamaLogits, ourLogits, relativeDifference, transformersLogits } from './prune-oracles';
+import {
+  llamaLogits,
+  ourLogits,
+  quantiseByLlama,
+  relativeDifference,
+  transformersLogits,
+} from './prune-oracles';
 
 const TASKS = 'assets/tasks/everyday.jsonl';
 const RECOVER = 'examples/recover/recover.py';
@@ -24,6 +30,9 @@ test.serial('name, prune, folder and GGUF, runtimes, tasks, speed, recovery', as
     t.is(code, 0, `${args.join(' ')}: ${stderr}`);
     return stdout;
   };
+  const perplexityOf = async (model: string) =>
+    JSON.parse(await said('eval', model, '--text', EVALUATION, '--window', '128', '--json'))
+      .perplexity;
 
   const asked = ['--sparsity', '30%', '--effort', 'quick', '--calibration', CALIBRATION];
   t.regex(await said('prune', 'owner/tiny', '-o', folder, ...asked), /from_pretrained\(".*small"/);
@@ -39,6 +48,11 @@ test.serial('name, prune, folder and GGUF, runtimes, tasks, speed, recovery', as
   t.deepEqual(theirs.answer.loose, []);
   t.true(relativeDifference(ours, theirs.logits) < 1e-4, 'transformers');
 
+  // K types are llama.cpp's own to make, of widths for each block too.
+  const packed = join(work, 'small-q4_k_m.gguf');
+  quantiseByLlama(file, packed, 15);
+  t.true((await perplexityOf(packed)) < 1.02 * (await perplexityOf(file)));
+
   const tasks = (model: string) => said('eval', model, '--tasks', TASKS, '--json');
   const scores = JSON.parse(await tasks(folder)).tasks;
   t.deepEqual(JSON.parse(await tasks(file)).tasks, scores);
@@ -48,8 +62,5 @@ test.serial('name, prune, folder and GGUF, runtimes, tasks, speed, recovery', as
   await promisify(execFile)('python3', [RECOVER, folder, TINY, ...about, ...sizes], {
     env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES },
   });
-  const perplexityOf = async (model: string) =>
-    JSON.parse(await said('eval', model, '--text', EVALUATION, '--window', '128', '--json'))
-      .perplexity;
   t.true((await perplexityOf(recovered)) < (await perplexityOf(folder)));
 });
