@@ -73,7 +73,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     names: takenOver ? packedNames(names) : names,
     stored: storedAs(request),
     takenOver,
-    interleavedRope: false,
+    interleavedRope: family.hf.interleavedRope === true,
   });
   const source = withoutCode(request.sourceConfig ?? {}, 'config.json');
   const stock = { ...stockConfig(output, family, own), torch_dtype: TORCH_DTYPES[dtype] };

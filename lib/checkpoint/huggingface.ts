@@ -30,7 +30,7 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const text = inside?.config ?? config;
   const architecture = architectureFromConfig(text, where, tensors.size);
   const family = familyNamed(architecture.family);
-  const { normOffset = 0 } = family.hf;
+  const { normOffset = 0, interleavedRope = false } = family.hf;
   const usual = inside ? namesInside(family.hf.names, inside.wrapped.layout) : family.hf.names;
   const isLoaded = (name: string) => !family.hf.unloaded || !name.startsWith(family.hf.unloaded);
   const all = inside?.tensors ?? withPrefix(tensors, usual);
@@ -45,7 +45,7 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
     await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);
   }
   const bound = bindTensors(architecture, names, stored, folder, {
-    interleavedRope: false,
+    interleavedRope,
     normOffset,
     quantisation,
   });

@@ -79,6 +79,8 @@ export interface HfDescription {
   freeHeadDim: boolean | 'without longrope';
   /** Whether the stock configuration refuses a head count that does not divide the hidden size. */
   headsDivideHidden: boolean;
+  /** Rope turns neighbouring entries of a head: rows of q and k have its two halves interleaved. */
+  interleavedRope?: true;
   /** What weights of norms are stored less. */
   normOffset?: number;
   /** The share of a head that rope turns, where the configuration does not say. */

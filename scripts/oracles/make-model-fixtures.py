@@ -30,6 +30,7 @@ import transformers
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
+    Ernie4_5Config,
     Gemma2Config,
     Gemma3Config,
     Gemma3TextConfig,
@@ -800,6 +801,13 @@ MODELS = {
         None,
         False,
     ),
+    "ernie4.5": (Ernie4_5Config(**SMALL, head_dim=24), torch.float16, None, True),
+    "ernie4.5-biases": (
+        Ernie4_5Config(**SMALL, head_dim=16, use_bias=True, tie_word_embeddings=False),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -986,6 +994,7 @@ GGUF_MODELS = {
     "gpt-neox-tanh": (gguf.MODEL_ARCH.GPTNEOX, False),
     "olmo3": (gguf.MODEL_ARCH.OLMO2, False),
     "seed-oss": (gguf.MODEL_ARCH.SEED_OSS, False),
+    "ernie4.5": (gguf.MODEL_ARCH.ERNIE4_5, False),
 }
 
 
@@ -1070,7 +1079,7 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         writer.add_expert_count(config.num_local_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
         writer.add_expert_feed_forward_length(config.intermediate_size)
-    if gemma or gpt_oss or arch == gguf.MODEL_ARCH.SEED_OSS:
+    if gemma or gpt_oss or arch in (gguf.MODEL_ARCH.SEED_OSS, gguf.MODEL_ARCH.ERNIE4_5):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
     if gemma or gpt_oss or config.model_type == "olmo3":

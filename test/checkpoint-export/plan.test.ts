@@ -142,6 +142,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'stock/deci'],
     'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
   },
+  'ernie4.5': {
+    'ffn uniform': ['stock/llama.cpp', 'stock/deci'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/llama.cpp', 'stock/deci'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/llama.cpp', 'stock/deci'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
   granite4: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -424,6 +432,8 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
     'seed-oss',
     'seed-oss-biases',
     'granite4',
+    'ernie4.5',
+    'ernie4.5-biases',
     'smollm3',
     'granite',
     'qwen3-yarn',

@@ -628,7 +628,13 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'ERR_UNSUPPORTED',
     /layer_types with "mamba"/,
   ],
-  ['experts beside', 'granite4', { num_local_experts: undefined }, 'ERR_UNSUPPORTED', /num_local_experts/],
+  [
+    'experts beside',
+    'granite4',
+    { num_local_experts: undefined },
+    'ERR_UNSUPPORTED',
+    /num_local_experts/,
+  ],
   [
     'no positions',
     'granite4',

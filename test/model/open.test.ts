@@ -123,6 +123,8 @@ const NAMES = [
   'seed-oss',
   'seed-oss-biases',
   'granite4',
+  'ernie4.5',
+  'ernie4.5-biases',
   'smollm3',
   'granite',
   'ministral',
@@ -148,7 +150,10 @@ for (const name of NAMES) {
     const refs = [source.model, ...source.blocks].flatMap((bound) => Object.values(bound));
     const names = [...new Set(refs.map((ref) => ref.name))].sort();
     t.is(source.format, 'hf');
-    t.true(refs.every((ref) => ref.ropeHeads === undefined));
+    const turned = refs.filter((ref) => ref.ropeHeads !== undefined);
+    const { interleavedRope } = familyNamed(source.architecture.family).hf;
+    t.is(turned.length > 0, interleavedRope === true);
+    t.true(turned.every((ref) => /\.[qk]_proj\./.test(ref.name)));
     const sharded = join(MODELS, name, 'model.safetensors.index.json');
     if (existsSync(sharded)) {
       const { weight_map, metadata } = JSON.parse(readFileSync(sharded, 'utf8'));
@@ -188,6 +193,7 @@ for (const [name, interleaved] of [
   ['olmo2', false],
   ['olmo3', false],
   ['seed-oss', false],
+  ['ernie4.5', true],
   ['smollm3', true],
   ['granite', true],
   ['qwen3-yarn', false],

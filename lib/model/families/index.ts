@@ -1,6 +1,7 @@
 import { StruPruneError } from '../../errors';
 import type { Family } from '../family';
 import { WRAPPERS } from '../wrappers';
+import { ernie45 } from './ernie4-5';
 import { gemma2 } from './gemma2';
 import { gemma3 } from './gemma3';
 import { gptNeox } from './gpt-neox';
@@ -43,6 +44,7 @@ export const FAMILIES: readonly Family[] = [
   granite,
   granite4,
   seedOss,
+  ernie45,
   lfm2,
   phi3,
   gpt2,
