@@ -24,6 +24,12 @@ test('a sample has the tokens of the text and others from everywhere, in order, 
   t.true(Math.abs(above - 3868) < 2, String(above));
 });
 
+test('of a long text the beginning counts', (t) => {
+  const text = Int32Array.from({ length: 40_000 }, (_, i) => (i * i) % 50_021);
+  const sample = sampleOfVocabulary(VOCABULARY, text);
+  t.deepEqual(sample, sampleOfVocabulary(VOCABULARY, text.subarray(0, 16_384)));
+});
+
 test('of a text with too many the most frequent are there', (t) => {
   // 12,000 tokens, of which the last 1,000 come twice.
   const text = Int32Array.from({ length: 13_000 }, (_, i) => 5 * (i < 12_000 ? i : i - 1000));
