@@ -98,7 +98,16 @@ export type { GraphResult, GraphSiteResult } from './models/graphs/run/result';
 export type { Held } from './models/graphs/run/sites';
 export type { GraphOptions, PruneOptions } from './options';
 export type { Effort } from './options/effort';
-export type { Elements, Fed, FeedSource, Feeds, GivenSamples } from './options/feeds';
+export type {
+  Elements,
+  Fed,
+  FeedSource,
+  Feeds,
+  GivenLoss,
+  GivenSamples,
+  Outputs,
+  OwnLoss,
+} from './options/feeds';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';

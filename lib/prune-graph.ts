@@ -34,6 +34,7 @@ import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
 import { Recurrent } from './models/graphs/run/states';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import type { FeedSource } from './options/feeds';
+import { Own } from './own';
 import {
   type Identity,
   machineIdentity,
@@ -131,7 +132,10 @@ async function pruneWith(
   const budget = budgetOf(settings, counts, { bytes: bytesBefore, stored: storedIn(sites) });
   // Refuses what no choice of widths reaches.
   uniformly(layers, budget, {});
-  const identity = identityOf(settings, engine, sha256, samples);
+  const identity = {
+    ...identityOf(settings, engine, sha256, samples),
+    ...(options.ownLoss && { loss: `own ${options.ownLoss.name}` }),
+  };
   await journal.begin(identity, signal);
   await makeFolder(folder);
   const warnings: string[] = [];
@@ -141,7 +145,9 @@ async function pruneWith(
     tell?.(warning);
   };
   for (const warning of [...journal.warnings, ...(beside?.warnings ?? [])]) warn(warning);
-  const losses = lossesOf(network);
+  const own = options.ownLoss ? new Own(options.ownLoss.name, options.ownLoss.loss) : null;
+  const losses = lossesOf(network, own !== null);
+  const ownLoss = own?.call ?? null;
   const readers = sites.flatMap((each) => each.readers);
   placeMade(
     network.graph,
@@ -149,7 +155,7 @@ async function pruneWith(
   );
   const progress = withBytes(engine, onProgress);
   const graph = new GraphNetwork({
-    ...{ file, network, added, recurrent, sites, layers, budget, losses },
+    ...{ file, network, added, recurrent, sites, layers, budget, losses, ownLoss },
     ...{ runtime, samples, engine, journal },
     ...{ multiple, output, force, beside, store: engine.store(scratch), onProgress: progress },
   });
@@ -169,7 +175,7 @@ async function pruneWith(
     const measured =
       evaluation &&
       (await compare([model, path], evaluation, losses, {
-        runtime,
+        ...{ runtime, ownLoss },
         between: () => engine.throwIfAborted(),
       }));
     const { removed } = decision.allocation;

@@ -31,6 +31,24 @@ export interface GivenSamples {
   evalFeeds?: FeedSource;
 }
 
+/** A loss that a program gives itself. */
+export interface GivenLoss {
+  /** In place of what the outputs' ops and names say. */
+  ownLoss?: OwnLoss;
+}
+
+/** Outputs of the graph by their names, for the samples of a batch. */
+export type Outputs = Readonly<Record<string, Fed>>;
+
+/**
+ * How far outputs are from the dense graph's, in place of what docs/graphs.md says of each output: 0 or more, the mean over the
+ * batch's samples. `name`: by which journals and results know it; what computes otherwise has another name.
+ */
+export interface OwnLoss {
+  name?: string;
+  loss: (dense: Outputs, pruned: Outputs) => number;
+}
+
 /** In place of what. */
 export const FEEDS = { calibrationFeeds: 'calibration', evalFeeds: 'eval' } as const;
 
@@ -58,4 +76,19 @@ export function requireFeeds(
       'give feeds one after the other, as session.run() of onnxruntime takes them',
     );
   }
+}
+
+/** @throws StruPruneError ERR_ARGUMENT */
+export function requireLoss({ ownLoss }: GivenLoss, resume: boolean | undefined): void {
+  if (ownLoss === undefined) return;
+  if (typeof ownLoss?.loss !== 'function') {
+    const found = 'option ownLoss is no { name, loss } with a function loss';
+    throw new StruPruneError('ERR_ARGUMENT', found, 'give ownLoss: { loss: (dense, pruned) => … }');
+  }
+  if (!resume || ownLoss.name !== undefined) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    '--resume needs a name for the own loss, to know whether the journal was made with it',
+    "give ownLoss: { name: 'mine 1', … }",
+  );
 }

@@ -8,7 +8,7 @@ import { flagOf } from '../wording';
 import { ALLOCATION } from './allocation';
 import { CALIBRATION } from './calibration';
 import { EFFORT } from './effort';
-import { FEEDS, type GivenSamples, requireFeeds } from './feeds';
+import { FEEDS, type GivenLoss, type GivenSamples, requireFeeds, requireLoss } from './feeds';
 import { IMAGES } from './images';
 import { MACHINE } from './machine';
 import { MASK } from './mask';
@@ -61,6 +61,7 @@ const graphSchema = schema.pick(taken('graph'));
 /** What pruneGraph() takes. */
 export type GraphOptions = z.input<typeof graphSchema> &
   GivenSamples &
+  GivenLoss &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
@@ -102,8 +103,9 @@ export function settingsOf(options: PruneOptions): Settings {
 export function graphSettingsOf(options: GraphOptions): Settings {
   const read = Object.keys(graphSchema.shape);
   requireFeeds(options);
+  requireLoss(options, options.resume);
   const given = Object.entries(options).filter(
-    ([key, value]) => !saysNothing(key, value) && !(key in FEEDS),
+    ([key, value]) => !saysNothing(key, value) && !(key in FEEDS) && key !== 'ownLoss',
   );
   const idle = given.map(([key]) => key).filter((key) => key in OPTIONS && !read.includes(key));
   if (idle.length > 0) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { parseSafetensors } from '../../../lib/checkpoint/container';
-import type { FeedSource, Feeds } from '../../../lib/options/feeds';
+import type { FeedSource, Feeds, Outputs } from '../../../lib/options/feeds';
 import { pruneGraph } from '../../../lib/prune-graph';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
@@ -90,4 +90,38 @@ test('what does not fit the inputs is refused before work, and nothing is left',
   })();
   t.is(await t.throwsAsync(run(failing)), own);
   t.deepEqual(readdirSync(scratch), []);
+});
+
+test('a loss of the caller’s prices, checks and measures', async (t) => {
+  const folder = folderOf(t);
+  const calibration = at('residual.inputs.safetensors');
+  const run = (output: string, more: object) =>
+    pruneGraph(at('residual.onnx'), {
+      ...{ output: join(folder, output), sparsity: 0.3, threads: 1, calibration, ...more },
+      ...{ eval: calibration, force: true },
+    });
+  const square = (data: ArrayLike<number | bigint>) =>
+    Array.from(data, Number).reduce((sum, value) => sum + value ** 2, 0);
+  let calls = 0;
+  const ownLoss = {
+    name: 'squares of logits',
+    loss: (dense: Outputs, pruned: Outputs) => {
+      calls++;
+      const [a, b] = [dense.logits!.data as Float32Array, pruned.logits!.data as Float32Array];
+      return square(a.map((value, i) => b[i]! - value)) / square(a);
+    },
+  };
+  const result = await run('own.onnx', { ownLoss });
+  t.deepEqual(result.losses, [{ output: 'logits', kind: 'own' }]);
+  t.true(calls > 10 && result.evaluation!.loss > 0);
+  t.true(Math.abs(result.evaluation!.loss - result.verification.actual) < 1e-6);
+  t.not(result.evaluation!.loss, (await run('kl.onnx', {})).evaluation!.loss);
+  const own = new Error('no loss today');
+  const failing = () => {
+    throw own;
+  };
+  t.is(await t.throwsAsync(run('own.onnx', { ownLoss: { loss: failing } })), own);
+  await t.throwsAsync(run('own.onnx', { ownLoss: { loss: 3 } }), { message: /function loss/ });
+  const nameless = { ownLoss: { loss: ownLoss.loss }, resume: true };
+  await t.throwsAsync(run('own.onnx', nameless), { message: /needs a name for the own loss/ });
 });

@@ -78,3 +78,30 @@ test('by the op that makes an output, behind copies, and by its name', (t) => {
     ],
   );
 });
+
+test('the caller’s, of all outputs of a batch, however they come', (t) => {
+  const outputs = ['y', 'z'].map((output) => ({ output, kind: 'own' as const }));
+  const losses = new Losses(outputs, (dense, now) =>
+    Math.abs(Number(now.y!.data[0]) - Number(dense.z!.data[0])),
+  );
+  const of = (value: number, samples: number) => ({
+    ...{ type: 'float32', data: new Float32Array(samples).fill(value), dims: [samples] },
+  });
+  const dense = [2, 6].map((value, i) => ({ y: of(0, 3 - i), z: of(value, 3 - i) }));
+  dense.forEach((each, i) => {
+    losses.add(each, { y: of(1, 3 - i) }, i);
+  });
+  t.is(losses.mean, 0);
+  dense.forEach((each, i) => {
+    losses.add(each, { z: of(9, 3 - i) }, i);
+  });
+  t.is(losses.mean, (3 * 1 + 2 * 5) / 5);
+  t.is(losses.agreement, null);
+  for (const value of [-1, Number.NaN, 'much']) {
+    const odd = new Losses(outputs.slice(0, 1), () => value as number);
+    t.throws(() => odd.add(dense[0]!, dense[0]!), {
+      code: 'ERR_ARGUMENT',
+      message: /the own loss is/,
+    });
+  }
+});

@@ -36,7 +36,7 @@ import type { Site } from '../sites';
 import { slice } from '../slice';
 import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
-import { Losses, type OutputLoss } from './losses';
+import { Losses, type OutputLoss, type OwnCall } from './losses';
 import { writeGraph } from './output';
 import { type Reader, staying } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
@@ -61,6 +61,8 @@ export interface GraphRun {
   layers: readonly Layer[];
   budget: Budget;
   losses: readonly OutputLoss[];
+  /** Of the caller's; null: what `losses` says. */
+  ownLoss: OwnCall | null;
   runtime: Runtime;
   samples: Samples;
   engine: Engine;
@@ -157,9 +159,9 @@ export class GraphNetwork implements FrontEnd {
 
   /** Of an ONNX file: on the samples that calibrate. */
   async measure(path: string): Promise<number> {
-    const { runtime, samples, losses } = this.run;
+    const { runtime, samples, losses, ownLoss } = this.run;
     await using session = await runtime.open(path);
-    const sum = new Losses(losses);
+    const sum = new Losses(losses, ownLoss);
     let batch = 0;
     for (const feeds of samples.read()) {
       this.#between();
@@ -275,7 +277,7 @@ export class GraphNetwork implements FrontEnd {
   }
 
   async #lossNow(walk: Walk, limit?: number): Promise<number> {
-    const sum = new Losses(this.run.losses);
+    const sum = new Losses(this.run.losses, this.run.ownLoss);
     const add = (values: Activations, batch: number) => sum.add(this.#outputs[batch]!, values);
     await walk.visit(this.#wanted, add, limit);
     return sum.mean;

@@ -1,10 +1,19 @@
 /** How far a network's outputs are from the dense one's. */
+import { StruPruneError } from '../../../errors';
 import type { NodeProto } from '../onnx/onnx_pb';
 import type { Network } from '../relate';
 import { type Activations, floatsOf } from './runtime';
 
-/** KL(dense ‖ now) of probabilities or logits, in nats; 1 − cosine; ‖now − dense‖² ÷ ‖dense‖². */
-export type LossKind = 'KL of probabilities' | 'KL of logits' | '1 - cosine' | 'relative error';
+/** KL(dense ‖ now) of probabilities or logits, in nats; 1 − cosine; ‖now − dense‖² ÷ ‖dense‖²; the caller's of all outputs. */
+export type LossKind =
+  | 'KL of probabilities'
+  | 'KL of logits'
+  | '1 - cosine'
+  | 'relative error'
+  | 'own';
+
+/** The caller's, of what all outputs are for a batch. */
+export type OwnCall = (dense: Activations, now: Activations) => number;
 
 export interface OutputLoss {
   output: string;
@@ -15,13 +24,13 @@ export interface OutputLoss {
 const NOISE = 1e-10;
 
 /** By the op that makes an output, and by the output's name. States that the caller gives again are no answer. */
-export function lossesOf({ graph, values, states }: Network): OutputLoss[] {
+export function lossesOf({ graph, values, states }: Network, isOwn = false): OutputLoss[] {
   const computed = graph.output.filter(
     ({ name }) => !values.get(name)?.tensor && !states.has(name),
   );
   const makers = new Map(graph.node.flatMap((node) => node.output.map((made) => [made, node])));
   return computed.map(({ name }) => {
-    return { output: name, kind: kindOf(opBehind(name, makers), name) };
+    return { output: name, kind: isOwn ? 'own' : kindOf(opBehind(name, makers), name) };
   });
 }
 
@@ -49,12 +58,39 @@ function kindOf(opType: string | undefined, name: string): LossKind {
 export class Losses {
   private readonly sums: { loss: number; rows: number; norm: number; same: number }[];
 
-  constructor(private readonly outputs: readonly OutputLoss[]) {
+  private readonly gathered = new Map<number, Activations>();
+
+  constructor(
+    private readonly outputs: readonly OutputLoss[],
+    private readonly own: OwnCall | null = null,
+  ) {
     this.sums = outputs.map(() => ({ loss: 0, rows: 0, norm: 0, same: 0 }));
   }
 
   /** Of a batch, whose outputs may come one by one. */
-  add(dense: Activations, now: Activations): void {
+  add(dense: Activations, now: Activations, batch = 0): void {
+    if (this.own) this.addOwn(this.own, dense, now, batch);
+    else this.addEach(dense, now);
+  }
+
+  /** Once all outputs of the batch are there. @throws StruPruneError ERR_ARGUMENT; what the caller's function throws */
+  private addOwn(own: OwnCall, dense: Activations, now: Activations, batch: number): void {
+    const all = { ...this.gathered.get(batch), ...now };
+    this.gathered.set(batch, all);
+    if (!this.outputs.every(({ output }) => output in all)) return;
+    this.gathered.delete(batch);
+    const loss = own(dense, all);
+    if (typeof loss !== 'number' || !(loss >= 0 && loss < Number.POSITIVE_INFINITY)) {
+      const found = `the own loss is ${String(loss)} on a batch`;
+      throw new StruPruneError('ERR_ARGUMENT', found, 'give a number of 0 or more');
+    }
+    const [first] = this.outputs;
+    const rows = dense[first!.output]!.dims[0] ?? 1;
+    this.sums[0]!.loss += rows * loss;
+    this.sums[0]!.rows += rows;
+  }
+
+  private addEach(dense: Activations, now: Activations): void {
     this.outputs.forEach(({ output, kind }, i) => {
       const of = dense[output]!;
       const [a, b] = [of, now[output]].map((each) => each && floatsOf(each));
@@ -78,6 +114,7 @@ export class Losses {
 
   /** The mean over the outputs. */
   get mean(): number {
+    if (this.own) return ratio(this.sums[0]!.loss, this.sums[0]!.rows);
     const losses = this.sums.map(({ loss, rows, norm }, i) =>
       this.outputs[i]!.kind === 'relative error' ? ratio(loss, norm) : ratio(loss, rows),
     );

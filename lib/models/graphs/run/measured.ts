@@ -1,5 +1,5 @@
 /** The pruned network beside the dense one, on samples that calibrated nothing. */
-import { Losses, type OutputLoss } from './losses';
+import { Losses, type OutputLoss, type OwnCall } from './losses';
 import type { Runtime } from './runtime';
 import type { Samples } from './samples';
 
@@ -15,11 +15,15 @@ export async function compare(
   [dense, pruned]: readonly [dense: string, pruned: string],
   samples: Samples,
   outputs: readonly OutputLoss[],
-  { runtime, between }: { runtime: Runtime; between: () => void },
+  {
+    runtime,
+    between,
+    ownLoss = null,
+  }: { runtime: Runtime; between: () => void; ownLoss?: OwnCall | null },
 ): Promise<Evaluation> {
   await using before = await runtime.open(dense);
   await using after = await runtime.open(pruned);
-  const losses = new Losses(outputs);
+  const losses = new Losses(outputs, ownLoss);
   for (const feeds of samples.read()) {
     between();
     losses.add(await before.run(feeds), await after.run(feeds));
