@@ -16,6 +16,9 @@ export function wholeProgress(
   const start = performance.now();
   let at = 0;
   let most = 0;
+  // Samples, and what else no plan gives work to, say nothing of the pace.
+  let apart = 0;
+  let last = { time: start, counts: true };
   const share = ({ stage, done, total: steps }: Pick<Progress, 'stage' | 'done' | 'total'>) => {
     const found = phases.findIndex((phase, index) => index >= at && phase.stage === stage);
     if (found === -1) return most;
@@ -29,7 +32,11 @@ export function wholeProgress(
     tell &&
     ((progress) => {
       const whole = share(progress);
-      const seconds = (performance.now() - start) / 1000;
+      const time = performance.now();
+      const counts = phases.some(({ stage }) => stage === progress.stage);
+      if (!counts || !last.counts) apart += time - last.time;
+      last = { time, counts };
+      const seconds = (time - start - apart) / 1000;
       const secondsLeft = whole < LEAST_SHARE ? null : (seconds / whole) * (1 - whole);
       tell({ ...progress, overall: { share: whole, secondsLeft } });
     })
