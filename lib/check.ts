@@ -30,6 +30,14 @@ export function parse<Schema extends z.ZodType>(
 }
 
 function unknownOption(name: string, known: readonly string[]): StruPruneError {
+  // Spread, a text or a list has its places for names.
+  if (/^\d+$/.test(name)) {
+    return new StruPruneError(
+      'ERR_ARGUMENT',
+      'the options are a text or a list',
+      'give them as an object',
+    );
+  }
   const meant = closest(name, known);
   return new StruPruneError(
     'ERR_ARGUMENT',

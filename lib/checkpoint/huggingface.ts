@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
@@ -12,6 +13,7 @@ import { namesInside, unwrap, weightsIn, wrapperOf } from '../model/wrapped';
 import { floatsIn } from './config-text';
 import { parseSafetensors } from './container';
 import { readFolderFile } from './folder-file';
+import { isGguf } from './output-path';
 
 const CONFIG = 'config.json';
 const SINGLE = 'model.safetensors';
@@ -71,11 +73,18 @@ function readConfig(folder: string): { config: Record<string, unknown>; floats: 
 function readFile(folder: string, name: string): Buffer {
   const bytes = readFolderFile(folder, name, REFUSAL);
   if (bytes) return bytes;
-  throw new StruPruneError(
-    'ERR_NOT_FOUND',
-    `there is no ${join(folder, name)}`,
-    'give a folder that holds config.json and safetensors files',
-  );
+  throw new StruPruneError('ERR_NOT_FOUND', `there is no ${join(folder, name)}`, instead(folder));
+}
+
+/** What was probably meant by a folder that lacks a file. */
+function instead(folder: string): string {
+  const names = readdirSync(folder);
+  if (names.includes('adapter_config.json')) {
+    return "it is a PEFT adapter: load it on its base model, call merge_and_unload, and give the folder of that model's save_pretrained";
+  }
+  const file = names.filter(isGguf).sort()[0];
+  if (file !== undefined) return `give a GGUF file by its own path: ${join(folder, file)}`;
+  return 'give a folder that holds config.json and safetensors files';
 }
 
 /** Tensor files of the folder, each with the tensors that the index promises in it. */

@@ -683,6 +683,18 @@ test('an index of many names is read in time that grows with them', async (t) =>
   t.true(performance.now() - start < 20_000);
 });
 
+test('a folder with an adapter, or with a GGUF file, is told what to give instead', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'open-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'model.gguf'), '');
+  await t.throwsAsync(openCheckpoint(folder), {
+    code: 'ERR_NOT_FOUND',
+    message: /there is no .*config\.json; give a GGUF file by its own path: .*model\.gguf$/,
+  });
+  writeFileSync(join(folder, 'adapter_config.json'), '{}');
+  await t.throwsAsync(openCheckpoint(folder), { message: /PEFT adapter: .*merge_and_unload/ });
+});
+
 test('refuses paths that are no checkpoint', async (t) => {
   await t.throwsAsync(openCheckpoint('/nowhere/at/all'), { code: 'ERR_NOT_FOUND' });
   await t.throwsAsync(openCheckpoint(__filename), { code: 'ERR_UNSUPPORTED' });
