@@ -261,3 +261,13 @@ for (const form of ['QDQ', 'QOperator']) {
     },
   );
 }
+
+if (process.env.STRUPRUNE_LONG === '1')
+  test.serial('an encoder of sentences: a sliced file computes the same', async (t) => {
+    t.timeout(600_000);
+    const whole = join(work, 'encoder.onnx');
+    python('graph_sentences.py', process.env.STRUPRUNE_ENCODER!, whole);
+    const { difference, effect, bytes } = await compare(whole, 'batch=2', 'sequence=9');
+    t.log(`difference ${difference}, effect ${effect}, ${bytes.join(' → ')} bytes`);
+    t.true(difference < 1e-5 && effect > 1e-3);
+  });
