@@ -61,7 +61,7 @@ test('allocate() refuses a survey that went through JSON, and takes a clone', as
 const OPTIONS: [option: object, message: RegExp][] = [
   [{ sparcity: 0.2 }, /^unknown option "sparcity"; did you mean sparsity\?$/],
   [{ onProgres: () => {} }, /^unknown option "onProgres"; did you mean onProgress\?$/],
-  [Object.assign({}, 'text'), /^the options are a text or a list; give them as an object$/],
+  [{ ...(['text'] as object) }, /^the options are a text or a list; give them as an object$/],
   [{ zzz: 1 }, /^unknown option "zzz"; the options are sparsity, targetParams, .*signal/],
   [{ memory: '512MiB' }, /^option memory is '512MiB'; give bytes, as a number of at least 0$/],
   [
