@@ -128,7 +128,8 @@ function quantised({ architecture, sourceConfig }: ExportRequest): string {
 }
 
 function carriedOver(source: Record<string, unknown>, { hf }: Family): Record<string, unknown> {
-  return without(source, [...STALE, ...Object.keys(hf.older ?? {}), hf.keys.attentionBlocks]);
+  const stale = [...STALE, ...Object.keys(hf.older ?? {}), ...(hf.unused ?? [])];
+  return without(source, [...stale, hf.keys.attentionBlocks]);
 }
 
 function stockConfig(output: Architecture, family: Family, own: boolean): Record<string, unknown> {

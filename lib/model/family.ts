@@ -73,6 +73,8 @@ export interface HfDescription {
   only: Record<string, readonly unknown[]>;
   /** Keys that are written so, since the class takes other values for absent ones. */
   written?: Readonly<Record<string, unknown>>;
+  /** Keys of what the model has none of, which are not written: of lists the numbers' types would be lost. */
+  unused?: readonly string[];
   /** What its configuration calls every block. */
   blockType?: string;
   /** Whether the stock class takes head_dim apart from hidden ÷ heads. */

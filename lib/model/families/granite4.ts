@@ -23,6 +23,7 @@ export const granite4: Family = {
     },
     only: { num_local_experts: [0], position_embedding_type: ['rope'] },
     written: { num_local_experts: 0 },
+    unused: ['time_step_limit'],
     blockType: 'attention',
     names: {
       model: LLAMA_NAMES.model,
