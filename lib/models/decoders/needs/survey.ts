@@ -74,7 +74,7 @@ function columnsNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
   return staged(needs, statesOnTheirWay(ask, states), ['hidden states']);
 }
 
-/** A site after the other, each with its own sums; `trial`: tokens of a trial of each. */
+/** A site after the other, each with its own sums; `trial`: tokens of a trial of each, since one of blocks that are alike may be tried out. */
 function siteBySite(
   input: PlanInput,
   ask: NeedsOf,
@@ -82,7 +82,6 @@ function siteBySite(
   states: Tokens,
   trial: Tokens | null,
 ): Needs {
-  const tried = triedLayers(input.layers);
   const sites = sitesOf(input.architecture, block).map((site) => {
     const at = layerOf(input, block, site);
     const layer = at === null ? null : input.layers[at]!;
@@ -91,7 +90,7 @@ function siteBySite(
     const jobs = inTurn(
       ask.site(block, site, states, { collects: true, gram: true }),
       curveNeeds(input, ask, layer, false),
-      trial && tried.has(layer) ? trialNeeds(input, ask, layer, trial) : NOTHING,
+      trial ? trialNeeds(input, ask, layer, trial) : NOTHING,
     );
     return inTurn(together(ask.statistics(widthOf(layer), { gram: true }), jobs), past);
   });
