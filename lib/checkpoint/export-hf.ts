@@ -282,18 +282,18 @@ function shareOf(dims: number, headDim: number): number {
 /** Which blocks slide, and which have no rope. */
 function typeKeys({ blocks, slidingWindow, globalRope }: Architecture, family: Family) {
   // Where global blocks have a rope of their own, the others have theirs without a window too.
+  const { keys, blockType } = family.hf;
+  const { globalBelow } = keys;
   const differ = slidingWindow > 0 || globalRope !== null;
   const slides = blocks.map(({ global }) => differ && !global);
   const types = blocks.map(({ mixer }, block) => {
+    if (blockType) return blockType;
     if (mixer) return OTHER_TYPES[mixer];
     return slides[block] ? 'sliding_attention' : 'full_attention';
   });
-  const { keys, blockType } = family.hf;
-  const { globalBelow } = keys;
   const first = slides.indexOf(true);
   return {
-    ...((family.mixesWindows || family.otherMixer) && { layer_types: types }),
-    ...(blockType && { layer_types: blocks.map(() => blockType) }),
+    ...((family.mixesWindows || family.otherMixer || blockType) && { layer_types: types }),
     // For readers that do not know the list.
     ...(globalBelow && { [globalBelow]: first === -1 ? blocks.length : first }),
     ...(family.unturnedEvery && {

@@ -55,7 +55,7 @@ export class Session {
     this.files = SourceFile.openAll(source.files);
     const { architecture } = source;
     try {
-      this.ends = this.#ends();
+      this.ends = this.endsOver();
       if (engine.device !== 'cpu') for (const note of leftToCpu(architecture)) engine.notify(note);
     } catch (error) {
       for (const file of this.files) file[Symbol.dispose]();
@@ -67,12 +67,8 @@ export class Session {
     return this.source.architecture;
   }
 
-  /** The model's ends as if these tokens were its vocabulary, for distributions over them; all where left out. */
-  endsOver(sample: readonly number[] | undefined): Ends {
-    return this.#ends(sample);
-  }
-
-  #ends(sample?: readonly number[]): Ends {
+  /** The model's ends; as if these tokens were its vocabulary, for distributions over them, where they are given. */
+  endsOver(sample?: readonly number[]): Ends {
     const { architecture, engine, source, stored, files } = this;
     const spec: EndsSpec = {
       hidden: architecture.hidden,

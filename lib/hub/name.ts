@@ -30,8 +30,8 @@ export function hubModel(model: string): HubModel | null {
   const address = partsOf(ADDRESS.exec(model));
   if (address) return address;
   if (model.startsWith(PREFIX) || /^https?:/i.test(model)) {
-    const named = partsOf(PREFIXED.exec(model.slice(PREFIX.length)));
-    if (named && model.startsWith(PREFIX)) return named;
+    const named = model.startsWith(PREFIX) && partsOf(PREFIXED.exec(model.slice(PREFIX.length)));
+    if (named) return named;
     const forms = 'hf:owner/name, hf:owner/name@revision or hf:owner/name/file.gguf';
     throw new StruPruneError('ERR_ARGUMENT', `${model} names no model of the hub`, `give ${forms}`);
   }

@@ -122,6 +122,13 @@ SMALL = dict(
     num_key_value_heads=2,
     max_position_embeddings=512,
 )
+# Of Granite.
+MULTIPLIERS = dict(
+    embedding_multiplier=6.0,
+    attention_multiplier=0.15,
+    residual_multiplier=0.3,
+    logits_scaling=4.0,
+)
 
 
 def gemma3(**keys):
@@ -378,10 +385,7 @@ MODELS = {
     "granite": (
         GraniteConfig(
             **SMALL,
-            embedding_multiplier=6.0,
-            attention_multiplier=0.15,
-            residual_multiplier=0.3,
-            logits_scaling=4.0,
+            **MULTIPLIERS,
             tie_word_embeddings=True,
         ),
         torch.float16,
@@ -536,10 +540,7 @@ MODELS = {
             **{**SMALL, "intermediate_size": 24},
             num_local_experts=6,
             num_experts_per_tok=2,
-            embedding_multiplier=6.0,
-            attention_multiplier=0.15,
-            residual_multiplier=0.3,
-            logits_scaling=4.0,
+            **MULTIPLIERS,
             tie_word_embeddings=True,
         ),
         torch.float16,
@@ -792,10 +793,7 @@ MODELS = {
             position_embedding_type="rope",
             layer_types=["full_attention"] * 2,
             tie_word_embeddings=True,
-            embedding_multiplier=6.0,
-            attention_multiplier=0.15,
-            residual_multiplier=0.3,
-            logits_scaling=4.0,
+            **MULTIPLIERS,
         ),
         torch.bfloat16,
         None,

@@ -131,11 +131,9 @@ export class DenseDecoder implements Dense {
           if (share.ends.includes(index)) await probe.runOn(index + 1, onStep);
         },
       });
-      const done = own.map((one) => ({ ...one, loss: probe.losses[one.at]! }));
-      const all = (await team.gather(done)).flat().sort((a, b) => a.at - b.at);
-      const losses = Float64Array.from(all, ({ at, loss }) =>
-        isTried(layers[at]!) ? loss : Number.NaN,
-      );
+      const measured = own.map((one) => ({ ...one, loss: probe.losses[one.at]! }));
+      const all = (await team.gather(measured)).flat().sort((a, b) => a.at - b.at);
+      const losses = Float64Array.from(all, ({ loss }) => loss);
       return { found: all.map(({ found }) => found), losses, metrics: null };
     } finally {
       await probe.dispose();

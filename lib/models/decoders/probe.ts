@@ -30,7 +30,7 @@ export type OnStep = (message: string) => void;
  * `batchEnds`, `runOn`.
  */
 export class Probe {
-  /** Nats per token of every layer whose trial has run on; else 0. */
+  /** Nats per token of every layer whose trial has run on; else NaN. */
   readonly losses: Float64Array;
   readonly #session: Session;
   /** The model that the states go through: the dense one, or one without some of its sublayers. */
@@ -69,7 +69,7 @@ export class Probe {
     this.#architecture = architecture;
     this.#window = window;
     this.#targets = targets;
-    this.losses = new Float64Array(layers);
+    this.losses = new Float64Array(layers).fill(Number.NaN);
     this.#states = states;
     this.#own = own;
     this.#batch = batch;

@@ -1,4 +1,5 @@
 /** Types of elements: as ONNX, safetensors and onnxruntime have them. */
+import { StruPruneError } from '../../../errors';
 import type { Elements } from '../../../options/feeds';
 
 export type { Elements };
@@ -22,3 +23,14 @@ export const KINDS: Readonly<Record<number, Kind>> = {
   10: { stored: 'F16', type: 'float16', of: ({ buffer }) => new Uint16Array(buffer) },
   11: { stored: 'F64', type: 'float64', of: ({ buffer }) => new Float64Array(buffer) },
 };
+
+/** Of an input of that name. @throws StruPruneError ERR_UNSUPPORTED */
+export function kindOfInput(name: string, dataType: number): Kind {
+  const kind = KINDS[dataType];
+  if (kind) return kind;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `input ${name} of the graph is of a type that this program does not give it`,
+    'export the model with tensors of numbers as inputs',
+  );
+}

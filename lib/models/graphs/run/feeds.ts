@@ -8,7 +8,7 @@ import { dimsStated } from '../constants';
 import type { Source } from '../onnx/source';
 import { elementBytes } from '../onnx/tensor';
 import { elementTypeOf } from './batches';
-import { KINDS } from './elements';
+import { KINDS, kindOfInput } from './elements';
 import type { Reader } from './reader';
 import { inputsOf, Samples } from './samples';
 import { ScratchFiles } from './scratch-files';
@@ -77,14 +77,7 @@ export async function samplesOfFeeds(
 /** The bytes of what an input is given, which is counted. @throws StruPruneError ERR_ARGUMENT */
 function taken(option: string, input: Given, fed: Fed | undefined): Uint8Array {
   const { name, dataType, isFixed } = input;
-  const kind = KINDS[dataType];
-  if (!kind) {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `input ${name} of the graph is of a type that this program does not give it`,
-      'export the model with tensors of numbers as inputs',
-    );
-  }
+  const kind = kindOfInput(name, dataType);
   if (!fed || !ArrayBuffer.isView(fed.data) || !Array.isArray(fed.dims)) {
     throw unfit(`${option} gives no { data, dims } for ${name}, which is an input of the graph`);
   }

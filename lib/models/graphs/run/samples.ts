@@ -8,7 +8,7 @@ import type { Dim } from '../dims';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
 import { FileSource, piecesOf, Range, type Source } from '../onnx/source';
 import { type Batches, elementTypeOf, infoOf } from './batches';
-import { KINDS, type Kind } from './elements';
+import { type Kind, kindOfInput } from './elements';
 import { parseNpz } from './npz';
 import type { Activations, Runtime } from './runtime';
 
@@ -174,14 +174,7 @@ function tensorsOf(path: string): ContainerTensor[] {
 function inputOf(path: string, info: ValueInfoProto, tensors: ContainerTensor[]): Input {
   const { name } = info;
   const dataType = elementTypeOf(info);
-  const kind = KINDS[dataType];
-  if (!kind) {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `input ${name} of the graph is of a type that this program does not give it`,
-      'export the model with tensors of numbers as inputs',
-    );
-  }
+  const kind = kindOfInput(name, dataType);
   const tensor = tensors.find((each) => each.name === name);
   if (!tensor) {
     const names = tensors.map((each) => each.name).join(', ');
