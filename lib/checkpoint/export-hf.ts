@@ -13,7 +13,7 @@ import type { Rope, Site } from '../model/sublayers';
 import { namesInside } from '../model/wrapped';
 import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
-import { type Holder, takesHeadDim } from './export-table';
+import { fitsDeciLM, type Holder, takesHeadDim } from './export-table';
 import { planTensors } from './export-tensors';
 import { copiedTensors, layoutIn, wrappedCode, wrappedConfig } from './export-wrapped';
 
@@ -25,6 +25,8 @@ const TORCH_DTYPES: Partial<Record<ExportDtype, string>> = {
 };
 
 const OWN_NOTE = 'the folder carries its own modeling code: load it with trust_remote_code=True';
+
+const DECI_NOTE = `vLLM has a class of its own for such blocks: vllm serve OUT --trust-remote-code --hf-overrides '{"architectures": ["DeciLMForCausalLM"]}'`;
 
 /** Keys of a source's config.json that would contradict the output. */
 const STALE = [
@@ -113,6 +115,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     files,
     notes: [
       ...(own ? [OWN_NOTE] : []),
+      ...(own && !wrapped && fitsDeciLM(output) ? [DECI_NOTE] : []),
       ...(request.sourceConfig?.quantization_config && !takenOver
         ? [`${quantised(request)} become ${dtype}: config.json has no quantization_config`]
         : []),

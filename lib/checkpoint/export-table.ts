@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Architecture, BlockWidths } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
+import { LLAMA_NAMES } from '../model/families/names';
 import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/family';
 import { shortest } from '../model/fields';
 import { withoutEmptyBlocks } from '../model/groups';
@@ -151,6 +152,25 @@ function isLlamaBlock({
   const plain = dense && norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   const multiplies = familyNamed(family).gguf?.multipliers;
   return plain && gated && activation === 'silu' && !multiplies;
+}
+
+/**
+ * Whether vLLM's DeciLMForCausalLM holds it, which is its own code for blocks of Llama's kind with unlike FFNs, or without one
+ * of the two sublayers. It has one number of query heads, and begins with an attention.
+ */
+export function fitsDeciLM(architecture: Architecture): boolean {
+  const { family, blocks, biases, slidingWindow } = architecture;
+  const { names, interleavedRope } = familyNamed(family).hf;
+  const heads = new Set(blocks.flatMap((block) => block.heads || []));
+  return (
+    isLlamaBlock(architecture) &&
+    names === LLAMA_NAMES &&
+    !interleavedRope &&
+    slidingWindow === 0 &&
+    !BIAS_NAMES.some((name) => biases[name]) &&
+    heads.size === 1 &&
+    blocks[0]!.heads > 0
+  );
 }
 
 /** What of the arithmetic is a constant of llama.cpp's graph, and another one. */

@@ -404,6 +404,25 @@ test('widths that differ: our modeling code travels along', (t) => {
   t.notRegex(Object.values(code).join(), /llama|qwen|mistral/i);
 });
 
+test("vLLM's class for unlike blocks of Llama's kind is named where it holds the model", (t) => {
+  const named = (name: string, keeps: { ffn?: number; kv?: number }[], more = {}) => {
+    const request = { format: 'hf', ...more } as const;
+    return plan(name, keeps, request).notes.some((note) => note.includes('DeciLMForCausalLM'));
+  };
+  const unlike = [{ ffn: 64 }, { ffn: 80 }];
+  t.true(named('llama3', unlike));
+  t.true(named('llama3', [{}, { kv: 0 }]));
+  t.true(named('llama3', [{}, { ffn: 0 }]));
+  // A stock class, other heads, no attention in front, a bias, and other blocks.
+  t.false(named('llama3', [{ ffn: 128 }]));
+  t.false(named('llama3', [{ kv: 1 }, {}]));
+  t.false(named('llama3', [{ kv: 0 }, {}]));
+  t.false(named('llama3', unlike, { addedBias: { down: true } }));
+  for (const other of ['llama-bias', 'qwen2', 'qwen3', 'ernie4.5', 'smollm3', 'phi3', 'granite']) {
+    t.false(named(other, unlike), other);
+  }
+});
+
 test('GPT-NeoX: maps head by head, rope under the keys of transformers 4 too', (t) => {
   for (const [name, share, parallel] of [
     ['gpt-neox', 0.25, true],

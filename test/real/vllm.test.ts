@@ -11,19 +11,30 @@ import { prune } from '../../lib/prune';
 
 const PROMPT = 'The water of the river';
 const TOKENS = 24;
+const DECI = 'DeciLMForCausalLM';
 
 const run = process.env.STRUPRUNE_LONG === '1' ? test : test.skip;
 const work = mkdtempSync(join(tmpdir(), 'struprune-vllm-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
 
-const ROWS: [name: string, kind: ExportKind, options: Partial<PruneOptions>][] = [
-  ['widths and KV heads that differ between blocks', 'own-modeling', { scope: 'all' }],
-  ['equal widths', 'stock', { scope: 'ffn', allocation: 'uniform' }],
+const WITH_DEPTH = {
+  scope: 'ffn',
+  depth: true,
+  sparsity: 0.5,
+  maxLayerSparsity: 0.3,
+  layerWeights: 'probe',
+  surveyTokens: 1024,
+} as const;
+const ROWS: [name: string, kind: ExportKind, options: Partial<PruneOptions>, own: string[]][] = [
+  ['widths and KV heads that differ between blocks', 'own-modeling', { scope: 'all' }, []],
+  ['equal widths', 'stock', { scope: 'ffn', allocation: 'uniform' }, []],
+  ["widths that differ, in vLLM's own class", 'own-modeling', { scope: 'ffn' }, [DECI]],
+  ['sublayers gone, in it', 'own-modeling', WITH_DEPTH, [DECI]],
 ];
-for (const [name, kind, options] of ROWS) {
+for (const [index, [name, kind, options, own]] of ROWS.entries()) {
   run(`SmolLM2, ${name}: the tokens that transformers and we have`, async (t) => {
     const result = await prune(process.env.STRUPRUNE_MODEL!, {
-      output: join(work, kind),
+      output: join(work, String(index)),
       sparsity: 0.2,
       calibrationTokens: 4096,
       tuneTokens: 0,
@@ -32,11 +43,17 @@ for (const [name, kind, options] of ROWS) {
       ...options,
     });
     t.is(result.kind, kind);
+    const gone = result.layers.some(({ removed, groups }) => removed === groups);
+    t.is(gone, 'depth' in options);
+    t.is(
+      result.notes.some((note) => note.includes(DECI)),
+      own.length > 0,
+    );
     const ours = await generate(result.output, { prompt: PROMPT, maxTokens: TOKENS });
     const script = join(__dirname, 'vllm_tokens.py');
     const printed = execFileSync(
       process.env.STRUPRUNE_VLLM!,
-      [script, result.output, PROMPT, String(TOKENS)],
+      [script, result.output, PROMPT, String(TOKENS), ...own],
       {
         env: {
           ...process.env,

@@ -1,4 +1,5 @@
-"""vllm_tokens.py FOLDER PROMPT COUNT: greedy tokens behind a prompt, by vLLM and by transformers, as one line of JSON."""
+"""vllm_tokens.py FOLDER PROMPT COUNT [CLASS]: greedy tokens behind a prompt, by vLLM, in a class of its own where one is named, and by
+transformers, as one line of JSON."""
 
 import json
 import sys
@@ -7,11 +8,18 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
-def by_vllm(folder, ids, count):
+def by_vllm(folder, ids, count, overrides):
     from vllm import LLM, SamplingParams
 
     # One process: with another vLLM waits for it for 5 minutes at most, which a busy machine may take.
-    model = LLM(model=folder, trust_remote_code=True, enforce_eager=True, dtype="float32", max_model_len=256)
+    model = LLM(
+        model=folder,
+        trust_remote_code=True,
+        enforce_eager=True,
+        dtype="float32",
+        max_model_len=256,
+        hf_overrides=overrides,
+    )
     asked = SamplingParams(temperature=0, max_tokens=count, ignore_eos=True)
     (answer,) = model.generate([{"prompt_token_ids": ids}], asked)
     return list(answer.outputs[0].token_ids)
@@ -27,7 +35,8 @@ def by_transformers(folder, ids, count):
 def main():
     folder, prompt, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     ids = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)(prompt).input_ids
-    answers = {"transformers": by_transformers(folder, ids, count), "vllm": by_vllm(folder, ids, count)}
+    overrides = {"architectures": sys.argv[4:5]} if len(sys.argv) > 4 else {}
+    answers = {"transformers": by_transformers(folder, ids, count), "vllm": by_vllm(folder, ids, count, overrides)}
     print(json.dumps(answers))
 
 

@@ -14,11 +14,25 @@ The stock keys beside it (intermediate_size, num_attention_heads, ...) state the
 """
 
 import sys
+from types import SimpleNamespace
 
 from transformers import LlamaConfig
 
 
 class PerBlockWidths:
+    @property
+    def block_configs(self):
+        """The same widths as vLLM's DeciLMForCausalLM reads them."""
+        widths = self.struprune
+        blocks = zip(widths["intermediate_sizes"], widths["attention_heads"], widths["key_value_heads"])
+        return [
+            SimpleNamespace(
+                attention=SimpleNamespace(no_op=not groups, n_heads_in_group=heads // groups if groups else None),
+                ffn=SimpleNamespace(no_op=not width, intermediate_size=width),
+            )
+            for width, heads, groups in blocks
+        ]
+
     def to_dict(self):
         """PEFT reads this before it looks up, by the model's type, which maps LoRA adapts. Ours have the stock names."""
         peft = sys.modules.get("peft.utils.constants")
