@@ -169,9 +169,9 @@ export interface TensorRef {
    * a stored row further.
    */
   storedColumns?: number;
-  /** Of `step` runs of stored rows, or of entries of a vector, the first one is its own: those between are other tensors'. */
+  /** Of every `step` stored rows, or entries of a vector, the first `run` are its own: those between are other tensors'. */
   step?: number;
-  /** Rows of a run; 1 where left out. */
+  /** 1 where left out. */
   run?: number;
   /** The stored values are times these (FP8). */
   scales?: BlockScales;

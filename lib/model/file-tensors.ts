@@ -1,7 +1,7 @@
 import type { Architecture, TensorRef } from './architecture';
 import { blockTensors, elements, type ShapedTensor } from './axes';
 import { blockTensorName, isStacked, type TensorNames } from './family';
-import { type BlockRole, siteOf } from './sublayers';
+import { siteOf } from './sublayers';
 
 /** How a stored tensor holds its parts. */
 export interface Arrangement {
@@ -9,12 +9,12 @@ export interface Arrangement {
   transposed: boolean;
   /** It holds as many experts, each with its own parts. */
   experts: number;
-  /** Rows, or entries of vectors, that each part of an expert has in its turn; 0: one part follows the other. */
-  turn: number;
+  /** In how many turns the parts of an expert have their rows, or entries of vectors, as many in each; 0: one part follows the other. */
+  turns: number;
 }
 
 /** One part, as it is. */
-export const WHOLE: Arrangement = { transposed: false, experts: 1, turn: 0 };
+export const WHOLE: Arrangement = { transposed: false, experts: 1, turns: 0 };
 
 /** A block's tensor as a file has it. */
 export interface FileTensor extends Arrangement {
@@ -57,16 +57,23 @@ export function fileTensors(
       parts,
       transposed,
       experts,
-      turn: parts.length > experts ? turnOf(names, role, architecture.headDim) : 0,
+      turns: parts.length > experts ? turnsOf(names, parts[0]!, architecture) : 0,
       shape: stacked ? [experts, ...stored] : stored,
     };
   });
 }
 
-/** Where parts of a tensor take turns: rows of each. */
-function turnOf(names: TensorNames, role: BlockRole, headDim: number): number {
-  if (isStacked(names, role)) return names.alternating === 'rows' ? 1 : 0;
-  return names.alternating === 'heads' && siteOf(role) === 'attention' ? headDim : 0;
+/** Where parts of a tensor take turns: row by row, or by heads; a delta rule's by key heads. */
+function turnsOf(
+  names: TensorNames,
+  { role, shape }: ShapedTensor,
+  { headDim, delta }: Architecture,
+): number {
+  if (isStacked(names, role)) return names.alternating === 'rows' ? shape[0]! : 0;
+  if (names.alternating !== 'heads') return 0;
+  const site = siteOf(role);
+  if (site === 'attention') return shape[0]! / headDim;
+  return site === 'delta' ? delta!.keyHeads : 0;
 }
 
 /** Without axes of one entry in front of the last. */
@@ -84,7 +91,7 @@ function rowsOf(parts: readonly { shape: number[] }[]): number {
  */
 export function partRefs(
   whole: TensorRef,
-  { parts, transposed, experts, turn }: Arrangement & { parts: readonly { shape: number[] }[] },
+  { parts, transposed, experts, turns }: Arrangement & { parts: readonly { shape: number[] }[] },
 ): TensorRef[] {
   if (parts.length === 1 && !transposed) return [{ ...whole, shape: parts[0]!.shape }];
   const { shape, bytes, offset, scales } = whole;
@@ -97,14 +104,15 @@ export function partRefs(
     let next = 0;
     return group.map((part): TensorRef => {
       const first = next;
-      next += turn || part.shape[0]!;
+      const run = part.shape[0]! / (turns || 1);
+      next += run;
       return {
         ...whole,
         shape: part.shape,
         offset: offset + expert * ofExpert + first * step,
         bytes: part.shape[0]! * ofLine,
         ...(transposed && { storedColumns: lines }),
-        ...(turn > 0 && { step: group.length, run: turn }),
+        ...(turns > 0 && { step: lines / turns, run }),
         ...(scales && { scales: { ...scales, row: scales.row + expert * lines + first } }),
       };
     });

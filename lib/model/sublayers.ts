@@ -319,14 +319,15 @@ function deltaAxes(
   units: (per: number) => Axis,
   stream: Axis,
 ): Partial<Record<Part, Axis[]>> {
-  const values = valueHeads * valueDim;
-  const mixed = 2 * keyHeads * keyDim + values;
+  const [keys, values] = [keyHeads * keyDim, valueHeads * valueDim];
   return {
-    in: [units(mixed), stream],
+    q: [units(keys), stream],
+    k: [units(keys), stream],
+    v: [units(values), stream],
     outGate: [units(values), stream],
     beta: [units(valueHeads), stream],
     alpha: [units(valueHeads), stream],
-    kernel: [units(mixed * kernel)],
+    kernel: [units((2 * keys + values) * kernel)],
     decay: [units(valueHeads)],
     step: [units(valueHeads)],
     gain: [{ site: null, per: valueDim }],

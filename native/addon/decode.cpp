@@ -344,7 +344,7 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
       (source.stored_columns < source.rows || LayoutOf(source.dtype).elements != 1)) {
     throw BadArgument(source.name + " cannot be stored transposed");
   }
-  if (source.step == 0 || source.run == 0 || entries % source.run != 0 ||
+  if (source.run == 0 || source.step < source.run || entries % source.run != 0 ||
       (source.step > 1 && source.rope_heads != 0) ||
       (source.step > 1 && source.rows == 1 && LayoutOf(source.dtype).elements != 1)) {
     throw BadArgument(source.name + " cannot have rows between its own");

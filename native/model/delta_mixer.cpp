@@ -12,7 +12,7 @@ DeltaCounts::DeltaCounts(const Context& context, const DeltaSpec& spec, size_t t
       states(context.pool.size() * DeltaScratch(spec.key_dim, spec.value_dim)) {}
 
 DeltaMixer::DeltaMixer(const Sublayer& layer, size_t window, size_t tokens)
-    : layer_(layer), spec_(*layer.delta()), window_(window) {
+    : layer_(layer), spec_(*layer.delta()), window_(window), tokens_(tokens) {
   Context& context = layer.context();
   const DeltaCounts n(context, spec_, tokens);
   mixed_ = context.Allocate<float>(n.mixed);
@@ -26,21 +26,28 @@ DeltaMixer::DeltaMixer(const Sublayer& layer, size_t window, size_t tokens)
 void DeltaMixer::Run(size_t rows, const float* hidden, float* out,
                      const std::function<float*(size_t)>& OfWorker) {
   Context& context = layer_.context();
-  const size_t mixed = spec_.mixed(), width = spec_.width(), heads = spec_.value_heads;
+  const size_t keys = spec_.keys(), width = spec_.width(), heads = spec_.value_heads;
   // No map has a bias.
   constexpr Part kNone = Part::kInBias;
   ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
     const float* x = MixerInput(layer_, count, hidden + first * layer_.hidden(), OfWorker(worker));
     Linears(layer_,
-            {{Part::kIn, kNone, mixed_.data() + first * mixed},
+            {{Part::kQ, kNone, mixed_.data() + first * keys},
+             {Part::kK, kNone, mixed_.data() + tokens_ * keys + first * keys},
+             {Part::kV, kNone, mixed_.data() + 2 * tokens_ * keys + first * width},
              {Part::kOutGate, kNone, gate_.data() + first * width},
              {Part::kBeta, kNone, beta_.data() + first * heads},
              {Part::kAlpha, kNone, alpha_.data() + first * heads}},
             count, x);
   });
   ForChunks(context, rows, [&](size_t first, size_t count, size_t) {
-    ConvolveSilu(mixed, spec_.kernel, layer_.data(Part::kKernel), window_, first, count,
-                 mixed_.data(), convolved_.data() + first * mixed);
+    size_t column = 0;
+    for (const size_t columns : {keys, keys, width}) {
+      ConvolveSilu(columns, spec_.kernel, layer_.data(Part::kKernel) + column * spec_.kernel,
+                   window_, first, count, mixed_.data() + tokens_ * column,
+                   convolved_.data() + tokens_ * column + first * columns);
+      column += columns;
+    }
   });
   const DeltaRule rule{spec_.key_heads,
                        heads,
@@ -53,8 +60,12 @@ void DeltaMixer::Run(size_t rows, const float* hidden, float* out,
   context.pool.ParallelFor(rows / window_ * heads, [&](size_t task, size_t worker) {
     context.CheckAbort();
     const size_t first = task / heads * window_;
-    const DeltaInputs in{convolved_.data() + first * mixed, gate_.data() + first * width,
-                         beta_.data() + first * heads, alpha_.data() + first * heads};
+    const DeltaInputs in{convolved_.data() + first * keys,
+                         convolved_.data() + tokens_ * keys + first * keys,
+                         convolved_.data() + 2 * tokens_ * keys + first * width,
+                         gate_.data() + first * width,
+                         beta_.data() + first * heads,
+                         alpha_.data() + first * heads};
     RunDeltaHead(rule, task % heads, window_, in, out + first * width,
                  states_.data() + worker * DeltaScratch(spec_.key_dim, spec_.value_dim));
   });

@@ -27,8 +27,9 @@ class DeltaMixer {
  private:
   const Sublayer layer_;
   const DeltaSpec& spec_;
-  const size_t window_;
-  // In front of the convolution and behind it, and so on; a state a worker.
+  const size_t window_, tokens_;
+  // Queries, keys and values of all tokens, one after the other, in front of the convolution and
+  // behind it; and so on; a state a worker.
   Buffer<float> mixed_, convolved_, gate_, beta_, alpha_, states_;
 };
 

@@ -65,8 +65,10 @@ std::optional<PartShape> ShapeIn(const ExpertsSpec& spec, size_t hidden, Part pa
 
 std::optional<PartShape> ShapeIn(const DeltaSpec& spec, size_t hidden, Part part) {
   switch (part) {
-    case Part::kIn:
-      return PartShape{spec.mixed(), hidden};
+    case Part::kQ:
+    case Part::kK:
+      return PartShape{spec.keys(), hidden};
+    case Part::kV:
     case Part::kOutGate:
       return PartShape{spec.width(), hidden};
     case Part::kBeta:

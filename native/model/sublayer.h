@@ -74,7 +74,8 @@ struct DeltaSpec {
   float eps = 1e-6f;  // of the norm of what a head gives
 
   size_t width() const { return value_heads * value_dim; }
-  size_t mixed() const { return 2 * key_heads * key_dim + width(); }
+  size_t keys() const { return key_heads * key_dim; }
+  size_t mixed() const { return 2 * keys() + width(); }
 };
 
 // How sublayers of a block that read its input side by side come by it: the first keeps it as it

@@ -48,8 +48,8 @@ struct TensorSource {
   // The matrix is stored transposed, in rows of so many entries, of which `rows` from `offset` on
   // are its first column; 0 = stored as is.
   size_t stored_columns = 0;
-  // Of `step` runs of so many stored rows, or entries of a vector, the first one is its own: those
-  // between are other tensors'.
+  // Of every `step` stored rows, or entries of a vector, the first `run` are its own: those between
+  // are other tensors'.
   size_t step = 1, run = 1;
   std::optional<BlockScales> scales = {};
   Scaling scaling = {};
@@ -73,7 +73,7 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);
 
 // How many rows of the file lie between its first one and that one.
 inline size_t PlaceOf(const TensorSource& source, size_t row) {
-  return row / source.run * source.run * source.step + row % source.run;
+  return row / source.run * source.step + row % source.run;
 }
 // Bytes of a row as it is stored, and of a row of its scales.
 size_t RowBytes(const TensorSource& source);

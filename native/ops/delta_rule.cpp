@@ -55,10 +55,9 @@ void RunDeltaHead(const DeltaRule& rule, size_t head, size_t tokens, const Delta
   const float scale = 1 / std::sqrt(static_cast<float>(kd));
   const float rate = std::exp(rule.decay[head]);
   for (size_t t = 0; t < tokens; ++t) {
-    const float* const row = in.mixed + t * (2 * keys + width);
-    Unit(kd, row + key_head * kd, scale, q);
-    Unit(kd, row + keys + key_head * kd, 1, k);
-    const float* const v = row + 2 * keys + head * vd;
+    Unit(kd, in.queries + t * keys + key_head * kd, scale, q);
+    Unit(kd, in.keys + t * keys + key_head * kd, 1, k);
+    const float* const v = in.values + t * width + head * vd;
     const size_t at = t * rule.value_heads + head;
     const float kept = std::exp(-rate * Softplus(in.alpha[at] + rule.step[head]));
     const float beta = Sigmoid(in.beta[at]);

@@ -23,10 +23,10 @@ struct DeltaRule {
 
 // A window's tokens as a head reads them, rows of as many columns as each has.
 struct DeltaInputs {
-  const float* mixed;  // queries of all key heads, keys of them, values of all value heads
-  const float* gate;   // [value_heads * value_dim]
-  const float* beta;   // [value_heads], logits of how far a memory gives way
-  const float* alpha;  // [value_heads], what steps are made of
+  const float *queries, *keys;  // [key_heads * key_dim]
+  const float *values, *gate;   // [value_heads * value_dim]
+  const float* beta;            // [value_heads], logits of how far a memory gives way
+  const float* alpha;           // [value_heads], what steps are made of
 };
 
 // out[tokens, value_heads * value_dim], the columns of one value head: for unit keys k and queries

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "expect_error.h"
 #include "memory_matrix.h"
@@ -70,8 +71,12 @@ std::vector<Doubles> Reference(const PartWeights& w, const std::vector<float>& s
                states.begin() + static_cast<std::ptrdiff_t>((t + 1) * kHidden));
     const double root = RootMean(in.data(), kHidden, 1e-5);
     for (size_t c = 0; c < kHidden; ++c) in[c] *= At(w, Part::kNorm)[c] / root;
-    raw.push_back({Times(At(w, Part::kIn), in), Times(At(w, Part::kOutGate), in),
-                   Times(At(w, Part::kBeta), in), Times(At(w, Part::kAlpha), in)});
+    Doubles mixed;
+    for (const Part part : {Part::kQ, Part::kK, Part::kV}) {
+      std::ranges::copy(Times(At(w, part), in), std::back_inserter(mixed));
+    }
+    raw.push_back({mixed, Times(At(w, Part::kOutGate), in), Times(At(w, Part::kBeta), in),
+                   Times(At(w, Part::kAlpha), in)});
   }
   std::vector<Doubles> out(kTokens, Doubles(kRule.width()));
   for (size_t h = 0; h < value_heads; ++h) {

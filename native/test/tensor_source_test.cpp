@@ -113,7 +113,7 @@ TEST(TensorSourceTest, RunsOfRowsInTurnAreTheirOwn) {
   for (size_t first = 0; first < kStep; ++first) {
     TensorSource rows = whole, vector = whole;
     rows.rows = kRows, vector.rows = 1, vector.cols = kRows;
-    rows.step = vector.step = kStep, rows.run = vector.run = kRun;
+    rows.step = vector.step = kStep * kRun, rows.run = vector.run = kRun;
     rows.offset = whole.offset + first * kRun * kCols * sizeof(float);
     vector.offset = whole.offset + first * kRun * sizeof(float);
     const auto stored = [&](size_t row) {

@@ -432,11 +432,11 @@ test('GPT-NeoX: maps head by head, rope under the keys of transformers 4 too', (
     t.like(config, { rotary_pct: share, rotary_emb_base: 10000, use_parallel_residual: parallel });
     t.like(config!.rope_parameters as object, { partial_rotary_factor: share, rope_theta: 10000 });
     const qkv = tensors.find(({ name }) => name.endsWith('1.attention.query_key_value.weight'))!;
-    t.deepEqual([qkv.shape, qkv.turn, qkv.parts.length], [[192, 64], 16, 3]);
+    t.deepEqual([qkv.shape, qkv.turns, qkv.parts.length], [[192, 64], 4, 3]);
   }
   const { tensors, metadata } = plan('gpt-neox-tanh', [{ ffn: 96 }], { format: 'gguf' });
   t.deepEqual(metadata!['gptneox.use_parallel_residual'], { type: 'bool', value: true });
-  t.is(tensors.find(({ name }) => name === 'blk.1.attn_qkv.weight')!.turn, 0);
+  t.is(tensors.find(({ name }) => name === 'blk.1.attn_qkv.weight')!.turns, 0);
 });
 
 test('every HF plan reads back as the architecture that it was made for', (t) => {

@@ -58,8 +58,9 @@ function bytesOf(file: Buffer, ref: TensorRef): Buffer[] {
   if (step) {
     const turns = shape[0]! / run;
     const ofTurn = bytes / turns;
+    const ofRow = bytes / shape[0]!;
     return Array.from({ length: turns }, (_, turn) => {
-      const from = offset + turn * step * ofTurn;
+      const from = offset + turn * step * ofRow;
       return file.subarray(from, from + ofTurn);
     });
   }

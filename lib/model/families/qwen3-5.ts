@@ -64,7 +64,9 @@ export const qwen35: Family = {
       block: {
         ...LLAMA_NAMES.block,
         'delta.norm': `${LAYER}.input_layernorm.weight`,
-        'delta.in': `${DELTA}.in_proj_qkv.weight`,
+        'delta.q': `${DELTA}.in_proj_qkv.weight`,
+        'delta.k': `${DELTA}.in_proj_qkv.weight`,
+        'delta.v': `${DELTA}.in_proj_qkv.weight`,
         'delta.outGate': `${DELTA}.in_proj_z.weight`,
         'delta.beta': `${DELTA}.in_proj_b.weight`,
         'delta.alpha': `${DELTA}.in_proj_a.weight`,

@@ -18,7 +18,7 @@ export async function* encodeBlockTensor(
   block: Block,
 ): AsyncGenerator<Uint8Array, void> {
   for (const parts of groupsOf(tensor.parts, tensor.experts)) {
-    if (tensor.transposed || tensor.turn > 0) {
+    if (tensor.transposed || tensor.turns > 0) {
       yield* encodeJoined(session, tensor, parts, block);
     } else {
       for (const part of parts) yield* encodePart(session, tensor.dtype, part, block);
@@ -43,28 +43,28 @@ async function* encodePart(
   );
 }
 
-/** Parts side by side in every stored row, or in turn, by as many rows as a turn has. */
+/** Parts side by side in every stored row, or turn by turn. */
 function encodeJoined(
   session: Session,
-  { dtype, transposed, turn }: PlannedTensor,
+  { dtype, transposed, turns }: PlannedTensor,
   parts: readonly PlannedPart[],
   block: Block,
 ): AsyncGenerator<Uint8Array, void> {
   const { shape } = parts[0]!;
   const rows = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
-  const stored = transposed
-    ? [shape[1]!, rows]
-    : [shape[0]! / turn, (rows / shape[0]!) * turn * (shape[1] ?? 1)];
+  const stored = transposed ? [shape[1]!, rows] : [turns, (rows / turns) * (shape[1] ?? 1)];
   return byRows(session, stored, async (row, count) => {
     const sides: Uint8Array[] = [];
-    for (const { role } of parts) {
+    for (const part of parts) {
+      const role = part.role as BlockRole;
+      const run = part.shape[0]! / turns;
       sides.push(
         transposed
-          ? await block.encodeColumns(role as BlockRole, dtype, row, count)
-          : await block.encode(role as BlockRole, dtype, row * turn, count * turn, 0),
+          ? await block.encodeColumns(role, dtype, row, count)
+          : await block.encode(role, dtype, row * run, count * run, 0),
       );
     }
-    return sideBySide(sides, transposed && turn > 0 ? (count * shape[0]!) / turn : count);
+    return sideBySide(sides, transposed && turns > 0 ? count * turns : count);
   });
 }
 
