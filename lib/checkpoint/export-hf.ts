@@ -204,7 +204,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
 function ffnKeys({ blocks, routing, clampedGate }: Architecture, { hf: { keys } }: Family) {
   const widest = (some: BlockWidths[]) => Math.max(...some.map(({ ffn }) => ffn));
   if (routing === null) return { [keys.ffn]: widest(blocks) };
-  const dense = blocks.filter(({ experts }) => !experts);
+  const dense = blocks.filter(({ experts, ffn }) => !experts && ffn > 0);
   const routed = blocks.filter(({ experts }) => experts);
   return {
     ...(dense.length > 0 && { [keys.ffn]: widest(dense) }),

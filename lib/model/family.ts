@@ -214,7 +214,7 @@ export interface TensorNames {
   stacked?: Partial<Record<BlockRole, string>>;
   /** Matrices of blocks, or of experts alone, are stored `[in, out]`. */
   transposed?: true | 'experts';
-  /** Parts of one tensor take turns: rows of experts' gate and up, or heads of queries, keys and values. */
+  /** Parts of one tensor take turns: rows of experts' gate and up, or heads, a delta rule's all that goes with a key head. */
   alternating?: 'rows' | 'heads';
   /** Axes of one entry in front of the last are left out. */
   flat?: true;

@@ -161,7 +161,8 @@ class SiteFlight {
     } else if (convolution_) {
       scans.push_back(scan({Part::kIn}));
     } else if (delta_) {
-      scans.push_back(scan({Part::kQ, Part::kK, Part::kV, Part::kOutGate, Part::kBeta, Part::kAlpha}));
+      scans.push_back(
+          scan({Part::kQ, Part::kK, Part::kV, Part::kOutGate, Part::kBeta, Part::kAlpha}));
     } else if (n_.keeps_activations) {
       scans.push_back(scan({Part::kUp, Part::kGate}));
     } else {

@@ -61,6 +61,7 @@ from transformers import (
     Qwen3_5TextConfig,
     Qwen3Config,
     Qwen3MoeConfig,
+    Qwen3NextConfig,
     Qwen3VLConfig,
     SeedOssConfig,
     SmolLM3Config,
@@ -202,6 +203,33 @@ def qwen35(**keys):
         ),
     }
     return Qwen3_5TextConfig(**{**base, **keys})
+
+
+# Experts, and one that all tokens pass.
+SHARED_MOE = dict(
+    num_experts=6,
+    num_experts_per_tok=2,
+    moe_intermediate_size=32,
+    shared_expert_intermediate_size=40,
+)
+
+
+def qwen3_next(**keys):
+    base = {
+        **SMALL,
+        **SHARED_MOE,
+        **dict(
+            num_hidden_layers=4,
+            intermediate_size=96,
+            head_dim=32,
+            linear_num_key_heads=2,
+            linear_num_value_heads=6,
+            linear_key_head_dim=16,
+            linear_value_head_dim=8,
+            mlp_only_layers=[1],
+        ),
+    }
+    return Qwen3NextConfig(**{**base, **keys})
 
 
 def gemma2(**keys):
@@ -806,6 +834,33 @@ MODELS = {
         None,
         False,
     ),
+    # Maps of queries, keys, values and gates joined by key heads, three value heads of another width for each; block 1 is dense.
+    "qwen3-next": (
+        qwen3_next(),
+        torch.float16,
+        None,
+        False,
+    ),
+    # Experts in every second block, whose probabilities do not sum to 1; as many value heads as key heads; biases.
+    "qwen3-next-unlike": (
+        qwen3_next(
+            num_hidden_layers=3,
+            layer_types=["full_attention", "linear_attention", "full_attention"],
+            mlp_only_layers=[],
+            decoder_sparse_step=2,
+            norm_topk_prob=False,
+            linear_num_value_heads=2,
+            linear_key_head_dim=8,
+            linear_value_head_dim=16,
+            linear_conv_kernel_dim=5,
+            attention_bias=True,
+            tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0, partial_rotary_factor=0.5),
+        ),
+        torch.bfloat16,
+        "100KB",
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -841,7 +896,8 @@ def fill(model, seed):
 
     # Gemma's norms are stored less 1, as Qwen3.5's but one are, and its embeddings are scaled up.
     gemma = isinstance(model.config.get_text_config(), (Gemma2Config, Gemma3TextConfig))
-    qwen35 = isinstance(model.config.get_text_config(), Qwen3_5TextConfig)
+    delta = (Qwen3NextConfig, Qwen3_5TextConfig)
+    qwen35 = isinstance(model.config.get_text_config(), delta)
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
             if name.endswith("sinks"):

@@ -235,6 +235,13 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
   },
+  'qwen3-next': {
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
+    'expert-channels uniform': ['stock/null', ''],
+  },
   olmoe: {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -531,6 +538,29 @@ test('Granite: the experts of a block are one tensor, if there is one of them le
     t.deepEqual(shapes[`${moe}.output_linear.weight`], [count, 64, 24]);
     t.deepEqual(shapes[`${moe}.router.layer.weight`], [count, 64]);
     t.deepEqual(architectureFromConfig(made.config!, 'made'), pruned);
+  }
+});
+
+test('experts beside other mixers: a folder reads back as what it was made for', (t) => {
+  for (const name of ['qwen3-next', 'qwen3-next-unlike']) {
+    const sourceConfig = fixtureConfig(name);
+    const architecture = architectureFromConfig(sourceConfig, name);
+    for (const dense of [64, 96]) {
+      const keeps = architecture.blocks.map(
+        ({ mixer, experts }): BlockKeep => ({
+          ...(experts ? { experts: first(4) } : { ffn: first(dense) }),
+          ...(!mixer && { attention: first(1) }),
+        }),
+      );
+      const pruned = prunedArchitecture(architecture, keeps);
+      const made = planExport({ architecture, pruned, format: 'hf', dtype: 'F16', sourceConfig });
+      t.is(made.kind, 'stock');
+      t.deepEqual(architectureFromConfig(made.config!, name), pruned, name);
+      t.throws(() => planExport({ architecture, pruned, format: 'gguf', dtype: 'F16' }), {
+        code: 'ERR_UNSUPPORTED',
+        message: /models are not written as GGUF/,
+      });
+    }
   }
 });
 

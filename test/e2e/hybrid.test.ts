@@ -101,6 +101,16 @@ test('a delta rule stays byte for byte; its norm is stored as it is, others less
   });
 });
 
+test('a delta rule whose maps lie key head by key head stays byte for byte beside experts', async (t) => {
+  const model = work.model('qwen3-next');
+  const { output } = await prune(model, options({ scope: 'experts', sparsity: 0.15 }));
+  const [before, after] = [safetensors(model), safetensors(output)];
+  const names = Object.keys(before).filter((name) => /linear_attn|norm|shared/.test(name));
+  t.is(names.filter((name) => name.includes('linear_attn')).length, 3 * 7);
+  for (const name of names) t.deepEqual(after[name], before[name], name);
+  t.is(after['model.layers.0.mlp.gate.weight']!.shape[0], 4);
+});
+
 test('what the stock class does not load is left out, which is said', async (t) => {
   for (const name of ['qwen3.5-unlike', 'qwen3.5-vision']) {
     const model = work.model(name);

@@ -462,6 +462,11 @@ test('experts: in every so-many-th block, but for those that are named', (t) => 
     ...[dense, routed, dense],
     ...[dense, dense, routed],
   ]);
+  const next = architectureFromConfig(fixtureConfig('qwen3-next-unlike'), 'qwen3-next');
+  t.deepEqual(
+    next.blocks.map(({ experts = 0, ffn, mixer = 'attention' }) => `${mixer} ${experts}×${ffn}`),
+    ['attention 0×96', 'delta 6×32', 'attention 0×96'],
+  );
   const older = { num_local_experts: undefined, num_experts: 4, mlp_only_layers: null };
   t.deepEqual(counts(older), Array(6).fill('4×24'));
   t.is(architectureFromConfig(config, 'qwen3-moe').routing!.renormalised, true);
@@ -657,6 +662,21 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'ERR_CHECKPOINT',
     /linear_num_value_heads must be a multiple of the key heads/,
   ],
+  [
+    'key heads that do not divide value heads, with experts',
+    'qwen3-next',
+    { linear_num_key_heads: 4 },
+    'ERR_CHECKPOINT',
+    /linear_num_value_heads must be a multiple of the key heads \(it is 6\)/,
+  ],
+  [
+    'more experts for a token than there are, beside delta rules',
+    'qwen3-next',
+    { num_experts_per_tok: 7 },
+    'ERR_CHECKPOINT',
+    /num_experts_per_tok must be from 1 to 6, the experts \(it is 7\)/,
+  ],
+  ['another activation', 'qwen3-next', { hidden_act: 'gelu' }, 'ERR_UNSUPPORTED', /hidden_act/],
   [
     'attention without gates',
     'qwen3.5',

@@ -142,6 +142,8 @@ const NAMES = [
   'lfm2',
   'lfm2-unlike',
   'qwen3.5',
+  'qwen3-next',
+  'qwen3-next-unlike',
   'qwen3.5-unlike',
 ];
 
@@ -292,6 +294,29 @@ test('gpt-oss: experts lie in one tensor, transposed, rows of gate and up in tur
     t.is(ref.offset - first(ref.name), 2 * entries, part);
     t.like(ref, more, part);
     t.true(stored.has(ref.name));
+  }
+});
+
+test("Qwen3-Next: a delta rule's maps lie key head by key head", async (t) => {
+  const { blocks, parameters, architecture } = await openCheckpoint(join(MODELS, 'qwen3-next'));
+  t.is(parameters, totalParameters(architecture));
+  const refs = blocks[2]!;
+  const first = (name: string) =>
+    Math.min(...Object.values(refs).flatMap((ref) => (ref.name === name ? [ref.offset] : [])));
+  // Of each of two key heads 16 rows of queries, as many of keys, and 3 heads of 8 of values and of gates; halves of 2 bytes.
+  const places: [string, string, number, object][] = [
+    ['q', 'in_proj_qkvz', 0, { step: 80, run: 16, shape: [32, 64] }],
+    ['k', 'in_proj_qkvz', 16, { step: 80, run: 16, shape: [32, 64] }],
+    ['v', 'in_proj_qkvz', 32, { step: 80, run: 24, shape: [48, 64] }],
+    ['outGate', 'in_proj_qkvz', 56, { step: 80, run: 24, shape: [48, 64] }],
+    ['beta', 'in_proj_ba', 0, { step: 6, run: 3, shape: [6, 64] }],
+    ['alpha', 'in_proj_ba', 3, { step: 6, run: 3, shape: [6, 64] }],
+  ];
+  for (const [part, name, row, more] of places) {
+    const ref = refs[`delta.${part}` as BlockRole]!;
+    t.is(ref.name, `model.layers.2.linear_attn.${name}.weight`);
+    t.is(ref.offset - first(ref.name), 2 * 64 * row, part);
+    t.like(ref, more, part);
   }
 });
 

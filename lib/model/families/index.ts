@@ -25,6 +25,7 @@ import { qwen2Moe } from './qwen2-moe';
 import { qwen3 } from './qwen3';
 import { qwen35 } from './qwen3-5';
 import { qwen3Moe } from './qwen3-moe';
+import { qwen3Next } from './qwen3-next';
 import { seedOss } from './seed-oss';
 import { smollm3 } from './smollm3';
 import { starcoder2 } from './starcoder2';
@@ -54,6 +55,7 @@ export const FAMILIES: readonly Family[] = [
   mixtral,
   qwen2Moe,
   qwen3Moe,
+  qwen3Next,
   olmoe,
   graniteMoe,
   gptOss,

@@ -66,6 +66,13 @@ export const EXPERT_MODEL_NAMES: TensorNames = {
     'experts.{expert}.out': `${LAYER}.mlp.experts.down_proj`,
   },
 };
+/** Of one more that all tokens pass. */
+export const SHARED_EXPERT_NAMES: TensorNames['block'] = {
+  'experts.sharedGate': `${LAYER}.mlp.shared_expert_gate.weight`,
+  'experts.shared.gate': `${LAYER}.mlp.shared_expert.gate_proj.weight`,
+  'experts.shared.up': `${LAYER}.mlp.shared_expert.up_proj.weight`,
+  'experts.shared.out': `${LAYER}.mlp.shared_expert.down_proj.weight`,
+};
 
 /** llama.cpp's names of queries, keys and values that lie in one tensor. */
 export const GGUF_JOINED_QKV = {

@@ -1,8 +1,6 @@
 import type { Family } from '../family';
 import { LLAMA_KEYS, QWEN_EXPERT_KEYS } from './llama-keys';
-import { EXPERT_MODEL_NAMES } from './names';
-
-const MLP = 'model.layers.{}.mlp';
+import { EXPERT_MODEL_NAMES, SHARED_EXPERT_NAMES } from './names';
 
 /** Qwen1.5-MoE and Qwen2-57B-A14B: Qwen2 whose FFNs are experts, one of which all tokens pass. */
 export const qwen2Moe: Family = {
@@ -45,13 +43,7 @@ export const qwen2Moe: Family = {
     headsDivideHidden: false,
     names: {
       ...EXPERT_MODEL_NAMES,
-      block: {
-        ...EXPERT_MODEL_NAMES.block,
-        'experts.sharedGate': `${MLP}.shared_expert_gate.weight`,
-        'experts.shared.gate': `${MLP}.shared_expert.gate_proj.weight`,
-        'experts.shared.up': `${MLP}.shared_expert.up_proj.weight`,
-        'experts.shared.out': `${MLP}.shared_expert.down_proj.weight`,
-      },
+      block: { ...EXPERT_MODEL_NAMES.block, ...SHARED_EXPERT_NAMES },
     },
   },
   gguf: {

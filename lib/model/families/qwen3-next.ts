@@ -1,0 +1,56 @@
+import type { Family } from '../family';
+import { QWEN_EXPERT_KEYS } from './llama-keys';
+import { EXPERT_MODEL_NAMES, SHARED_EXPERT_NAMES } from './names';
+import { qwen35 } from './qwen3-5';
+
+const DELTA = 'model.layers.{}.linear_attn';
+const QKVZ = `${DELTA}.in_proj_qkvz.weight`;
+const BA = `${DELTA}.in_proj_ba.weight`;
+
+/**
+ * Qwen3-Next (80B-A3B): Qwen3.5's mixers, the maps of a delta rule joined key head by key head, and Qwen2-MoE's experts, one of which
+ * all tokens pass.
+ */
+export const qwen3Next: Family = {
+  ...qwen35,
+  name: 'qwen3-next',
+  hf: {
+    ...qwen35.hf,
+    modelType: 'qwen3_next',
+    stockClass: 'Qwen3NextForCausalLM',
+    base: 'Qwen3Next',
+    keys: {
+      ...qwen35.hf.keys,
+      ...QWEN_EXPERT_KEYS,
+      sharedWidth: 'shared_expert_intermediate_size',
+    },
+    defaults: {
+      ...qwen35.hf.defaults,
+      vocab_size: 151936,
+      hidden_size: 2048,
+      intermediate_size: 5632,
+      num_hidden_layers: 48,
+      num_key_value_heads: 2,
+      num_experts: 512,
+      num_experts_per_tok: 10,
+      moe_intermediate_size: 512,
+      shared_expert_intermediate_size: 512,
+      norm_topk_prob: true,
+    },
+    names: {
+      ...EXPERT_MODEL_NAMES,
+      block: {
+        ...qwen35.hf.names.block,
+        ...EXPERT_MODEL_NAMES.block,
+        ...SHARED_EXPERT_NAMES,
+        'delta.q': QKVZ,
+        'delta.k': QKVZ,
+        'delta.v': QKVZ,
+        'delta.outGate': QKVZ,
+        'delta.beta': BA,
+        'delta.alpha': BA,
+      },
+      alternating: 'heads',
+    },
+  },
+};
