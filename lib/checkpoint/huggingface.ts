@@ -10,7 +10,7 @@ import { familyNamed } from '../model/families';
 import { packedNames, stackedNames, type TensorNames } from '../model/family';
 import { architectureFromConfig, quantisationOf } from '../model/from-config';
 import { namesInside, unwrap, weightsIn, wrapperOf } from '../model/wrapped';
-import { floatsIn } from './config-text';
+import { floatsIn, parseConfig } from './config-text';
 import { parseSafetensors } from './container';
 import { readFolderFile } from './folder-file';
 import { isGguf } from './output-path';
@@ -66,7 +66,7 @@ const REFUSAL = { code: 'ERR_CHECKPOINT', mend: 'fetch the checkpoint again' } a
 
 function readConfig(folder: string): { config: Record<string, unknown>; floats: string[] } {
   const bytes = readFile(folder, CONFIG);
-  const config = parseJsonObject(bytes, join(folder, CONFIG), REFUSAL);
+  const config = parseConfig(bytes, join(folder, CONFIG), REFUSAL);
   return { config, floats: floatsIn(bytes.toString('utf8')) };
 }
 

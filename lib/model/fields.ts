@@ -146,6 +146,10 @@ export function badField(
 }
 
 function shown(value: unknown): string {
-  const plain = (_key: string, part: unknown) => (typeof part === 'bigint' ? `${part}` : part);
+  if (typeof value === 'number') return String(value);
+  const plain = (_key: string, part: unknown) =>
+    typeof part === 'bigint' || (typeof part === 'number' && !Number.isFinite(part))
+      ? `${part}`
+      : part;
   return JSON.stringify(value, plain).slice(0, 60);
 }

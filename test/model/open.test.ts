@@ -392,6 +392,31 @@ test('FP8 whose scales are not there, or of other blocks, is refused by name', a
   await refused(same, { quantization_config: null }, 'ERR_UNSUPPORTED', plain);
 });
 
+test("numbers that Python's json writes stand where nothing reads them, and nowhere else", async (t) => {
+  const folder = copyOf('granite4');
+  const path = join(folder, 'config.json');
+  const text = readFileSync(path, 'utf8');
+  // As IBM's folders have it.
+  writeFileSync(
+    path,
+    text.replace(/"time_step_limit": [^\]]*\]/, '"time_step_limit": [0.0, Infinity]'),
+  );
+  const { architecture, config } = await openCheckpoint(folder);
+  t.deepEqual(config.time_step_limit, [0, Number.POSITIVE_INFINITY]);
+  t.deepEqual(architecture, (await openCheckpoint(join(MODELS, 'granite4'))).architecture);
+  for (const [key, word] of [
+    ['rms_norm_eps', 'NaN'],
+    ['residual_multiplier', 'Infinity'],
+    ['num_hidden_layers', '-Infinity'],
+  ] as const) {
+    const changed = text.replace(new RegExp(`"${key}": [^,]+`), `"${key}": ${word}`);
+    t.not(changed, text);
+    writeFileSync(path, changed);
+    const message = new RegExp(`${key} must be .* \\(it is ${word}\\)`);
+    await t.throwsAsync(openCheckpoint(folder), { code: 'ERR_CHECKPOINT', message });
+  }
+});
+
 test('a checkpoint of the bare model, without the "model." prefix, opens', async (t) => {
   const folder = copyOf('llama3-tied');
   const bare = [...readFixture('llama3-tied')].map(([name, entry]): [string, Entry] => [
