@@ -217,7 +217,11 @@ function ffnKeys({ blocks, routing, clampedGate }: Architecture, { hf: { keys } 
       [keys.gateAlpha!]: clampedGate.alpha,
     }),
     ...(keys.sharedWidth && { [keys.sharedWidth]: routing.sharedWidth }),
+    ...(keys.choiceBias && { [keys.choiceBias]: routing.choiceBias }),
     ...(keys.expertsEvery && { [keys.expertsEvery]: 1 }),
+    ...(keys.denseBelow && {
+      [keys.denseBelow]: blocks.findIndex(({ experts }) => experts),
+    }),
     ...(keys.denseBlocks && {
       [keys.denseBlocks]: [...blocks.keys()].filter((block) => !blocks[block]!.experts),
     }),

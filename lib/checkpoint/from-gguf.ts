@@ -10,6 +10,7 @@ import {
   everyNth,
   type Family,
   type GgufDescription,
+  routerOf,
 } from '../model/family';
 import {
   badField,
@@ -259,13 +260,13 @@ function convolutionOf(
 
 /** The blocks as experts, where the file has such. */
 function withExperts(
-  { gguf, routerBias }: Family,
+  family: Family,
   blocks: BlockWidths[],
   named: Named,
   file: Stated,
   key: (name: string) => string,
 ): Pick<Architecture, 'blocks' | 'routing'> {
-  const held = gguf!.experts;
+  const held = family.gguf!.experts;
   const { expert_count: experts, expert_used_count: topK = 0 } = named;
   if (!held || !experts) return { blocks, routing: null };
   const keys = { experts: key('expert_count'), topK: key('expert_used_count') };
@@ -278,7 +279,8 @@ function withExperts(
     routing: {
       topK,
       renormalised: held.sums,
-      bias: routerBias === true,
+      ...routerOf(family),
+      choiceBias: false,
       sharedWidth: named.expert_shared_feed_forward_length ?? 0,
     },
   };

@@ -69,8 +69,16 @@ export interface Architecture {
   biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };
   /** In place of the activation of experts (gpt-oss). */
   clampedGate: ClampedGate | null;
-  /** Of blocks with experts: how many a token passes, whether their probabilities are made to sum to 1, whether the router has a bias, and the width of one more that all pass; 0: there is none. */
-  routing: { topK: number; renormalised: boolean; bias: boolean; sharedWidth: number } | null;
+  /** Of blocks with experts: how many a token passes; whether their probabilities are made to sum to 1, and are sigmoids; `choiceBias`: each expert has one that only chooses; `bias`: the router has one; `sharedWidth`: of one more that all tokens pass, 0: there is none. */
+  routing: {
+    topK: number;
+    renormalised: boolean;
+    sigmoid: boolean;
+    choiceBias: boolean;
+    bias: boolean;
+    sharedWidth: number;
+    sharedGated: boolean;
+  } | null;
   /** Of blocks that convolve: tokens that a channel looks back on, itself included, and whether all maps have biases; null: none does. */
   convolution: { kernel: number; bias: boolean } | null;
   /** Of blocks with a delta rule: heads, their widths, and tokens that the convolution in front looks back on; null: there are none. */

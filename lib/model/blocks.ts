@@ -83,12 +83,12 @@ function otherMixer(
 }
 
 function expertsOf(
-  { topK, renormalised, bias, sharedWidth }: NonNullable<Architecture['routing']>,
+  { bias: routerBias, sharedWidth, ...routing }: NonNullable<Architecture['routing']>,
   count: number,
   expert: FeedForwardSpec,
 ): ExpertsSpec {
   const shared = sharedWidth > 0 ? { ...expert, width: sharedWidth } : null;
-  return { kind: 'experts', count, topK, renormalised, routerBias: bias, expert, shared };
+  return { kind: 'experts', count, ...routing, routerBias, expert, shared };
 }
 
 /** The sites of a block in the order in which they run. */

@@ -39,6 +39,10 @@ export interface Family {
   renormalises?: true;
   /** The router has a bias. */
   routerBias?: true;
+  /** Its probabilities are sigmoids. */
+  sigmoidRouter?: true;
+  /** The expert that all tokens pass has no gate. */
+  sharedUngated?: true;
   /**
    * Constant, or the key of config.json that switches it. Biases under one key come and go together,
    * which is also what the stock class can hold after pruning.
@@ -135,9 +139,12 @@ export interface ConfigKeys {
   /** Of experts' clamped gates. */
   gateLimit?: string;
   gateAlpha?: string;
-  /** Every so-many-th block has experts, but for a list of blocks without. */
+  /** Every so-many-th block has experts, but for a list of blocks without; or all but the first ones. */
   expertsEvery?: string;
   denseBlocks?: string;
+  denseBelow?: string;
+  /** Each expert has a bias that only chooses. */
+  choiceBias?: string;
   /** Tokens that a short convolution looks back on, and whether its maps have biases. */
   kernel?: string;
   kernelBias?: string;
@@ -196,6 +203,15 @@ export interface GgufDescription {
   experts?: { sums: boolean; ownWidth?: true };
   /** Its loader wants as many KV heads as heads. */
   headsAlike?: true;
+}
+
+/** What of a router is the same in all models of a family. */
+export function routerOf({ routerBias, sigmoidRouter, sharedUngated }: Family) {
+  return {
+    bias: routerBias === true,
+    sigmoid: sigmoidRouter === true,
+    sharedGated: !sharedUngated,
+  };
 }
 
 /** Every nth of so many blocks, the first being the nth. */

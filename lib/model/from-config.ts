@@ -3,7 +3,7 @@ import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
 import type { Architecture, BlockWidths } from './architecture';
 import { familyOfModelType, OWN_PREFIX } from './families';
-import { BIAS_NAMES, type ConfigKeys, everyNth, type Family } from './family';
+import { BIAS_NAMES, type ConfigKeys, everyNth, type Family, routerOf } from './family';
 import {
   badField,
   epsilon,
@@ -114,12 +114,14 @@ const NAMED = {
   experts: sizeOrZero.nullish(),
   topK: size.optional(),
   expertWidth: size.optional(),
-  sharedWidth: size.optional(),
+  sharedWidth: sizeOrZero.optional(),
   renormalises: flag.optional(),
   gateLimit: positive.optional(),
   gateAlpha: positive.optional(),
   expertsEvery: size.optional(),
   denseBlocks: sizes.nullish(),
+  denseBelow: sizeOrZero.optional(),
+  choiceBias: flag.optional(),
   deltaKeyHeads: size.optional(),
   deltaValueHeads: size.optional(),
   deltaKeyDim: size.optional(),
@@ -216,7 +218,8 @@ export function architectureFromConfig(
       ? {
           topK: named.topK!,
           renormalised: named.renormalises ?? family.renormalises === true,
-          bias: family.routerBias === true,
+          ...routerOf(family),
+          choiceBias: named.choiceBias ?? false,
           sharedWidth: named.sharedWidth ?? 0,
         }
       : null,
@@ -269,7 +272,7 @@ function adjusted(
 
 /** The blocks, some of which have another mixer where the others have attention. */
 function withMixers(
-  { otherMixer: mixer, attentionEvery }: Family,
+  { otherMixer: mixer, attentionEvery, hf }: Family,
   blocks: BlockWidths[],
   { layer_types: types, full_attention_interval: every }: Common,
   { attentionBlocks }: Named,
@@ -277,6 +280,7 @@ function withMixers(
 ): BlockWidths[] {
   if (mixer === undefined) return blocks;
   const nth = attentionEvery && everyNth(blocks.length, every ?? attentionEvery);
+  if (!types && !nth && !hf.keys.attentionBlocks) throw badField(file, ['layer_types'], '');
   const other = types
     ? listed(types, blocks.length, file, 'layer_types').map((type) => type === OTHER_TYPES[mixer])
     : blocks.map((_, i) => (nth ? !nth[i] : attentionBlocks?.includes(i) === false));
@@ -298,7 +302,7 @@ function deltaOf(named: Named, file: Stated, keys: ConfigKeys): Architecture['de
 /** The blocks, with the experts that the file gives to some of them, and those with the widths of experts. */
 function withExperts(
   blocks: BlockWidths[],
-  { experts, topK, expertWidth, expertsEvery = 1, denseBlocks }: Named,
+  { experts, topK, expertWidth, expertsEvery = 1, denseBlocks, denseBelow = 0 }: Named,
   file: Stated,
   keys: ConfigKeys,
 ): BlockWidths[] {
@@ -306,7 +310,7 @@ function withExperts(
   requireExperts({ experts, topK: topK! }, file, { experts: keys.experts!, topK: keys.topK! });
   const has = everyNth(blocks.length, expertsEvery);
   return blocks.map((block, i) =>
-    has[i] && block.ffn > 0 && !denseBlocks?.includes(i)
+    has[i] && block.ffn > 0 && i >= denseBelow && !denseBlocks?.includes(i)
       ? { ...block, experts, ffn: expertWidth ?? block.ffn }
       : block,
   );

@@ -98,8 +98,8 @@ export interface FeedForwardSpec {
 }
 
 /**
- * FFNs of which a token passes some: those to which the router gives the largest probabilities, a softmax over all of them.
- * What they give is added up, each times its probability.
+ * FFNs of which a token passes some: those to which the router gives the largest probabilities, a softmax over all of them or the
+ * sigmoid of each. What they give is added up, each times its probability.
  */
 export interface ExpertsSpec {
   kind: 'experts';
@@ -109,10 +109,15 @@ export interface ExpertsSpec {
   /** The probabilities of these are divided by their sum: the softmax over them alone. */
   renormalised: boolean;
   routerBias: boolean;
+  sigmoid: boolean;
+  /** Sigmoids are compared with a bias of each expert, which does nothing else. */
+  choiceBias: boolean;
   /** Each of them. */
   expert: FeedForwardSpec;
-  /** One more that all tokens pass, times the sigmoid of a map of its own. */
+  /** One more that all tokens pass. */
   shared: FeedForwardSpec | null;
+  /** It is times the sigmoid of a map of its own. */
+  sharedGated: boolean;
 }
 
 /**
@@ -193,6 +198,7 @@ export const PARTS = [
   'gain',
   'router',
   'routerBias',
+  'choiceBias',
   'sharedGate',
   'gate',
   'gateBias',
@@ -303,7 +309,8 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
   } else {
     axes.router = [units(1), stream];
     if (mixer.routerBias) axes.routerBias = [units(1)];
-    if (mixer.shared) axes.sharedGate = [{ site: null, per: 1 }, stream];
+    if (mixer.choiceBias) axes.choiceBias = [units(1)];
+    if (mixer.shared && mixer.sharedGated) axes.sharedGate = [{ site: null, per: 1 }, stream];
   }
   const own = PARTS.flatMap((part) => {
     const found = axes[part];

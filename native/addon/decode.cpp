@@ -142,6 +142,8 @@ ExpertsSpec DecodeExperts(const Plain& object) {
                    .expert = DecodeExpert(FieldOf(object, "expert"))};
   const Plain& shared = FieldOf(object, "shared");
   if (!shared.absent()) spec.shared = DecodeExpert(shared);
+  spec.shared_gated = FlagOf(FieldOf(object, "sharedGated"), "sharedGated");
+  spec.sigmoid = FlagOf(FieldOf(object, "sigmoid"), "sigmoid");
   if (spec.count > kMostExperts || spec.top_k == 0 || spec.top_k > spec.count) {
     throw BadArgument("a token passes some of the experts that there are");
   }

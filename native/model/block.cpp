@@ -272,6 +272,7 @@ void Block::KeepExperts(size_t sublayer, std::span<const int32_t> indices) {
   }
   Slice({sublayer, Part::kRouter}, 0, indices);
   Slice({sublayer, Part::kRouterBias}, 0, indices);
+  Slice({sublayer, Part::kChoiceBias}, 0, indices);
   const auto [first, end] = spec_.Inside(sublayer);
   std::vector<std::array<Tensor, kParts>> kept;
   for (const int32_t index : indices) {

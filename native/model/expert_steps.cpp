@@ -1,6 +1,7 @@
 #include "model/expert_steps.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "model/forward_steps.h"
@@ -19,12 +20,27 @@ void LargestOf(std::span<const float> values, std::span<size_t> places) {
   std::copy(order.begin(), end, places.begin());
 }
 
-void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Route> routes) {
-  const size_t count = logits.size();
+std::vector<float> ScoresOf(const Sublayer& layer, std::span<float> logits) {
+  if (layer.experts()->sigmoid) {
+    for (float& logit : logits) logit = 1 / (1 + std::exp(-logit));
+  }
+  std::vector<float> scores(logits.begin(), logits.end());
+  if (layer.has(Part::kChoiceBias)) {
+    const float* const bias = layer.data(Part::kChoiceBias);
+    for (size_t j = 0; j < scores.size(); ++j) scores[j] += bias[j];
+  }
+  return scores;
+}
+
+void ChooseRoutes(const Sublayer& layer, std::span<float> logits, std::span<Route> routes) {
+  const ExpertsSpec& spec = *layer.experts();
   std::vector<size_t> places(routes.size());
-  LargestOf(logits, places);
-  const float all = ExpInPlace(count, logits.data(), logits[places.front()]);
-  float chosen = 0;
+  LargestOf(ScoresOf(layer, logits), places);
+  float all = 1, chosen = kSigmoidSum;
+  if (!spec.sigmoid) {
+    all = ExpInPlace(logits.size(), logits.data(), logits[places.front()]);
+    chosen = 0;
+  }
   for (const size_t place : places) chosen += logits[place];
   for (size_t i = 0; i < routes.size(); ++i) {
     routes[i] = {places[i], logits[places[i]] / (spec.renormalised ? chosen : all)};
@@ -40,7 +56,7 @@ void RouteTokens(const Sublayer& layer, size_t rows, const float* in, float* log
   const ExpertsSpec& spec = *layer.experts();
   RouterLogits(layer, rows, in, logits);
   for (size_t i = 0; i < rows; ++i) {
-    ChooseRoutes(spec, {logits + i * spec.count, spec.count},
+    ChooseRoutes(layer, {logits + i * spec.count, spec.count},
                  {routes + i * spec.top_k, spec.top_k});
   }
 }

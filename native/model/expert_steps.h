@@ -20,8 +20,16 @@ struct Route {
 // The largest of values[count], largest first, of equal ones the first: as many as `places` has.
 void LargestOf(std::span<const float> values, std::span<size_t> places);
 
-// Chooses routes[top_k] by a token's logits[count], which become the exponentials of its softmax.
-void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Route> routes);
+// What a sum of sigmoids is larger by where it divides them, as in transformers.
+inline constexpr float kSigmoidSum = 1e-6f;
+
+// Makes probabilities of a token's logits[count] where they are sigmoids. Returns what is compared
+// of each expert: with the sublayer's bias, where it has one that chooses.
+std::vector<float> ScoresOf(const Sublayer& layer, std::span<float> logits);
+
+// Chooses routes[top_k] by a token's logits[count], which become its probabilities: of a softmax
+// the exponentials.
+void ChooseRoutes(const Sublayer& layer, std::span<float> logits, std::span<Route> routes);
 
 // logits[rows, count] of in[rows, hidden], which the router reads.
 void RouterLogits(const Sublayer& layer, size_t rows, const float* in, float* logits);

@@ -114,6 +114,8 @@ class SumFlight {
 
   size_t Width() const { return ExpertSumsWidth(spec_); }
   bool HasNext() const { return slots_ > spec_.top_k; }
+  // Whether probabilities are what they are beside those of all that stay.
+  bool DependsOnAll() const { return !spec_.renormalised && !spec_.sigmoid; }
   std::span<float> Logits(Work& work, size_t row) const {
     return {work.logits.data() + row * spec_.count, spec_.count};
   }
@@ -124,7 +126,7 @@ class SumFlight {
   // Leaves in work.logits the odds of those that stay.
   void Choose(size_t rows, const float* in, Work& work) const {
     RouterLogits(layer_, rows, in, work.logits.data());
-    std::vector<float> all, left(stay_.size());
+    std::vector<float> all, left(stay_.size()), scores;
     std::vector<double> odds(stay_.size());
     for (size_t i = 0; i < rows; ++i) {
       Token& token = work.tokens[i];
@@ -132,10 +134,17 @@ class SumFlight {
       for (size_t m = 0; m < stay_.size(); ++m) left[m] = logits[stay_[m]];
       all.assign(logits.begin(), logits.end());
       token.dense.resize(spec_.top_k);
-      ChooseRoutes(spec_, all, token.dense);
-      // In doubles those of the others are still numbers above 0 where one has nearly all.
-      const double most = MaximumOf(left.size(), left.data(), -std::numeric_limits<float>::max());
-      std::ranges::transform(left, odds.begin(), [&](double at) { return std::exp(at - most); });
+      ChooseRoutes(layer_, all, token.dense);
+      if (spec_.sigmoid) {
+        scores = ScoresOf(layer_, logits);
+        for (size_t m = 0; m < stay_.size(); ++m) {
+          odds[m] = logits[stay_[m]], left[m] = scores[stay_[m]];
+        }
+      } else {
+        // In doubles those of the others are still numbers above 0 where one has nearly all.
+        const double most = MaximumOf(left.size(), left.data(), -std::numeric_limits<float>::max());
+        std::ranges::transform(left, odds.begin(), [&](double at) { return std::exp(at - most); });
+      }
       std::vector<size_t> places(slots_);
       LargestOf(left, places);
       token.slots.clear(), token.odds.clear(), token.rest.clear();
@@ -191,7 +200,7 @@ class SumFlight {
     const Token& token = work.tokens[row];
     const size_t k = spec_.top_k, count = spec_.count;
     const double scale = Scale(token, k);
-    if (HasNext() && !spec_.renormalised) SumUnpassed(work, row, numbers);
+    if (HasNext() && DependsOnAll()) SumUnpassed(work, row, numbers);
     for (size_t slot = 0; slot < k; ++slot) {
       const size_t expert = token.slots[slot];
       const double norm = std::sqrt(SquaredNorm(Result(work, row, slot)));
@@ -224,8 +233,9 @@ class SumFlight {
 
   // What the odds of a token's slots are divided by if that one went: top_k stands for none.
   double Scale(const Token& token, size_t without) const {
-    if (!spec_.renormalised) return without < spec_.top_k ? token.rest[without] : token.all;
-    double sum = 0;
+    if (DependsOnAll()) return without < spec_.top_k ? token.rest[without] : token.all;
+    if (!spec_.renormalised) return 1;
+    double sum = spec_.sigmoid ? kSigmoidSum : 0;
     for (size_t slot = 0; slot < slots_; ++slot) sum += slot == without ? 0 : token.odds[slot];
     return sum;
   }

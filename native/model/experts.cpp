@@ -86,8 +86,12 @@ class ExpertFlight {
     if (!spec_.shared) return;
     work.rows.resize(rows), work.weights.resize(rows);
     std::iota(work.rows.begin(), work.rows.end(), size_t{0});
-    Product(layer_, Part::kSharedGate, rows, in, 0, work.weights.data());
-    for (float& weight : work.weights) weight = 1 / (1 + std::exp(-weight));
+    if (spec_.shared_gated) {
+      Product(layer_, Part::kSharedGate, rows, in, 0, work.weights.data());
+      for (float& weight : work.weights) weight = 1 / (1 + std::exp(-weight));
+    } else {
+      std::ranges::fill(work.weights, 1.0f);
+    }
     Pass(spec_.count, in, work);
   }
 

@@ -478,7 +478,8 @@ double FlopsOf(const ConvolutionSpec& spec, double hidden, double) {
 // The router, and those that a token passes.
 double FlopsOf(const ExpertsSpec& spec, double hidden, double window) {
   const double routed = FlopsOf(spec.expert, hidden, window);
-  const double shared = spec.shared ? 2 * hidden + FlopsOf(*spec.shared, hidden, window) : 0;
+  const double gate = spec.shared_gated ? 2 * hidden : 0;
+  const double shared = spec.shared ? gate + FlopsOf(*spec.shared, hidden, window) : 0;
   return 2 * hidden * static_cast<double>(spec.count) + static_cast<double>(spec.top_k) * routed +
          shared;
 }

@@ -56,8 +56,10 @@ std::optional<PartShape> ShapeIn(const ExpertsSpec& spec, size_t hidden, Part pa
       return PartShape{spec.count, hidden};
     case Part::kRouterBias:
       return PartShape{1, spec.count};
+    case Part::kChoiceBias:
+      return spec.sigmoid ? std::optional(PartShape{1, spec.count}) : std::nullopt;
     case Part::kSharedGate:
-      return spec.shared ? std::optional(PartShape{1, hidden}) : std::nullopt;
+      return spec.shared && spec.shared_gated ? std::optional(PartShape{1, hidden}) : std::nullopt;
     default:
       return std::nullopt;
   }

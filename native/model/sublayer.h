@@ -51,13 +51,16 @@ struct FeedForwardSpec {
   std::optional<ClampedGate> clamp = {};  // in place of the activation; of experts alone
 };
 
-// FFNs of which a token passes those with the largest of its router's probabilities.
+// FFNs of which a token passes those with the largest of its router's probabilities: a softmax over
+// all, or the sigmoid of each.
 struct ExpertsSpec {
   size_t count = 0, top_k = 1;
   bool renormalised = false;  // those probabilities are made to sum to 1
   FeedForwardSpec expert;
-  std::optional<FeedForwardSpec> shared =
-      {};  // that all tokens pass, times the sigmoid of its own map
+  // That all tokens pass, times the sigmoid of a map of its own where it is gated.
+  std::optional<FeedForwardSpec> shared = {};
+  bool shared_gated = true;
+  bool sigmoid = false;  // with it a bias may join what is compared, which only chooses
 };
 
 // A convolution of a window's tokens, each channel by itself (ops/short_convolution.h): one map of
@@ -152,6 +155,7 @@ enum class Part : uint8_t {
   kGain,
   kRouter,
   kRouterBias,
+  kChoiceBias,
   kSharedGate,
   kGate,
   kGateBias,
@@ -162,14 +166,15 @@ enum class Part : uint8_t {
   kOutNorm,
   kOutNormBias,
 };
-inline constexpr size_t kParts = 34;
+inline constexpr size_t kParts = 35;
 // As in lib/model/sublayers.ts.
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "norm",   "normBias", "streamNorm", "streamNormBias", "q",          "qBias",      "k",
-    "kBias",  "v",        "vBias",      "qNorm",          "kNorm",      "sinks",      "in",
-    "inBias", "kernel",   "kernelBias", "outGate",        "beta",       "alpha",      "decay",
-    "step",   "gain",     "router",     "routerBias",     "sharedGate", "gate",       "gateBias",
-    "up",     "upBias",   "out",        "outBias",        "outNorm",    "outNormBias"};
+    "norm",       "normBias",   "streamNorm", "streamNormBias", "q",          "qBias",
+    "k",          "kBias",      "v",          "vBias",          "qNorm",      "kNorm",
+    "sinks",      "in",         "inBias",     "kernel",         "kernelBias", "outGate",
+    "beta",       "alpha",      "decay",      "step",           "gain",       "router",
+    "routerBias", "choiceBias", "sharedGate", "gate",           "gateBias",   "up",
+    "upBias",     "out",        "outBias",    "outNorm",        "outNormBias"};
 
 struct PartShape {
   size_t rows = 0, cols = 0;  // vectors: 1 x n

@@ -30,12 +30,15 @@ constexpr StripSize kStrip{64, 3};
 // Cuts some gates and linear parts of those at hand.
 constexpr ClampedGate kClamp{1.5f, 1.7f};
 
-// `clamped`: as gpt-oss has them; its weights have biases.
-BlockSpec Spec(bool renormalised, bool shared, bool clamped = false, size_t top_k = 2) {
+// `clamped`: as gpt-oss has them; its weights have biases. `sigmoid`: as LFM2 has them, a shared
+// one without a gate.
+BlockSpec Spec(bool renormalised, bool shared, bool clamped = false, bool sigmoid = false,
+               size_t top_k = 2) {
   FeedForwardSpec expert{kWidth, Activation::kSilu, true};
   if (clamped) expert.clamp = kClamp;
   ExpertsSpec experts{kCount, top_k, renormalised, expert};
   if (shared) experts.shared = expert, experts.shared->width = kShared;
+  experts.sigmoid = sigmoid, experts.shared_gated = !sigmoid;
   BlockSpec spec{kHidden, {{.name = "experts", .mixer = experts, .norm = NormSpec{}}}};
   std::ranges::move(InsideOf(spec.sublayers[0]), std::back_inserter(spec.sublayers));
   return spec;
@@ -50,7 +53,7 @@ Weights RandomWeights(const BlockSpec& spec) {
     for (size_t p = 0; p < kParts; ++p) {
       const auto part = static_cast<Part>(p);
       const auto shape = ShapeOf(spec.sublayers[i], kHidden, part);
-      if (!shape || (IsBias(part) && !biased)) continue;
+      if (!shape || (IsBias(part) && part != Part::kChoiceBias && !biased)) continue;
       weights[i][p] = RandomFloats(shape->rows * shape->cols, static_cast<unsigned>(40 * i + p));
     }
   }
@@ -141,16 +144,22 @@ Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vect
       x[i] = h[i] / std::sqrt(square + 1e-5) * At(weights, 0, Part::kNorm)[i];
     }
     auto odds = Affine(weights, 0, Part::kRouter, Part::kRouterBias, x);
-    for (size_t j = 0; j < kCount; ++j) odds[j] = gone[j] ? 0 : std::exp(odds[j]);
+    for (double& at : odds) at = experts.sigmoid ? 1 / (1 + std::exp(-at)) : std::exp(at);
+    std::vector<double> scores = odds;
+    for (size_t j = 0; j < kCount; ++j) {
+      if (experts.sigmoid) scores[j] += At(weights, 0, Part::kChoiceBias)[j];
+      if (gone[j]) odds[j] = 0, scores[j] = -1e300;
+    }
     std::vector<size_t> order(kCount);
     std::iota(order.begin(), order.end(), size_t{0});
-    std::ranges::stable_sort(order, [&](size_t a, size_t b) { return odds[a] > odds[b]; });
+    std::ranges::stable_sort(order, [&](size_t a, size_t b) { return scores[a] > scores[b]; });
     order.resize(experts.top_k);
     double sum = 0;
     for (size_t j = 0; j < kCount; ++j) {
       const bool chosen = std::ranges::find(order, j) != order.end();
       if (chosen || !experts.renormalised) sum += odds[j];
     }
+    if (experts.sigmoid) sum = experts.renormalised ? sum + 1e-6 : 1;
     for (const size_t j : order) {
       const auto input = FfnInput(weights, 1 + j, x);
       const auto y = Affine(weights, 1 + j, Part::kOut, Part::kOutBias, input);
@@ -163,9 +172,10 @@ Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vect
       result.tokens[j] += 1;
     }
     if (experts.shared) {
-      const double gate = Times(At(weights, 0, Part::kSharedGate), x)[0];
+      const auto& map = At(weights, 0, Part::kSharedGate);
+      const double gate = map.empty() ? 1 : 1 / (1 + std::exp(-Times(map, x)[0]));
       const auto y = Ffn(weights, 1 + kCount, x);
-      for (size_t i = 0; i < kHidden; ++i) h[i] += y[i] / (1 + std::exp(-gate));
+      for (size_t i = 0; i < kHidden; ++i) h[i] += gate * y[i];
     }
     result.states.insert(result.states.end(), h.begin(), h.end());
   }
@@ -227,12 +237,12 @@ void ExpectSums(const BlockSpec& spec, const Weights& weights, const std::vector
   EXPECT_NEAR(got[3 * kCount], error, 1e-6 * scale);
 }
 
-class Experts : public testing::TestWithParam<std::tuple<bool, bool, bool>> {};
+class Experts : public testing::TestWithParam<std::tuple<bool, bool, bool, bool>> {};
 
 TEST_P(Experts, EqualPlainLoops) {
   InitialiseBlas();
-  const auto [renormalised, shared, clamped] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared, clamped);
+  const auto [renormalised, shared, clamped, sigmoid] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped, sigmoid);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
@@ -241,8 +251,8 @@ TEST_P(Experts, EqualPlainLoops) {
 
 TEST_P(Experts, SumsAreOfModelsWithoutThem) {
   InitialiseBlas();
-  const auto [renormalised, shared, clamped] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared, clamped);
+  const auto [renormalised, shared, clamped, sigmoid] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped, sigmoid);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
@@ -263,8 +273,8 @@ TEST_P(Experts, SumsAreOfModelsWithoutThem) {
 
 TEST_P(Experts, ThoseThatAreKeptAreTheModelWithoutTheOthers) {
   InitialiseBlas();
-  const auto [renormalised, shared, clamped] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared, clamped);
+  const auto [renormalised, shared, clamped, sigmoid] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped, sigmoid);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
@@ -308,8 +318,8 @@ void ExpectTile(const std::vector<double>& wanted, const TileMatrix<double>& got
 
 TEST_P(Experts, TurnsSumWhatAnExpertReadsAndWhatIsMissing) {
   InitialiseBlas();
-  const auto [renormalised, shared, clamped] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared, clamped);
+  const auto [renormalised, shared, clamped, sigmoid] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped, sigmoid);
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const auto context = std::make_shared<Context>(2, 0);
@@ -382,8 +392,8 @@ void Cut(Block& block, Weights& weights, size_t expert) {
 
 TEST_P(Experts, TurnsSumOneAfterTheOtherWhileTheyAreCut) {
   InitialiseBlas();
-  const auto [renormalised, shared, clamped] = GetParam();
-  const BlockSpec spec = Spec(renormalised, shared, clamped);
+  const auto [renormalised, shared, clamped, sigmoid] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared, clamped, sigmoid);
   Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const auto context = std::make_shared<Context>(2, 0);
@@ -420,7 +430,8 @@ TEST_P(Experts, TurnsSumOneAfterTheOtherWhileTheyAreCut) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Experts,
-                         testing::Combine(testing::Bool(), testing::Bool(), testing::Bool()));
+                         testing::Combine(testing::Bool(), testing::Bool(), testing::Bool(),
+                                          testing::Bool()));
 
 TEST(ExpertsAlone, AnErrorIsExactWhereAnotherExpertHasNearlyAllOfTheWeight) {
   InitialiseBlas();
@@ -475,10 +486,12 @@ TEST(ExpertsAlone, FlopsAreOfThoseThatATokenPasses) {
   const double of_expert = 2.0 * 3 * kHidden * kWidth, of_shared = 2.0 * 3 * kHidden * kShared;
   for (const size_t top_k : {1, 2, 5}) {
     const double router = 2.0 * kHidden * kCount, gate = 2.0 * kHidden;
-    EXPECT_EQ(BlockFlops(Spec(true, false, false, top_k), 7, kWindow),
+    EXPECT_EQ(BlockFlops(Spec(true, false, false, false, top_k), 7, kWindow),
               7 * (router + top_k * of_expert));
-    EXPECT_EQ(BlockFlops(Spec(true, true, false, top_k), 7, kWindow),
+    EXPECT_EQ(BlockFlops(Spec(true, true, false, false, top_k), 7, kWindow),
               7 * (router + gate + top_k * of_expert + of_shared));
+    EXPECT_EQ(BlockFlops(Spec(true, true, false, true, top_k), 7, kWindow),
+              7 * (router + top_k * of_expert + of_shared));
   }
 }
 

@@ -388,7 +388,7 @@ const opened = (metadata: object) =>
 
 test('experts: their width, or what llama.cpp takes for it, and one that all tokens pass', (t) => {
   const old = opened({});
-  t.deepEqual(old.routing, { topK: 4, renormalised: false, bias: false, sharedWidth: 0 });
+  t.like(old.routing, { topK: 4, renormalised: false, bias: false, sharedWidth: 0 });
   t.deepEqual(old.blocks[1], { ffn: 384, experts: 60, heads: 9, kvHeads: 3 });
   const stated = opened({
     'qwen2moe.expert_feed_forward_length': 1408,
@@ -399,7 +399,7 @@ test('experts: their width, or what llama.cpp takes for it, and one that all tok
   const mixtral = { ...SMOL, 'llama.expert_count': 8, 'llama.expert_used_count': 2 };
   const { architecture, family } = architectureFromGguf(mixtral, tensorsOf(), 'mixtral.gguf');
   t.is(family.name, 'mixtral');
-  t.deepEqual(architecture.routing, { topK: 2, renormalised: true, bias: false, sharedWidth: 0 });
+  t.like(architecture.routing, { topK: 2, renormalised: true, bias: false, sharedWidth: 0 });
   t.is(architecture.blocks[0]!.ffn, 1536);
 });
 
