@@ -58,6 +58,7 @@ from transformers import (
     Qwen2MoeConfig,
     Qwen2VLConfig,
     Qwen3_5Config,
+    Qwen3_5MoeTextConfig,
     Qwen3_5TextConfig,
     Qwen3Config,
     Qwen3MoeConfig,
@@ -230,6 +231,22 @@ def qwen3_next(**keys):
         ),
     }
     return Qwen3NextConfig(**{**base, **keys})
+
+
+def qwen35_moe(**keys):
+    base = {
+        **{name: value for name, value in SMALL.items() if name != "intermediate_size"},
+        **SHARED_MOE,
+        **dict(
+            num_hidden_layers=4,
+            head_dim=32,
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            linear_key_head_dim=16,
+            linear_value_head_dim=16,
+        ),
+    }
+    return Qwen3_5MoeTextConfig(**{**base, **keys})
 
 
 def gemma2(**keys):
@@ -861,6 +878,12 @@ MODELS = {
         "100KB",
         False,
     ),
+    "qwen3.5-moe": (
+        qwen35_moe(),
+        torch.float16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -896,7 +919,7 @@ def fill(model, seed):
 
     # Gemma's norms are stored less 1, as Qwen3.5's but one are, and its embeddings are scaled up.
     gemma = isinstance(model.config.get_text_config(), (Gemma2Config, Gemma3TextConfig))
-    delta = (Qwen3NextConfig, Qwen3_5TextConfig)
+    delta = (Qwen3NextConfig, Qwen3_5TextConfig, Qwen3_5MoeTextConfig)
     qwen35 = isinstance(model.config.get_text_config(), delta)
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):

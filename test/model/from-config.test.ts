@@ -467,6 +467,11 @@ test('experts: in every so-many-th block, but for those that are named', (t) => 
     next.blocks.map(({ experts = 0, ffn, mixer = 'attention' }) => `${mixer} ${experts}×${ffn}`),
     ['attention 0×96', 'delta 6×32', 'attention 0×96'],
   );
+  // Its router always makes them sum to 1, and no block is dense, whatever a file says.
+  const ignored = { norm_topk_prob: false, mlp_only_layers: [1] };
+  const qwen = architectureFromConfig({ ...fixtureConfig('qwen3.5-moe'), ...ignored }, 'moe');
+  t.is(qwen.routing!.renormalised, true);
+  t.true(qwen.blocks.every(({ experts }) => experts === 6));
   const older = { num_local_experts: undefined, num_experts: 4, mlp_only_layers: null };
   t.deepEqual(counts(older), Array(6).fill('4×24'));
   t.is(architectureFromConfig(config, 'qwen3-moe').routing!.renormalised, true);

@@ -144,6 +144,7 @@ const NAMES = [
   'qwen3.5',
   'qwen3-next',
   'qwen3-next-unlike',
+  'qwen3.5-moe',
   'qwen3.5-unlike',
 ];
 

@@ -24,6 +24,7 @@ import { qwen2 } from './qwen2';
 import { qwen2Moe } from './qwen2-moe';
 import { qwen3 } from './qwen3';
 import { qwen35 } from './qwen3-5';
+import { qwen35Moe } from './qwen3-5-moe';
 import { qwen3Moe } from './qwen3-moe';
 import { qwen3Next } from './qwen3-next';
 import { seedOss } from './seed-oss';
@@ -56,6 +57,7 @@ export const FAMILIES: readonly Family[] = [
   qwen2Moe,
   qwen3Moe,
   qwen3Next,
+  qwen35Moe,
   olmoe,
   graniteMoe,
   gptOss,
