@@ -42,6 +42,7 @@ from transformers import (
     GraniteMoeHybridConfig,
     Idefics3Config,
     Lfm2Config,
+    Lfm2MoeConfig,
     LlamaConfig,
     LlavaConfig,
     MinistralConfig,
@@ -247,6 +248,22 @@ def qwen35_moe(**keys):
         ),
     }
     return Qwen3_5MoeTextConfig(**{**base, **keys})
+
+
+def lfm2_moe(**keys):
+    base = {
+        **SMALL,
+        **dict(
+            num_hidden_layers=4,
+            intermediate_size=96,
+            layer_types=["conv", "conv", "full_attention", "conv"],
+            num_dense_layers=1,
+            num_experts=6,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+        ),
+    }
+    return Lfm2MoeConfig(**{**base, **keys})
 
 
 def gemma2(**keys):
@@ -884,6 +901,29 @@ MODELS = {
         None,
         False,
     ),
+    # The first block is dense; biases of experts only choose.
+    "lfm2-moe": (
+        lfm2_moe(),
+        torch.float16,
+        None,
+        False,
+    ),
+    # No biases of experts, and probabilities as their sigmoids are.
+    "lfm2-moe-unlike": (
+        lfm2_moe(
+            num_hidden_layers=3,
+            layer_types=["full_attention", "conv", "full_attention"],
+            num_dense_layers=2,
+            use_expert_bias=False,
+            norm_topk_prob=False,
+            conv_bias=True,
+            conv_L_cache=4,
+            tie_word_embeddings=False,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -939,6 +979,9 @@ def fill(model, seed):
                 if name.endswith(OUTPUTS):
                     spread = torch.randn(rows.shape[1], generator=generator) * 0.5
                     rows.mul_(spread.exp())
+        for name, value in model.named_buffers():
+            if name.endswith("expert_bias"):
+                value.copy_(normal(value, 0.2))
         model.tie_weights()
         # The output scale is set last: one pass says how large the logits are.
         probe = torch.randint(4, VOCAB, (1, WINDOW), generator=generator)

@@ -249,6 +249,13 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/null', ''],
   },
+  'lfm2-moe': {
+    'attention uniform': ['stock/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
+    'expert-channels uniform': ['stock/null', ''],
+  },
   olmoe: {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -549,7 +556,10 @@ test('Granite: the experts of a block are one tensor, if there is one of them le
 });
 
 test('experts beside other mixers: a folder reads back as what it was made for', (t) => {
-  for (const name of ['qwen3-next', 'qwen3-next-unlike', 'qwen3.5-moe']) {
+  for (const name of [
+    ...['qwen3-next', 'qwen3-next-unlike', 'qwen3.5-moe'],
+    ...['lfm2-moe', 'lfm2-moe-unlike'],
+  ]) {
     const sourceConfig = fixtureConfig(name);
     const architecture = architectureFromConfig(sourceConfig, name);
     for (const dense of [64, 96]) {

@@ -467,6 +467,15 @@ test('experts: in every so-many-th block, but for those that are named', (t) => 
     next.blocks.map(({ experts = 0, ffn, mixer = 'attention' }) => `${mixer} ${experts}×${ffn}`),
     ['attention 0×96', 'delta 6×32', 'attention 0×96'],
   );
+  const lfm2 = fixtureConfig('lfm2-moe');
+  const first = architectureFromConfig({ ...lfm2, num_dense_layers: 3 }, 'lfm2-moe');
+  t.deepEqual(
+    first.blocks.map(({ experts = 0 }) => experts),
+    [0, 0, 0, 6],
+  );
+  t.like(first.routing, { sigmoid: true, choiceBias: true, renormalised: true });
+  const plain = { ...lfm2, num_dense_layers: 4, tie_embedding: false };
+  t.like(architectureFromConfig(plain, 'lfm2-moe'), { routing: null, tiedEmbeddings: false });
   // Its router always makes them sum to 1, and no block is dense, whatever a file says.
   const ignored = { norm_topk_prob: false, mlp_only_layers: [1] };
   const qwen = architectureFromConfig({ ...fixtureConfig('qwen3.5-moe'), ...ignored }, 'moe');
@@ -680,6 +689,34 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     { num_experts_per_tok: 7 },
     'ERR_CHECKPOINT',
     /num_experts_per_tok must be from 1 to 6, the experts \(it is 7\)/,
+  ],
+  [
+    'a scale of what experts give',
+    'lfm2-moe',
+    { routed_scaling_factor: 2.5 },
+    'ERR_UNSUPPORTED',
+    /lfm2-moe with routed_scaling_factor = 2\.5/,
+  ],
+  [
+    'blocks of which nothing says what they mix by',
+    'lfm2-moe',
+    { layer_types: undefined },
+    'ERR_CHECKPOINT',
+    /layer_types is missing/,
+  ],
+  [
+    'a bias of experts that is no switch',
+    'lfm2-moe',
+    { use_expert_bias: 1 },
+    'ERR_CHECKPOINT',
+    /use_expert_bias must be true or false \(it is 1\)/,
+  ],
+  [
+    'dense blocks that are no number',
+    'lfm2-moe',
+    { num_dense_layers: -1 },
+    'ERR_CHECKPOINT',
+    /num_dense_layers must be a whole number from 0/,
   ],
   ['another activation', 'qwen3-next', { hidden_act: 'gelu' }, 'ERR_UNSUPPORTED', /hidden_act/],
   [

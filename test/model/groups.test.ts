@@ -160,6 +160,12 @@ test('heads that one norm joins are one group: all of them stay, or none', (t) =
   t.is(slices['attention.kNorm']!.indices.length, 32);
 });
 
+test('an expert takes its bias that only chooses along', (t) => {
+  const slices = slicesFor(architectureOf('lfm2-moe'), 1, { experts: Int32Array.of(0, 4) });
+  const kept = { axis: 0, indices: Int32Array.of(0, 4) } as const;
+  t.deepEqual(slices, { 'experts.router': kept, 'experts.choiceBias': kept });
+});
+
 test('a token is multiplied with the experts that it passes, the shared one and the head', (t) => {
   const attention = 2 * 64 * 64 + 2 * 32 * 64;
   const experts = 6 * 64 + 2 * 3 * 32 * 64 + 3 * 40 * 64 + 64;

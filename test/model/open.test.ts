@@ -145,6 +145,8 @@ const NAMES = [
   'qwen3-next',
   'qwen3-next-unlike',
   'qwen3.5-moe',
+  'lfm2-moe',
+  'lfm2-moe-unlike',
   'qwen3.5-unlike',
 ];
 

@@ -27,6 +27,14 @@ def open_folder(folder, trusted):
     return model.eval(), loose
 
 
+def stored_buffers(model):
+    """What files have beside parameters, such as biases of experts that only choose."""
+    for module in model.modules():
+        for name, value in module._buffers.items():
+            if value is not None and name not in module._non_persistent_buffers_set:
+                yield value
+
+
 def answer(job):
     how, path = job["how"], job["model"]
     if how == "gguf":
@@ -43,7 +51,7 @@ def answer(job):
     return {
         "class": type(model).__name__,
         "module": type(model).__module__,
-        "parameters": sum(value.numel() for value in model.parameters()),
+        "parameters": sum(value.numel() for value in [*model.parameters(), *stored_buffers(model)]),
         "loose": loose,
         "ids": ids,
     }

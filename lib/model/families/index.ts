@@ -11,6 +11,7 @@ import { granite } from './granite';
 import { graniteMoe } from './granite-moe';
 import { granite4 } from './granite4';
 import { lfm2 } from './lfm2';
+import { lfm2Moe } from './lfm2-moe';
 import { llama } from './llama';
 import { ministral } from './ministral';
 import { mistral } from './mistral';
@@ -58,6 +59,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3Moe,
   qwen3Next,
   qwen35Moe,
+  lfm2Moe,
   olmoe,
   graniteMoe,
   gptOss,
