@@ -40,6 +40,7 @@ from transformers import (
     GraniteConfig,
     GraniteMoeConfig,
     GraniteMoeHybridConfig,
+    GraniteMoeSharedConfig,
     Idefics3Config,
     Lfm2Config,
     Lfm2MoeConfig,
@@ -921,6 +922,20 @@ MODELS = {
             tie_word_embeddings=False,
         ),
         torch.bfloat16,
+        None,
+        False,
+    ),
+    # An expert that all tokens pass, without a gate.
+    "granite-moe-shared": (
+        GraniteMoeSharedConfig(
+            **{**SMALL, "intermediate_size": 24},
+            num_local_experts=6,
+            num_experts_per_tok=2,
+            shared_intermediate_size=40,
+            **MULTIPLIERS,
+            tie_word_embeddings=True,
+        ),
+        torch.float16,
         None,
         False,
     ),

@@ -256,6 +256,13 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/null', ''],
   },
+  'granite-moe-shared': {
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
+    'expert-channels uniform': ['stock/null', ''],
+  },
   olmoe: {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -558,7 +565,7 @@ test('Granite: the experts of a block are one tensor, if there is one of them le
 test('experts beside other mixers: a folder reads back as what it was made for', (t) => {
   for (const name of [
     ...['qwen3-next', 'qwen3-next-unlike', 'qwen3.5-moe'],
-    ...['lfm2-moe', 'lfm2-moe-unlike'],
+    ...['lfm2-moe', 'lfm2-moe-unlike', 'granite-moe-shared'],
   ]) {
     const sourceConfig = fixtureConfig(name);
     const architecture = architectureFromConfig(sourceConfig, name);

@@ -147,6 +147,7 @@ const NAMES = [
   'qwen3.5-moe',
   'lfm2-moe',
   'lfm2-moe-unlike',
+  'granite-moe-shared',
   'qwen3.5-unlike',
 ];
 

@@ -49,6 +49,7 @@ const FOLDERS: [model: string, gone: string, loadedAs: string][] = [
   ['qwen3.5-unlike', '0.attention 1.ffn', 'StrupruneQwen3_5ForCausalLM'],
   ['qwen3-next', '1.ffn', 'StrupruneQwen3NextForCausalLM'],
   ['lfm2-moe', '0.ffn', 'StrupruneLfm2MoeForCausalLM'],
+  ['granite-moe-shared', '0.attention', 'StrupruneGraniteMoeSharedForCausalLM'],
   ['gpt2', '0.attention 1.ffn', 'StrupruneGPT2LMHeadModel'],
   ['gpt2', '1.attention 1.ffn', 'GPT2LMHeadModel'],
   ['gpt-neox', '0.attention 1.ffn', 'StrupruneGPTNeoXForCausalLM'],

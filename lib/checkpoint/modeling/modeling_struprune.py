@@ -140,7 +140,9 @@ def resize_block(layer, config, index):
 
     inside = next((name for name in ("mlp", "feed_forward", "shared_mlp") if hasattr(layer, name)), None)
     ffn = getattr(layer, inside) if inside else layer
-    if channels == 0:
+    if inside == "shared_mlp" and getattr(layer, "block_sparse_moe", None) is not None:
+        pass  # beside experts, and as it was
+    elif channels == 0:
         remove_norms(layer, NORMS["ffn"])
         if inside:
             setattr(layer, inside, Nothing())

@@ -9,6 +9,7 @@ import { gptOss } from './gpt-oss';
 import { gpt2 } from './gpt2';
 import { granite } from './granite';
 import { graniteMoe } from './granite-moe';
+import { graniteMoeShared } from './granite-moe-shared';
 import { granite4 } from './granite4';
 import { lfm2 } from './lfm2';
 import { lfm2Moe } from './lfm2-moe';
@@ -62,6 +63,7 @@ export const FAMILIES: readonly Family[] = [
   lfm2Moe,
   olmoe,
   graniteMoe,
+  graniteMoeShared,
   gptOss,
 ];
 
