@@ -90,10 +90,11 @@ export function wrappedConfig(
 
 /** Keys of the text model that pruning may change. */
 function changedKeys({ hf, biases }: Family, own: boolean): Set<unknown> {
-  const { blocks, globalBelow, ffn, heads, kvHeads, headDim } = hf.keys;
+  const { blocks, globalBelow, ffn, heads, kvHeads, headDim, experts, expertWidth } = hf.keys;
   const switches = Object.values(biases);
   const widths = own ? [] : [ffn, heads, kvHeads, headDim, ...switches];
-  return new Set([blocks, globalBelow, 'layer_types', 'no_rope_layers', ...widths]);
+  const alike = [experts, expertWidth];
+  return new Set([blocks, globalBelow, 'layer_types', 'no_rope_layers', ...alike, ...widths]);
 }
 
 function only(config: Config, keys: ReadonlySet<unknown>): Config {

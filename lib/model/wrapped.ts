@@ -47,7 +47,13 @@ export function namesInside(names: TensorNames, { text, head }: Layout): TensorN
     name === names.model.head ? head : name.replace(/^model\./, text);
   const each = <T extends object>(templates: T) =>
     Object.fromEntries(Object.entries(templates).map(([role, name]) => [role, inside(name)])) as T;
-  return { ...names, model: each(names.model), block: each(names.block) };
+  const { model, block, stacked } = names;
+  return {
+    ...names,
+    model: each(model),
+    block: each(block),
+    ...(stacked && { stacked: each(stacked) }),
+  };
 }
 
 /** Weights among tensors of any type. Positions and the like are integers. */

@@ -131,6 +131,13 @@ export const WRAPPERS: readonly Wrapper[] = [
     axes: true,
   },
   {
+    modelType: 'qwen3_5_moe',
+    stockClass: 'Qwen3_5MoeForConditionalGeneration',
+    texts: [{ modelType: 'qwen3_5_moe_text', as: 'qwen3_5_moe_text' }],
+    layouts: [QWEN_LAYOUTS[0]!],
+    axes: true,
+  },
+  {
     modelType: 'idefics3',
     stockClass: 'Idefics3ForConditionalGeneration',
     texts: [LLAMA],

@@ -60,6 +60,7 @@ from transformers import (
     Qwen2MoeConfig,
     Qwen2VLConfig,
     Qwen3_5Config,
+    Qwen3_5MoeConfig,
     Qwen3_5MoeTextConfig,
     Qwen3_5TextConfig,
     Qwen3Config,
@@ -939,6 +940,27 @@ MODELS = {
         None,
         False,
     ),
+    # Its experts are stacked in the file.
+    "qwen3.5-moe-vision": (
+        Qwen3_5MoeConfig(
+            text_config=qwen35_moe(
+                num_hidden_layers=2,
+                layer_types=["linear_attention", "full_attention"],
+                rope_parameters=dict(
+                    rope_type="default",
+                    rope_theta=1000000.0,
+                    partial_rotary_factor=0.25,
+                    mrope_section=[2, 1, 1],
+                    mrope_interleaved=True,
+                ),
+            ).to_dict(),
+            vision_config=dict(QWEN_VISION, num_position_embeddings=16),
+            **QWEN_IMAGES,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -954,7 +976,7 @@ MXFP4 = ["gpt-oss-mxfp4"]
 MXFP4_BLOCK, MXFP4_VALUES = 32, [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
 
 # Written as transformers has them in memory: the experts of a block in one tensor.
-STACKED = ["olmoe"]
+STACKED = ["olmoe", "qwen3.5-moe-vision"]
 
 # What their code calls the tables of tokens and positions, the maps that give to the stream, and the norm before the FFN.
 TOKENS, PLACES = ("embed_tokens", "wte", "embed_in"), ("embed_positions", "wpe")

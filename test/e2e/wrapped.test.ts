@@ -40,6 +40,20 @@ const MODELS = [
   'llava',
 ];
 
+test.serial('experts that lie in one tensor go there too, all else is copied', async (t) => {
+  const source = work.model('qwen3.5-moe-vision');
+  const result = await prune(source, options({ scope: 'experts', sparsity: 0.15 }));
+  t.is(result.kind, 'stock');
+  const [old, now] = [safetensors(source), safetensors(result.output)];
+  const stays = Object.keys(old).filter((name) => !/\.mlp\.(experts|gate)\b/.test(name));
+  t.true(stays.some((name) => name.startsWith('model.visual.')));
+  for (const name of stays) t.deepEqual(now[name], old[name], name);
+  const { text_config } = json(result.output, 'config.json');
+  t.is(text_config.num_experts, 4);
+  const { architecture } = await openCheckpoint(result.output);
+  t.true(architecture.blocks.every(({ experts }) => experts === 4));
+});
+
 for (const model of MODELS) {
   test.serial(
     `${model}: all but the blocks is copied, widths alone change in config.json`,

@@ -36,6 +36,7 @@ const channels: Shape = { scope: 'ffn', allocation: 'uniform' };
 /** One of two KV heads of every block. */
 const heads: Shape = { scope: 'attention', allocation: 'uniform', sparsity: 0.05 };
 const unlike: Shape = { scope: 'all', allocation: 'threshold' };
+const experts: Shape = { scope: 'experts', sparsity: 0.15 };
 
 const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['gemma3-vision', channels, 'Gemma3ForConditionalGeneration'],
@@ -61,6 +62,8 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['qwen3-vision', unlike, 'StrupruneQwen3VLForConditionalGeneration'],
   ['qwen3.5-vision', { ...heads, sparsity: 0.02 }, 'Qwen3_5ForConditionalGeneration'],
   ['qwen3.5-vision', unlike, 'StrupruneQwen3_5ForConditionalGeneration'],
+  ['qwen3.5-moe-vision', { ...heads, sparsity: 0.02 }, 'Qwen3_5MoeForConditionalGeneration'],
+  ['qwen3.5-moe-vision', experts, 'Qwen3_5MoeForConditionalGeneration'],
   ['idefics3', heads, 'Idefics3ForConditionalGeneration'],
   ['idefics3', unlike, 'StrupruneIdefics3ForConditionalGeneration'],
   ['smolvlm', heads, 'SmolVLMForConditionalGeneration'],
