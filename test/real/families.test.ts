@@ -271,7 +271,7 @@ const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
         return !layer.expertsBefore || layer.expertsAfter < layer.expertsBefore;
       if (scope === 'expert-channels') return !layer.expertsBefore || ffnAfter < ffnBefore;
       return scope === 'ffn'
-        ? ffnAfter < ffnBefore
+        ? layer.expertsBefore || ffnAfter < ffnBefore
         : !kvHeadsBefore || kvHeadsAfter < kvHeadsBefore;
     }));
 
