@@ -44,7 +44,7 @@ for (const [index, [name, kind, options, own]] of ROWS.entries()) {
       ...options,
     });
     t.is(result.kind, kind);
-    const gone = result.layers.some(({ removed, groups }) => removed === groups);
+    const gone = result.layers.some(({ ffnAfter, kvHeadsAfter }) => ffnAfter * kvHeadsAfter === 0);
     t.is(gone, 'depth' in options);
     t.is(
       result.notes.some((note) => note.includes(DECI)),
