@@ -73,7 +73,8 @@ void Activate(Activation kind, size_t count, const float* gate, const float* up,
 
 STRUPRUNE_CLONES
 void ActivateClamped(ClampedGate by, size_t count, const float* gate, const float* up, float* out) {
-  const auto [limit, alpha] = by;
+  // clang captures no structured binding in a loop of OpenMP's.
+  const float limit = by.limit, alpha = by.alpha;
 #pragma omp simd
   for (size_t i = 0; i < count; ++i) {
     const float below = up[i] < limit ? up[i] : limit;
