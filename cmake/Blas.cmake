@@ -74,7 +74,16 @@ elseif(STRUPRUNE_BLAS STREQUAL "mkl")
               ${CMAKE_DL_LIBS} m)
   target_compile_definitions(struprune_blas INTERFACE STRUPRUNE_BLAS_MKL)
 
+elseif(STRUPRUNE_BLAS STREQUAL "accelerate")
+  # Elsewhere than on macOS a list of the functions that are called stands for Apple's library.
+  if(CMAKE_CROSSCOMPILING)
+    target_link_libraries(struprune_blas INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}/cmake/cross/Accelerate.tbd")
+  else()
+    target_link_libraries(struprune_blas INTERFACE "-framework Accelerate")
+  endif()
+  target_compile_definitions(struprune_blas INTERFACE STRUPRUNE_BLAS_ACCELERATE)
+
 else()
-  message(FATAL_ERROR "STRUPRUNE_BLAS=${STRUPRUNE_BLAS}; use openblas-wheel, openblas, system or mkl")
+  message(FATAL_ERROR "STRUPRUNE_BLAS=${STRUPRUNE_BLAS}; use openblas-wheel, openblas, system, mkl or accelerate")
 endif()
 message(STATUS "BLAS: ${STRUPRUNE_BLAS}")

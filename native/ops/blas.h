@@ -7,6 +7,8 @@
 #ifdef STRUPRUNE_BLAS_MKL
 #include <mkl_cblas.h>
 using blasint = MKL_INT;
+#elif defined(STRUPRUNE_BLAS_ACCELERATE)
+#include "ops/accelerate.h"
 #else
 #include <cblas.h>
 #ifdef STRUPRUNE_BLAS_NETLIB
@@ -17,6 +19,9 @@ using blasint = int;
 #ifdef STRUPRUNE_BLAS_SCIPY
 #define STRUPRUNE_BLAS(name) scipy_##name
 #define STRUPRUNE_LAPACK(name) scipy_##name##_
+#elif defined(STRUPRUNE_BLAS_ACCELERATE)
+#define STRUPRUNE_BLAS(name) (struprune::OneBlasThread(), ::name)
+#define STRUPRUNE_LAPACK(name) name##_
 #else
 #define STRUPRUNE_BLAS(name) name
 #define STRUPRUNE_LAPACK(name) name##_

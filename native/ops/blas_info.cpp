@@ -1,5 +1,6 @@
 #include <cstddef>
 
+#include "core/os/shared_library.h"
 #include "ops/blas.h"
 #include "ops/gemm.h"
 
@@ -18,6 +19,19 @@ void InitialiseBlas() { openblas_set_num_threads(1); }
 #elif defined(STRUPRUNE_BLAS_MKL)
 std::string BlasDescription() { return "MKL, sequential"; }
 void InitialiseBlas() {}
+#elif defined(STRUPRUNE_BLAS_ACCELERATE)
+std::string BlasDescription() { return "Accelerate"; }
+void InitialiseBlas() {}
+
+void OneBlasThread() {
+  using Set = int (*)(unsigned threading);
+  constexpr unsigned kSingleThreaded = 1;
+  constexpr const char* kPath = "/System/Library/Frameworks/Accelerate.framework/Accelerate";
+  static const auto set = reinterpret_cast<Set>(
+      os::FindSymbol(os::LoadSharedLibrary(kPath, nullptr), "BLASSetThreading"));
+  thread_local const bool asked = [] { return set && set(kSingleThreaded) == 0; }();
+  static_cast<void>(asked);
+}
 #else
 std::string BlasDescription() { return "system BLAS"; }
 void InitialiseBlas() {}

@@ -1,14 +1,14 @@
 // The addon of other systems, built on Debian on x86-64.
 const fs = require('node:fs');
 const path = require('node:path');
-const { cmakeBuild } = require('./native.js');
+const { blasOf, cmakeBuild } = require('./native.js');
 const { at, cmake, deps } = require('./paths.js');
 const { copyLibraries, folderOf } = require('./prebuilds.js');
 const { run, which } = require('./process.js');
 const { SetupError } = require('./setup-error.js');
-const { ensureOpenblas } = require('./wheels.js');
+const { ensureOpenblas, ensureWheels } = require('./wheels.js');
 
-/** By system. `addon`: its name for node-gyp-build; `program`: one of the Debian package `debian`. */
+/** By system. `addon`: its name for node-gyp-build; `program`: one of the Debian package `debian`, else zig compiles. */
 const SYSTEMS = {
   'linux-arm64': {
     program: 'aarch64-linux-gnu-g++',
@@ -22,10 +22,18 @@ const SYSTEMS = {
     strip: 'x86_64-w64-mingw32-strip',
     addon: 'struprune-native.node',
   },
+  'darwin-arm64': { addon: 'struprune-native.node' },
+  'darwin-x64': { addon: 'struprune-native.node' },
 };
 
-function requireTools({ program, debian }) {
-  if (which(program)) return;
+/** Variables of the environment for CMake. */
+function toolsFor({ program, debian }) {
+  if (program === undefined) {
+    const zig = path.join(ensureWheels('ziglang'), 'ziglang', 'zig');
+    fs.chmodSync(zig, 0o755);
+    return { STRUPRUNE_ZIG: zig };
+  }
+  if (which(program)) return {};
   throw new SetupError(
     `${program} is not on PATH`,
     `install it (Debian: apt-get install ${debian})`,
@@ -35,23 +43,25 @@ function requireTools({ program, debian }) {
 /** Builds for `system` into prebuilds/<system>; returns that folder. */
 function buildFor(system) {
   const { addon, strip, ...tools } = SYSTEMS[system];
-  requireTools(tools);
-  ensureOpenblas(system);
+  const env = toolsFor(tools);
+  const blas = blasOf(system);
+  if (blas === 'openblas-wheel') ensureOpenblas(system);
   const name = `cross-${system}`;
   const output = path.join(cmake, name, 'output');
-  cmakeBuild(name, 'struprune', {
+  const options = {
     CMAKE_TOOLCHAIN_FILE: at('cmake', 'cross', `${system}.cmake`),
-    STRUPRUNE_BLAS: 'openblas-wheel',
+    STRUPRUNE_BLAS: blas,
     STRUPRUNE_DEPS: path.join(deps, system),
     STRUPRUNE_OUTPUT: output,
-  });
+  };
+  cmakeBuild(name, 'struprune', options, env);
   const folder = folderOf(system);
   fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(folder, { recursive: true });
   copyLibraries(output, folder);
   const file = path.join(folder, addon);
   fs.copyFileSync(path.join(output, 'struprune.node'), file);
-  run(strip, ['--strip-unneeded', file], { what: 'strip' });
+  if (strip) run(strip, ['--strip-unneeded', file], { what: 'strip' });
   return folder;
 }
 

@@ -8,6 +8,9 @@ const { SetupError } = require('./setup-error.js');
 const { ensureOpenblas, ensureWheels } = require('./wheels.js');
 const { addon, at, cmake, output } = require('./paths.js');
 
+/** Where nothing else is asked for: macOS has a BLAS of its own. */
+const blasOf = (system) => (system.startsWith('darwin') ? 'accelerate' : 'openblas-wheel');
+
 /**
  * What the environment asks for, STRUPRUNE_BLAS and STRUPRUNE_ONEDNN, as in CMakeLists.txt, and no CUDA library
  * (scripts/build-cuda.js builds that in the same folder: most of its self-test is the addon's code).
@@ -16,7 +19,7 @@ function buildOptions() {
   const isOn = (value) => /^(on|1|true|yes)$/i.test(value ?? '');
   return {
     STRUPRUNE_CUDA: 'OFF',
-    STRUPRUNE_BLAS: process.env.STRUPRUNE_BLAS ?? 'openblas-wheel',
+    STRUPRUNE_BLAS: process.env.STRUPRUNE_BLAS ?? blasOf(process.platform),
     STRUPRUNE_ONEDNN: isOn(process.env.STRUPRUNE_ONEDNN) ? 'ON' : 'OFF',
   };
 }
@@ -134,6 +137,7 @@ function ensureAddon() {
 }
 
 module.exports = {
+  blasOf,
   buildOptions,
   checkTools,
   cmakeBuild,

@@ -5,7 +5,7 @@ const path = require('node:path');
 const { npm } = require('./npm.js');
 const { at, modules } = require('./paths.js');
 const { SetupError } = require('./setup-error.js');
-const { OPENBLAS, ensureOpenblas } = require('./wheels.js');
+const { OPENBLAS, ensureOpenblas, ensureWheels } = require('./wheels.js');
 
 const packageOf = (name) =>
   JSON.parse(fs.readFileSync(path.join(modules, name, 'package.json'), 'utf8'));
@@ -49,20 +49,36 @@ function mingw() {
   };
 }
 
+/** What comes along with the compiler that builds for macOS elsewhere. */
+function libcxx() {
+  return {
+    name: 'libc++',
+    version: '22',
+    license: 'Apache-2.0 WITH LLVM-exception',
+    purl: 'pkg:generic/libc%2B%2B@22',
+    where: 'linked into the addon',
+    texts: [path.join(ensureWheels('ziglang'), 'ziglang', 'lib', 'libcxx', 'LICENSE.TXT')],
+  };
+}
+
+function libstdcxx() {
+  return {
+    name: 'libstdc++',
+    version: '12',
+    license: 'GPL-3.0-with-GCC-exception',
+    purl: 'pkg:generic/libstdc%2B%2B@12',
+    where: 'linked into the addon, with libgcc; licence as that of libgfortran above',
+    texts: [],
+  };
+}
+
 /** Of a package with the addon. */
 function carriedByPlatform(system) {
   const compiled = 'compiled into the addon';
   return [
     // Where the wheel has none of it, the build took a BLAS of its machine.
     ...(system in OPENBLAS.systems ? [openblas(system)] : []),
-    {
-      name: 'libstdc++',
-      version: '12',
-      license: 'GPL-3.0-with-GCC-exception',
-      purl: 'pkg:generic/libstdc%2B%2B@12',
-      where: 'linked into the addon, with libgcc; licence as that of libgfortran above',
-      texts: [],
-    },
+    system.startsWith('darwin') ? libcxx() : libstdcxx(),
     ...(system.startsWith('win32') ? [mingw()] : []),
     bundled('@nozbe/simdjson', compiled, 'LICENSE'),
     bundled('node-addon-api', compiled, 'LICENSE.md'),
@@ -99,7 +115,7 @@ function writeNotices(folder, parts) {
 }
 
 function componentOf({ name, version, license, purl, where }) {
-  const isExpression = / AND |LicenseRef-|with/.test(license);
+  const isExpression = / AND |LicenseRef-|with/i.test(license);
   return {
     'bom-ref': purl,
     type: 'library',

@@ -60,6 +60,12 @@ const WHEELS = {
     folder: 'mkl',
     strip: 'mkl_static-2026.2.0.data/data/',
   },
+  // Compiles and links for macOS.
+  ziglang: {
+    version: '0.17.1',
+    sha256: 'ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54',
+    folder: 'zig',
+  },
   // CUDA 13.0: its PTX and code run on driver 580 and newer. cuBLAS and cuSOLVER are loaded at run time, from
   // what the GPU's machine has.
   'nvidia-cuda-nvcc': {

@@ -1,8 +1,9 @@
 /**
- * The addons that npm run build:cross makes for other systems, in their own Node by an emulator: the embedded model is pruned
- * under a budget, killed and gone on with, and keeps what this system keeps. STRUPRUNE_LONG=1: it takes minutes.
+ * The addons that npm run build:cross makes for other systems. Where there is an emulator, in their own Node: the embedded model
+ * is pruned under a budget, killed and gone on with, and keeps what this system keeps. For macOS there is none: what they ask
+ * for is read. STRUPRUNE_LONG=1: it takes minutes.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,6 +21,10 @@ const { EMULATED, emulatedNode, missingFor } = require(join(ROOT, 'scripts/lib/e
   EMULATED: Record<string, unknown>;
   emulatedNode(system: string): Emulated;
   missingFor(system: string): string[];
+};
+
+const { which } = require(join(ROOT, 'scripts/lib/process.js')) as {
+  which(program: string): string | null;
 };
 
 const OPTIONS = {
@@ -94,5 +99,60 @@ for (const system of Object.keys(EMULATED)) {
     }
     t.log(`largest difference of a tensor: ${worst.toExponential(1)} of its norm`);
     t.true(worst < TOLERANCE, String(worst));
+  });
+}
+
+const READERS = ['llvm-objdump', 'llvm-nm'];
+const areThere = READERS.every((name) => which(name) !== null);
+const MACS = { 'darwin-arm64': 'ARM64', 'darwin-x64': 'X86_64' };
+
+for (const [system, processor] of Object.entries(MACS)) {
+  const run = isLong && areThere ? test.serial : test.serial.skip;
+  const why = isLong && !areThere ? `: no ${READERS.join(', ')} (Debian: llvm)` : '';
+  run(`${system} asks for Node-API, Accelerate and libSystem alone${why}`, async (t) => {
+    t.timeout(TIMEOUT);
+    await promisify(execFile)(process.execPath, ['scripts/build-cross.js', system], { cwd: ROOT });
+    const addon = join(ROOT, 'prebuilds', system, 'struprune-native.node');
+    const read = (name: string, ...args: string[]) =>
+      execFileSync(name, [...args, addon], { encoding: 'utf8', maxBuffer: 2 ** 26 });
+    const headers = read('llvm-objdump', '--macho', '--private-headers');
+    t.regex(headers, new RegExp(`MH_MAGIC_64 +${processor} +ALL .* DYLIB `));
+    t.regex(headers, /minos 13\.0/);
+    // Without one macOS loads no code for its ARM processors.
+    if (processor === 'ARM64') t.regex(headers, /LC_CODE_SIGNATURE/);
+    const loaded = [...headers.matchAll(/LC_LOAD_DYLIB\s+cmdsize \d+\s+name (\S+)/g)];
+    t.deepEqual(
+      loaded.map(([, name]) => name),
+      [
+        '/System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate',
+        '/usr/lib/libSystem.B.dylib',
+      ],
+    );
+    const bound = read('llvm-objdump', '--macho', '--bind', '--lazy-bind');
+    const from = (library: string) =>
+      [...bound.matchAll(/ (\S+) +(_\S+)$/gm)]
+        .filter(([, found]) => found === library)
+        .map(([, , name]) => name!);
+    t.deepEqual(from('Accelerate').sort(), [
+      '_cblas_dgemm',
+      '_cblas_dtrsm',
+      '_cblas_sgemm',
+      '_dpotrf_',
+      '_dpotri_',
+    ]);
+    // Of whatever program opens it.
+    const ofNode = from('flat-namespace');
+    t.true(ofNode.length > 20);
+    t.deepEqual(
+      ofNode.filter((name) => !name.startsWith('_napi_')),
+      [],
+    );
+    // Operators new and delete are weak: a process has one of each.
+    const given = read('llvm-nm', '--format=just-symbols', '--extern-only', '--defined-only');
+    const own = given
+      .trim()
+      .split('\n')
+      .filter((name) => !/^(__Zn[aw]|__Zd[al]P|___dso_handle$|__mh_)/.test(name));
+    t.deepEqual(own, ['_napi_register_module_v1', '_node_api_module_get_api_version_v1']);
   });
 }
