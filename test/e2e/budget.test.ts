@@ -52,6 +52,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
   ['gpt-neox', { scope: 'all', layerWeights: 'fisher', sequential: false }],
   ['qwen3.5', { scope: 'all' }],
+  ['qwen3-next', { scope: 'experts', sparsity: 0.1 }],
+  ['lfm2-moe', { scope: 'expert-channels', sparsity: 0.1 }],
   ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
 ];
 for (const [name, more] of ROWS) {

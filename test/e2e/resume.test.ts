@@ -63,6 +63,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
   ['gpt-neox', { scope: 'all', sequential: false, ffnSolver: 'output' }],
   ['qwen3.5', { scope: 'all' }],
+  ['qwen3-next', { scope: 'experts', sparsity: 0.1 }],
+  ['lfm2-moe', { scope: 'expert-channels', sparsity: 0.1 }],
   ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
 ];
 for (const [name, more] of ROWS) {

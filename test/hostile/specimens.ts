@@ -35,6 +35,8 @@ const FAMILIES = [
     'qwen2-moe',
     'qwen3-yarn',
     'qwen3.5',
+    'qwen3-next',
+    'lfm2-moe',
     'smollm3',
     'starcoder2',
   ],
