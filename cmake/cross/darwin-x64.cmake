@@ -1,8 +1,3 @@
-# PyPI: ziglang, clang with a linker for Mach-O and lists of what macOS' own libraries hold.
-set(CMAKE_SYSTEM_NAME Darwin)
-set(CMAKE_SYSTEM_PROCESSOR x86_64)
-set(CMAKE_C_COMPILER "$ENV{STRUPRUNE_ZIG}" cc -target x86_64-macos.13.0)
-set(CMAKE_CXX_COMPILER "$ENV{STRUPRUNE_ZIG}" c++ -target x86_64-macos.13.0)
-# Its linker reads the archives of its own ar.
-set(CMAKE_CXX_ARCHIVE_CREATE "\"$ENV{STRUPRUNE_ZIG}\" ar qc <TARGET> <LINK_FLAGS> <OBJECTS>")
-set(CMAKE_CXX_ARCHIVE_FINISH "\"$ENV{STRUPRUNE_ZIG}\" ranlib <TARGET>")
+set(processor x86_64)
+set(zig_processor x86_64)
+include("${CMAKE_CURRENT_LIST_DIR}/darwin.cmake")
