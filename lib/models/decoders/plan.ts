@@ -27,8 +27,11 @@ export interface StagePlan {
   flops: Flops;
 }
 
-/** Shares of the rate of products, and of sgemm's, that forward passes with Grams, and solvers in double precision, come to: rough. */
-export const SINGLE_SHARE = 0.5;
+/**
+ * Shares of the rate of products, and of sgemm's, that forward passes with Grams, and solvers in double precision, come to: rough
+ * (docs/benchmarks.md, effort).
+ */
+export const SINGLE_SHARE = 0.75;
 export const DOUBLE_SHARE = 0.2;
 
 /** Floating-point operations of a stage, each by the time it takes where products in single precision take 1. */
