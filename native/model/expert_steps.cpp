@@ -20,10 +20,8 @@ void LargestOf(std::span<const float> values, std::span<size_t> places) {
   std::copy(order.begin(), end, places.begin());
 }
 
-std::vector<float> ScoresOf(const Sublayer& layer, std::span<float> logits) {
-  if (layer.experts()->sigmoid) {
-    for (float& logit : logits) logit = 1 / (1 + std::exp(-logit));
-  }
+std::vector<float> SigmoidsAndScores(const Sublayer& layer, std::span<float> logits) {
+  for (float& logit : logits) logit = 1 / (1 + std::exp(-logit));
   std::vector<float> scores(logits.begin(), logits.end());
   if (layer.has(Part::kChoiceBias)) {
     const float* const bias = layer.data(Part::kChoiceBias);
@@ -35,11 +33,13 @@ std::vector<float> ScoresOf(const Sublayer& layer, std::span<float> logits) {
 void ChooseRoutes(const Sublayer& layer, std::span<float> logits, std::span<Route> routes) {
   const ExpertsSpec& spec = *layer.experts();
   std::vector<size_t> places(routes.size());
-  LargestOf(ScoresOf(layer, logits), places);
-  float all = 1, chosen = kSigmoidSum;
-  if (!spec.sigmoid) {
+  float all = 1, chosen = 0;
+  if (spec.sigmoid) {
+    LargestOf(SigmoidsAndScores(layer, logits), places);
+    chosen = kSigmoidSum;
+  } else {
+    LargestOf(logits, places);
     all = ExpInPlace(logits.size(), logits.data(), logits[places.front()]);
-    chosen = 0;
   }
   for (const size_t place : places) chosen += logits[place];
   for (size_t i = 0; i < routes.size(); ++i) {

@@ -23,9 +23,9 @@ void LargestOf(std::span<const float> values, std::span<size_t> places);
 // What a sum of sigmoids is larger by where it divides them, as in transformers.
 inline constexpr float kSigmoidSum = 1e-6f;
 
-// Makes probabilities of a token's logits[count] where they are sigmoids. Returns what is compared
-// of each expert: with the sublayer's bias, where it has one that chooses.
-std::vector<float> ScoresOf(const Sublayer& layer, std::span<float> logits);
+// Makes sigmoids of a token's logits[count]. Returns what is compared of each expert: its sigmoid,
+// with the sublayer's bias where it has one that chooses.
+std::vector<float> SigmoidsAndScores(const Sublayer& layer, std::span<float> logits);
 
 // Chooses routes[top_k] by a token's logits[count], which become its probabilities: of a softmax
 // the exponentials.

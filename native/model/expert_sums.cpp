@@ -126,7 +126,7 @@ class SumFlight {
   // Leaves in work.logits the odds of those that stay.
   void Choose(size_t rows, const float* in, Work& work) const {
     RouterLogits(layer_, rows, in, work.logits.data());
-    std::vector<float> all, left(stay_.size()), scores;
+    std::vector<float> all, left(stay_.size());
     std::vector<double> odds(stay_.size());
     for (size_t i = 0; i < rows; ++i) {
       Token& token = work.tokens[i];
@@ -136,7 +136,7 @@ class SumFlight {
       token.dense.resize(spec_.top_k);
       ChooseRoutes(layer_, all, token.dense);
       if (spec_.sigmoid) {
-        scores = ScoresOf(layer_, logits);
+        const auto scores = SigmoidsAndScores(layer_, logits);
         for (size_t m = 0; m < stay_.size(); ++m) {
           odds[m] = logits[stay_[m]], left[m] = scores[stay_[m]];
         }
