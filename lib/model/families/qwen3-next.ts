@@ -1,7 +1,7 @@
 import type { Family } from '../family';
 import { QWEN_EXPERT_KEYS } from './llama-keys';
-import { EXPERT_MODEL_NAMES, SHARED_EXPERT_NAMES } from './names';
 import { qwen35 } from './qwen3-5';
+import { qwen35Moe } from './qwen3-5-moe';
 
 const DELTA = 'model.layers.{}.linear_attn';
 const QKVZ = `${DELTA}.in_proj_qkvz.weight`;
@@ -38,11 +38,9 @@ export const qwen3Next: Family = {
       norm_topk_prob: true,
     },
     names: {
-      ...EXPERT_MODEL_NAMES,
+      ...qwen35Moe.hf.names,
       block: {
-        ...qwen35.hf.names.block,
-        ...EXPERT_MODEL_NAMES.block,
-        ...SHARED_EXPERT_NAMES,
+        ...qwen35Moe.hf.names.block,
         'delta.q': QKVZ,
         'delta.k': QKVZ,
         'delta.v': QKVZ,
