@@ -252,3 +252,13 @@ test('a refit of gate and up takes less the more of them goes', async (t) => {
   const [little, much] = [await added(0.1), await added(0.4)];
   t.true(much < 0.75 * little, `${little} and ${much}`);
 });
+
+test.serial('products are not measured again within a minute', async (t) => {
+  const model = work.model('llama2');
+  const { gemmRate, calibrationRate } = await plan(model, base({}));
+  const again = await plan(model, base({ sparsity: 0.1 }));
+  t.is(again.gemmRate, gemmRate);
+  t.is(again.calibrationRate, calibrationRate);
+  const other = await plan(model, base({ threads: 1 }));
+  t.not(other.gemmRate, gemmRate);
+});
