@@ -17,7 +17,6 @@ import { settingsUsed } from './models/decoders/settings-used';
 import { summarise } from './models/decoders/summary';
 import { tokenizerOutput } from './models/decoders/tokenizer-output';
 import { optionsThat, type PruneOptions, type Settings, settingsOf } from './options';
-import { idleOptions } from './options/idle';
 import { helpPrune, requireAlike } from './prune-ranks';
 import { runIdentity, surveyIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
@@ -46,17 +45,14 @@ export async function prune(
 ): Promise<PruneResult> {
   // As they are now: the call's turn on its engine may come much later.
   const settings = settingsOf(options);
-  const idle = idleOptions(options, settings);
-  const { signal, onProgress, onWarning: listener } = options;
+  const { signal, onProgress, onWarning } = options;
   const call = async (engine: Engine) => {
     const surveys = new Surveys();
-    const onWarning = listener && engine.listeners.hear(listener);
-    for (const warning of idle) onWarning?.(warning);
     try {
-      const calls = { signal, onProgress, onWarning: listener };
+      const calls = { signal, onProgress, onWarning };
       const result = await pruneOn(engine, model, settings, calls, { surveys, resumable: true });
       await engine.team.ask({ task: 'end', result } satisfies Order);
-      return { ...result, warnings: [...idle, ...result.warnings] };
+      return result;
     } finally {
       surveys.dispose();
     }

@@ -1,7 +1,7 @@
 /** Options that were given although nothing reads them. */
 import { methodOf, readsOption } from '../methods';
 import { flagOf, worded } from '../wording';
-import { OPTIONS, type PruneOptions, type Settings } from '.';
+import { OPTIONS, type Settings } from '.';
 import { MASK } from './mask';
 import type { Option } from './option';
 
@@ -14,12 +14,13 @@ const READ: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** A warning for each reason; none where all that is given is read. */
-export function idleOptions(options: PruneOptions, settings: Settings): string[] {
+export function idleOptions(settings: Settings): string[] {
   const flags = new Map<string, string[]>();
   for (const [key, option] of Object.entries<Option>(OPTIONS)) {
-    const value: unknown = options[key as keyof PruneOptions];
+    const value: unknown = settings[key as keyof Settings];
     // What is on unless switched off says nothing by being on.
-    const reason = value === undefined || value === true ? null : whyIdle(key, option, settings);
+    const says = settings.given.includes(key) && value !== true;
+    const reason = says ? whyIdle(key, option, settings) : null;
     if (reason === null) continue;
     const flag = value === false ? `--no-${flagOf(key).slice(2)}` : flagOf(key);
     flags.set(reason, [...(flags.get(reason) ?? []), flag]);

@@ -78,19 +78,22 @@ type Derived = {
     : never;
 };
 
-/** Every option as it was given or by default, but for what the model decides (lib/spec). */
-export type Settings = z.output<typeof schema> & Derived;
+/** Every option as it was given or by default, but for what the model decides (lib/spec), and the names of those that were given. */
+export type Settings = z.output<typeof schema> & Derived & { given: readonly string[] };
 
 /** Settings of a run whose model is known. */
 export type RunSettings = Settings & Feedback & { ffnSolver: FfnSolver; tuneTokens: number };
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function settingsOf(options: PruneOptions): Settings {
-  const given: Record<string, unknown> = settingsFrom(schema, options);
+  const values: Record<string, unknown> = settingsFrom(schema, options);
   for (const [key, { derive }] of Object.entries<Option>(OPTIONS)) {
-    given[key] ??= derive?.(given as never);
+    values[key] ??= derive?.(values as never);
   }
-  const settings = given as Settings;
+  const given = Object.entries(options).flatMap(([key, value]) =>
+    key in OPTIONS && value !== undefined ? [key] : [],
+  );
+  const settings = { ...(values as Omit<Settings, 'given'>), given } as Settings;
   requireOneTarget(settings);
   requireNames(settings);
   return settings;

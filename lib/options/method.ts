@@ -56,7 +56,7 @@ export const METHOD = declare(
       takes: choiceOr(ALLOCATION_RULES, ownAllocation),
       help: 'how the sparsity is spread over the layers',
       otherwise:
-        "threshold for struprune, else the method's own; uniform with --scope experts and expert-channels",
+        "threshold for struprune, else the method's own; uniform where experts lose something",
       derive: ({ method, scope }: { method: string; scope?: Scope }): Allocation =>
         cutsExperts(scope) ? 'uniform' : methodOf(method).allocations[0],
       changes: 'run',
@@ -65,7 +65,8 @@ export const METHOD = declare(
     scope: {
       takes: choice(SCOPES),
       help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts, or channels inside each of them',
-      otherwise: 'all; ffn with --allocation uniform; experts with --method reap',
+      otherwise:
+        'all; ffn with --allocation uniform; of a mixture of experts expert-channels, where the method chooses such; experts with --method reap',
       // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.
       derive: ({ method, allocation }: { method: string; allocation: Allocation }): Scope =>
         methodOf(method).scope ?? (readsCurves(allocation) ? 'all' : 'ffn'),

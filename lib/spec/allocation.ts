@@ -19,7 +19,7 @@ export function allocationSpec(method: Method, settings: Settings): AllocationSp
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `${what} go from every block alike, and no error curves say how many: they have no ${rule} allocation`,
-      'choose --allocation uniform',
+      'choose --allocation uniform, or --scope attention',
     );
   }
   // A rule of the caller's reads the same curves as the threshold.

@@ -3,9 +3,29 @@ import { StruPruneError } from '../errors';
 import type { Method, Recipe } from '../methods';
 import { NO_REFIT } from '../methods/by-scores';
 import type { Architecture } from '../model/architecture';
-import type { RunSettings } from '../options';
+import type { RunSettings, Settings } from '../options';
 import { cutsExperts } from '../options/method';
+import type { OutputSpec } from './output';
 import type { Layer } from './widths';
+
+/**
+ * The settings with the scope that wins for a mixture of experts (docs/decisions/0048), where none is given and the method knows it;
+ * others stay.
+ */
+export function withScope({ routing }: Architecture, method: Method, settings: Settings): Settings {
+  const { given } = settings;
+  if (routing === null || !method.insideExperts || given.includes('scope')) return settings;
+  const allocation = given.includes('allocation') ? settings.allocation : 'uniform';
+  return { ...settings, scope: 'expert-channels', allocation };
+}
+
+/** What was chosen there, and what else there is. */
+export function scopeNotes({ given, scope }: Settings): string[] {
+  if (given.includes('scope') || scope !== 'expert-channels') return [];
+  return [
+    'a mixture of experts: every expert loses as many channels, and all else stays; --scope experts removes whole experts, --scope attention heads',
+  ];
+}
 
 /** What the method does in the scope. @throws StruPruneError ERR_ARGUMENT where it knows no way */
 export function recipeFor(method: Method, settings: RunSettings): Recipe {
@@ -35,7 +55,8 @@ export function recipeFor(method: Method, settings: RunSettings): Recipe {
 export function requireForExperts(
   { routing }: Architecture,
   layers: readonly Layer[],
-  { scope, targetMacs }: RunSettings,
+  { method, scope, targetMacs }: RunSettings,
+  adds: OutputSpec['adds'],
 ): void {
   const refuse = (what: string, mend: string) => {
     throw new StruPruneError('ERR_UNSUPPORTED', what, mend);
@@ -47,6 +68,10 @@ export function requireForExperts(
   if (layers.length === 0) {
     const what = `the FFNs of this model are experts: --scope ${scope} would remove channels of them`;
     refuse(what, 'choose --scope experts, expert-channels or attention');
+  }
+  if (adds.ffn) {
+    const what = `the FFNs of this model are experts, to which method ${method} can add no biases`;
+    refuse(what, 'choose --scope attention');
   }
   if (scope === 'experts' && targetMacs !== undefined) {
     const what = 'a token passes as many experts as before, and with them as many multiply-adds';

@@ -7,7 +7,7 @@ import type { ModelSource } from '../model/architecture';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
 import { depthSpec } from './depth';
-import { recipeFor, requireForExperts } from './experts';
+import { recipeFor, requireForExperts, scopeNotes, withScope } from './experts';
 import { gradientNotes, requireGradients } from './gradients';
 import { timedLayers } from './latency';
 import { outputSpec, requireNoSliding } from './output';
@@ -20,9 +20,10 @@ import { layersOf } from './widths';
 export type { RunSpec, StageSpec } from './types';
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
-export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0): RunSpec {
+export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0): RunSpec {
   const { architecture } = source;
-  const method = methodOf(given.method);
+  const method = methodOf(asked.method);
+  const given = withScope(architecture, method, asked);
   const allocation = allocationSpec(method, given);
   const settings = withModelDefaults(source, method, given);
   const { sparsity, targetParams, targetMacs, targetSize, targetSpeed } = settings;
@@ -34,11 +35,15 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
-  output.notes.push(...refitNotes(given, refit), ...gradientNotes(architecture, given));
+  output.notes.push(
+    ...scopeNotes(settings),
+    ...refitNotes(given, refit),
+    ...gradientNotes(architecture, given),
+  );
   const target = { sparsity, targetParams, targetMacs, targetSize, targetSpeed };
   const sites = layersOf(architecture, settings, output.dtype);
   const { layers, timing } = timedLayers(architecture, sites, settings);
-  requireForExperts(architecture, layers, settings);
+  requireForExperts(architecture, layers, settings, output.adds);
   requireGradients(architecture, survey, settings);
   const gather = { statistics, inputs };
   const spec: RunSpec = {

@@ -155,7 +155,7 @@ test('options that other options leave without effect', (t) => {
   const few = { output: 'out', calibration: 'text', sparsity: 0.2 };
   const warned = (more: Partial<library.PruneOptions>) => {
     const options = { ...few, ...more };
-    return idleOptions(options, settingsOf(options));
+    return idleOptions(settingsOf(options));
   };
   const uniform = { allocation: 'uniform' } as const;
   const cases: [Partial<library.PruneOptions>, Partial<library.PruneOptions>, string][] = [

@@ -12,9 +12,10 @@ import {
   multiplyAdds,
   prunedArchitecture,
 } from '../../lib/model/groups';
-import type { PruneOptions } from '../../lib/options';
+import { type PruneOptions, settingsOf } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
+import { resolve } from '../../lib/spec';
 import { safetensors } from './files';
 import { mixedGguf, packedGguf } from './mixed-gguf';
 import { CALIBRATION, EVALUATION, workspace } from './models';
@@ -39,7 +40,11 @@ const REFUSED: [Partial<PruneOptions>, RegExp][] = [
     { scope: 'ffn' },
     /experts: scope ffn would remove channels of them; choose scope experts, expert-channels/,
   ],
-  [{ layerWeights: 'fisher' }, /experts: Fisher metrics need gradients/],
+  [
+    { scope: 'all', method: 'flap' },
+    /the FFNs of this model are experts, to which method flap can add no biases; choose scope attention/,
+  ],
+  [{ scope: 'attention', layerWeights: 'fisher' }, /experts: Fisher metrics need gradients/],
   [{ tuneTokens: 4 * WINDOW }, /experts: tuning needs gradients/],
 ];
 for (const [more, message] of REFUSED) {
@@ -52,6 +57,41 @@ for (const [more, message] of REFUSED) {
     t.deepEqual(readdirSync(join(output, '..')), []);
   });
 }
+
+test('without a scope the channels of experts go, and the run says so', async (t) => {
+  const model = work.model('qwen3-moe');
+  const said = /every expert loses as many channels, and all else stays; --scope experts removes/;
+  const chosen = await prune(model, options({ sparsity: 0.2, swaps: 4, alpha: 0.5 }));
+  t.like(chosen, { scope: 'expert-channels', allocation: 'uniform' });
+  t.is(chosen.notes.filter((note) => said.test(note)).length, 1);
+  // Of what the model has decided.
+  t.deepEqual(
+    chosen.warnings.filter((warning) => /no effect/.test(warning)),
+    ['alpha and surveyTokens have no effect with scope expert-channels'],
+  );
+  const asked = await prune(model, options({ sparsity: 0.2, swaps: 4, scope: 'expert-channels' }));
+  t.deepEqual(chosen.layers, asked.layers);
+  t.false(asked.notes.some((note) => said.test(note)));
+  for (const { expertsBefore, ffnBefore, ffnAfter } of chosen.layers) {
+    t.is(ffnAfter < ffnBefore, expertsBefore > 0, 'a dense FFN stays');
+  }
+});
+
+test('a scope that is given stays, and one of methods that choose no channels of experts', async (t) => {
+  const source = await openCheckpoint(work.model('qwen3-moe'));
+  const scopeOf = (more: Partial<PruneOptions>) =>
+    resolve(source, settingsOf(options(more))).settings.scope;
+  t.is(scopeOf({ method: 'wanda-sp' }), 'expert-channels');
+  t.is(scopeOf({ allocation: 'uniform' }), 'expert-channels');
+  t.is(scopeOf({ scope: 'all' }), 'all');
+  t.is(scopeOf({ scope: 'attention' }), 'attention');
+  t.is(scopeOf({ method: 'reap' }), 'experts');
+  t.is(scopeOf({ method: 'osscar' }), 'ffn', 'of a dense block');
+  t.throws(() => scopeOf({ allocation: 'threshold' }), {
+    code: 'ERR_ARGUMENT',
+    message: /no threshold allocation; choose allocation uniform, or scope attention/,
+  });
+});
 
 const REFUSED_EXPERTS: [string, Partial<PruneOptions>, string, RegExp][] = [
   [

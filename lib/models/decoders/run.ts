@@ -7,6 +7,7 @@ import { Session } from '../../engine/session';
 import { windowFor } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
 import type { PruneOptions, Settings } from '../../options';
+import { idleOptions } from '../../options/idle';
 import type { OnStage, OnWarning } from '../../progress';
 import type { Journal } from '../../pruning/journal/journal';
 import { mayReplace } from '../../pruning/survey-file';
@@ -123,6 +124,8 @@ export async function openRun(
     warnings.push(warning);
     tell?.(warning);
   };
+  // A benchmark gives all of its rows the same.
+  if (!given) idleOptions(spec.settings).forEach(warn);
   if (warning) warn(warning);
   if (tuneText && engine.device !== 'cpu')
     warn('tuning runs back through the blocks on the CPU: --tune-tokens 0 spares it');

@@ -121,7 +121,7 @@ export function programVersion(): string {
 /** Settings as plain values in the order of their names; null where one is not set, or is a text that has no name. */
 export function pick(settings: Settings, keys: readonly string[]): Identity {
   const value = (key: string) => {
-    const setting = settings[key as keyof Settings] ?? null;
+    const setting = settings[key as Exclude<keyof Settings, 'given'>] ?? null;
     if (optionOf(key)?.takes === ownText) return pathOf(setting as Text) ?? null;
     if (Array.isArray(setting) || setting instanceof Int32Array) return setting.join();
     return setting instanceof Own ? String(setting) : setting;
