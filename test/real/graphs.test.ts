@@ -100,19 +100,23 @@ function statesOf({ ops, axes }: Network, choice: Map<Site, number[]>) {
     [...choice].flatMap(([site, kept]) => site.classes.filter((_, i) => !kept.includes(i))),
   );
   return ops.flatMap(({ op }) =>
-    op.outside.map(([, output]) => {
-      const all = Array.from({ length: axes.size(op.axes.hidden!) }, (_, i) => i);
-      const zeros = all.filter((i) => gone.has(axes.unit(op.axes.hidden!, i)));
-      return { output: op.node.output[output], axis: 2, gone: zeros };
+    op.outside.map(({ output, position, axis }) => {
+      const all = Array.from({ length: axes.size(axis) }, (_, i) => i);
+      const zeros = all.filter((i) => gone.has(axes.unit(axis, i)));
+      return { output: op.node.output[output], axis: position, gone: zeros };
     }),
   );
 }
 
 /** Slices the network, and compares it with the dense one whose readers see nothing of the units that are gone. */
 async function compare(path: string, ...sizes: string[]) {
+  return compareWithout(choose, path, ...sizes);
+}
+
+async function compareWithout(chosen: typeof choose, path: string, ...sizes: string[]) {
   const file = OnnxFile.open(path);
   const network = relate(file);
-  const choice = choose(sitesOf(network));
+  const choice = chosen(sitesOf(network));
   const masks = [...choice].flatMap(([site, kept]) =>
     site.readers.map((use) => maskOf(use, new Set(kept))),
   );
@@ -211,6 +215,40 @@ test.serial('shapes are those that ONNX states in its own tests of every op', (t
   t.log(`${same} shapes`);
   t.deepEqual(differing, []);
   t.true(same > 900);
+});
+
+/** The second unit of each site goes, of which there are few. */
+function withoutSecond(sites: Site[]): Map<Site, number[]> {
+  const kept = ({ units }: Site) =>
+    Array.from({ length: units }, (_, i) => i).filter((i) => i !== 1);
+  return new Map(sites.map((site) => [site, kept(site)]));
+}
+
+/** By model of graph_attention.py: its one site, and how many units that has. */
+const ATTENTION: Record<string, [name: string, units: number]> = {
+  gqa: ['q.weight', 3],
+  gqa_packed: ['qkv.weight', 2],
+  gqa_one_key: ['q.weight', 6],
+  standard: ['q.weight', 3],
+  standard_heads: ['q.weight', 2],
+  multi_head: ['q.weight', 4],
+  projecting: ['qkv.weight', 4],
+};
+
+test.serial('attention: heads of each op go, and the file computes the same', async (t) => {
+  t.timeout(300_000);
+  python('graph_attention.py', work);
+  for (const [name, [written, units]] of Object.entries(ATTENTION)) {
+    const path = join(work, `${name}.onnx`);
+    using file = OnnxFile.open(path);
+    const network = relate(file);
+    t.deepEqual(network.unknown, [], name);
+    const sites = sitesOf(network).map((site) => [site.name, site.units]);
+    t.deepEqual(sites, [[written, units]], name);
+    const { difference, effect } = await compareWithout(withoutSecond, path);
+    t.log(`${name}: difference ${difference}, effect ${effect}`);
+    t.true(difference < 1e-5 && effect > 1e-3, name);
+  }
 });
 
 const OCR = 'rapidocr_onnxruntime/models';

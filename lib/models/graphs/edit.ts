@@ -82,8 +82,16 @@ export class Edit {
     input[index] = this.constant(values, [values.length]);
   }
 
+  /** States of the caller's have the size that they had. */
+  keepOutside(op: Op): void {
+    for (const { input, output, position, axis } of op.outside) {
+      this.narrow(op, input, position, axis);
+      this.widen(op, output, position, axis);
+    }
+  }
+
   /** The node reads of that input's axis, which keeps its size, only the positions that stay on another axis of that size. */
-  narrow(op: Op, index: number, position: number, axis: Axis): void {
+  private narrow(op: Op, index: number, position: number, axis: Axis): void {
     const { input } = op.node;
     if (!input[index] || !this.hasChanged({ axes: [axis] })) return;
     const kept = this.constant([...this.keptOf(axis)], [this.size(axis)]);
@@ -93,7 +101,7 @@ export class Edit {
   }
 
   /** The node's output keeps its size: positions that are gone on the axis are zeros. */
-  widen(op: Op, index: number, position: number, axis: Axis): void {
+  private widen(op: Op, index: number, position: number, axis: Axis): void {
     const { output } = op.node;
     const value = op.outputs[index];
     if (!value || !output[index] || !this.hasChanged({ axes: [axis] })) return;

@@ -25,6 +25,14 @@ export type Place = readonly [value: Value, position: number];
 /** Why inputs of a model stay. */
 export const GIVEN = 'an input of the model';
 
+/** A state that is the caller's: the same axis of an input and of an output of the node, which the node knows as `axis`. */
+export interface Outside {
+  input: number;
+  output: number;
+  position: number;
+  axis: Axis;
+}
+
 export interface Surroundings {
   axes: Axes;
   opset: number;
@@ -40,7 +48,7 @@ export class Op {
   /** Axes that the node's attributes are the sizes of, for `rewrite`. */
   readonly axes: Record<string, Axis> = {};
   /** Inputs and outputs that are the caller's and keep their size, for `rewrite`. */
-  readonly outside: [input: number, output: number][] = [];
+  readonly outside: Outside[] = [];
   private readonly attributes: Map<string, AttributeProto>;
 
   constructor(
@@ -147,6 +155,17 @@ export class Op {
   /** `length` positions of a from `fromA` on with those of b. Not a number: both are pinned. */
   joinRun(a: Place, fromA: number, b: Place, fromB: number, length: number): void {
     this.around.axes.joinRun(at(a), fromA, at(b), fromB, length);
+  }
+
+  /** New axes of those lengths, which the place's consists of one after the other. */
+  cut(place: Place, lengths: readonly number[]): Axis[] {
+    let start = 0;
+    return lengths.map((length) => {
+      const part = this.axis(length);
+      this.around.axes.joinRun(at(place), start, part, 0, length);
+      start += length;
+      return part;
+    });
   }
 
   joinAxes(a: Axis, b: Axis): void {

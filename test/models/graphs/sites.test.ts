@@ -1,36 +1,14 @@
 /** Sites of graphs in which one thing is special. */
-import { writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import test from 'ava';
 
 import { StruPruneError } from '../../../lib/errors';
-import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { AttributeProtoSchema, GraphProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
-import { type Network, relate } from '../../../lib/models/graphs/relate';
-import { type Site, sitesOf } from '../../../lib/models/graphs/sites';
-import { slice } from '../../../lib/models/graphs/slice';
+import type { Site } from '../../../lib/models/graphs/sites';
 import { weightsOf } from '../../../lib/models/graphs/weights';
-import { model, node, sizes, tensor, value } from './models';
-
-let folder: string;
-let written = 0;
-test.before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'struprune-sites-'));
-});
-test.after.always(() => rm(folder, { recursive: true, force: true }));
-
-type Graph = Parameters<typeof model>[0];
-
-function opened(graph: Graph, opset?: number): { network: Network; sites: Site[] } {
-  const path = join(folder, `${written++}.onnx`);
-  writeFileSync(path, model(graph, opset));
-  const network = relate(OnnxFile.open(path));
-  return { network, sites: sitesOf(network) };
-}
+import { node, sizes, tensor, value } from './models';
+import { constants, io, keep, opened, shapes } from './opened';
 
 const brief = (sites: Site[]) =>
   sites.map(({ name, units, along, mixed }) => [
@@ -39,25 +17,6 @@ const brief = (sites: Site[]) =>
     along.map(({ value, axis, units: each }) => `${value.name}.${axis}/${each.length}`).join(' '),
     ...(mixed === undefined ? [] : [mixed]),
   ]);
-
-/** Units of the first site that stay. */
-function keep({ network, sites }: ReturnType<typeof opened>, ...kept: number[]): Network {
-  slice(network, new Map([[sites[0]!, kept]]));
-  return network;
-}
-
-const shapes = ({ graph }: Network) =>
-  Object.fromEntries(graph.initializer.map((each) => [each.name, dimsOf(each)]));
-
-function constants({ graph }: Network): number[][] {
-  const made = graph.node.filter(({ opType }) => opType === 'Constant');
-  return made.map(({ attribute }) => attribute[0]!.t!.int64Data.map(Number));
-}
-
-const io = (input: (number | string)[], output: (number | string)[]) => ({
-  input: [value('x', input)],
-  output: [value('y', output)],
-});
 
 test('heads: query, key and value in one map, cut by a reshape whose sizes are rewritten', (t) => {
   const graph = {

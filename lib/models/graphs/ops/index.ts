@@ -1,5 +1,6 @@
 /** The op table: one entry an op of ONNX. What is not in it is pinned. */
 import type { NodeProto } from '../onnx/onnx_pb';
+import { ATTENTION, ATTENTION_BY_MICROSOFT } from './attention';
 import { ELEMENTWISE } from './elementwise';
 import type { OpKind } from './kind';
 import { LAYOUT } from './layout';
@@ -15,6 +16,7 @@ import { SIZES } from './sizes';
 
 const ONNX = new Map(
   Object.entries({
+    ...ATTENTION,
     ...ELEMENTWISE,
     ...LAYOUT,
     ...MAPS,
@@ -31,7 +33,10 @@ const ONNX = new Map(
 const DOMAINS = new Map([
   ['', ONNX],
   ['ai.onnx', ONNX],
-  ['com.microsoft', new Map(Object.entries({ ...MICROSOFT, ...QUANTISED_BY_MICROSOFT }))],
+  [
+    'com.microsoft',
+    new Map(Object.entries({ ...ATTENTION_BY_MICROSOFT, ...MICROSOFT, ...QUANTISED_BY_MICROSOFT })),
+  ],
 ]);
 
 export function kindOf(node: NodeProto): OpKind | undefined {

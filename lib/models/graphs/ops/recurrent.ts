@@ -57,7 +57,8 @@ function recurrent(gates: number): OpKind {
       if (peepholes) rows(op, [peepholes, 1], 3, hidden);
       for (const [i, before] of [h, c].entries()) {
         const after = states[i];
-        if (before && op.isOutside([before, 2], after)) op.outside.push([5 + i, 1 + i]);
+        if (before && op.isOutside([before, 2], after))
+          op.outside.push({ input: 5 + i, output: 1 + i, position: 2, axis: hidden });
         else for (const value of [before, after]) if (value) op.join([value, 2], [all, 3]);
       }
       for (const value of [r, bias, peepholes]) if (value) op.join([value, 0], [w, 0]);
@@ -67,10 +68,7 @@ function recurrent(gates: number): OpKind {
     },
     rewrite(op, edit) {
       edit.setSize(op, 'hidden_size', op.axes.hidden);
-      for (const [input, output] of op.outside) {
-        edit.narrow(op, input, 2, op.axes.hidden!);
-        edit.widen(op, output, 2, op.axes.hidden!);
-      }
+      edit.keepOutside(op);
     },
   };
 }
