@@ -8,7 +8,13 @@ import type { Engine } from './engine/engine';
 import { native } from './engine/native';
 import type { ModelSource } from './model/architecture';
 import { Decoder } from './models/decoders/front-end';
-import { measureAfter, measureBefore, ruinWarning, unfitWarning } from './models/decoders/measured';
+import {
+  growthOf,
+  growthWarnings,
+  measureAfter,
+  measureBefore,
+  unfitWarning,
+} from './models/decoders/measured';
 import { type Hashes, hashFiles, modelCard } from './models/decoders/model-card';
 import type { Order } from './models/decoders/orders';
 import { placesRead, placesWritten } from './models/decoders/places';
@@ -133,8 +139,8 @@ async function takeStages(
     scratch: settings.scratch,
   };
   await requireKnownSurvey(work);
-  const { perplexityBefore, samplesBefore } = await measureBefore(run);
-  const unfit = unfitWarning(perplexityBefore, source.architecture.vocab);
+  const before = await measureBefore(run);
+  const unfit = unfitWarning(before.perplexityBefore, source.architecture.vocab);
   if (unfit !== null) run.warn(unfit);
   const measured = await take(survey, work, null);
   const decision = await take(allocate, work, measured);
@@ -149,14 +155,13 @@ async function takeStages(
     const { path } = written;
     const expected = tuned?.expected ?? solved.expected;
     const verification = await take(verify, work, { path, expected });
-    const after = await measureAfter(run, path, samplesBefore);
-    const ruin = ruinWarning(perplexityBefore, after.perplexityAfter);
-    if (ruin !== null) run.warn(ruin);
+    const after = await measureAfter(run, path, before);
+    growthWarnings(growthOf(run, before, after)).forEach(run.warn);
     const result: PruneResult = {
       ...summarise(run, plan, allocation, solved, after.bytesAfter),
       ...after,
       verification,
-      perplexityBefore,
+      perplexityBefore: before.perplexityBefore,
       measuredOn: run.evaluation?.name ?? null,
       tuning: tuned?.report ?? null,
       warnings: run.warnings,

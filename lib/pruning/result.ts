@@ -92,6 +92,8 @@ export interface PruneResult {
   perplexityAfter: number | null;
   /** What both were measured on, in words: the name of `--eval`'s file, or which windows of the calibration text; null: nothing. */
   measuredOn: string | null;
+  /** Of the last windows that calibrated, where less is lost than elsewhere; null where no text did. */
+  perplexityCalibrated: { before: number; after: number } | null;
   /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
   verification: { expected: number; actual: number };
   seconds: number;

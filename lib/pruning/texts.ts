@@ -75,29 +75,37 @@ export function measuringTokens(window: number): number {
   return MEASURED * window;
 }
 
-/**
- * Windows that measure: of what a text has behind its first `used` tokens, or of those where it has no more; and in words what
- * they are.
- */
-export function measuringText(
-  text: Int32Array,
-  used: number,
-  window: number,
-): { ids: Int32Array; name: string } {
+/** Windows that measure. */
+export interface MeasuringText {
+  ids: Int32Array;
+  /** In words what they are. */
+  name: string;
+  /** Of the text that calibrates, and calibrated nothing. */
+  heldOut: boolean;
+}
+
+/** Of what a text has behind its first `used` tokens, or of those where it has no more. */
+export function measuringText(text: Int32Array, used: number, window: number): MeasuringText {
   const held = Math.min(Math.floor((text.length - used) / window), MEASURED);
   if (held > 0) {
     const ids = text.subarray(used, used + held * window);
     return {
       ids,
       name: `${counted(held, 'window')} of the calibration text that calibrated nothing`,
+      heldOut: true,
     };
   }
-  const own = Math.min(Math.floor(used / window), MEASURED);
-  const ids = text.subarray(used - own * window, used);
+  const ids = lastWindows(text.subarray(0, used), window);
   return {
     ids,
-    name: `${counted(own, 'window')} that calibrated, which flatters the pruned model`,
+    name: `${counted(ids.length / window, 'window')} that calibrated, which flatters the pruned model`,
+    heldOut: false,
   };
+}
+
+/** Of a text, as many as measure; `text`: whole windows. */
+export function lastWindows(text: Int32Array, window: number): Int32Array {
+  return text.subarray(Math.max(0, text.length - MEASURED * window));
 }
 
 /** How many windows of a text that tunes train, and how many are held out; null: too few to tune. */

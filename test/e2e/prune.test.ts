@@ -278,6 +278,17 @@ test.serial('without --eval, text that calibrated nothing measures both models',
   t.is((await evaluate(model, about)).perplexity, result.perplexityBefore!);
   t.is((await evaluate(result.output, about)).perplexity, result.perplexityAfter!);
 
+  const last = work.path('last.txt');
+  const tokens = result.calibrationTokens;
+  writeFileSync(last, readFileSync(CALIBRATION).subarray(tokens - 8 * WINDOW, tokens));
+  const there = { ...about, text: last };
+  t.deepEqual(result.perplexityCalibrated, {
+    before: (await evaluate(model, there)).perplexity,
+    after: (await evaluate(result.output, there)).perplexity,
+  });
+  const unread = await prune(model, options({ method: 'magnitude-l2' }));
+  t.is(unread.perplexityCalibrated, null);
+
   const short = work.path('short.txt');
   writeFileSync(short, readFileSync(CALIBRATION).subarray(0, 42 * WINDOW));
   const few = await prune(model, options({ calibration: short }));

@@ -352,6 +352,7 @@ export function sampleRun(): PruneRun {
       bytesAfter: 3_400_000,
       perplexityBefore: 20,
       perplexityAfter: 21,
+      perplexityCalibrated: { before: 18, after: 18.5 },
       measuredOn: 'a.txt',
       verification: { expected: 3.5, actual: 3.5 },
       seconds: 12.5,

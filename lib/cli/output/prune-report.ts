@@ -76,7 +76,7 @@ function summary(result: PruneResult): string {
     const ratio = `×${(perplexityAfter / perplexityBefore).toFixed(3)}`;
     rows.push(['perplexity', perplexityBefore.toFixed(3), perplexityAfter.toFixed(3), ratio]);
   }
-  const { method, allocation, scope, tuning } = result;
+  const { method, allocation, scope, tuning, perplexityCalibrated } = result;
   return [
     table(rows, ['left', 'right', 'right', 'right']),
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +
@@ -84,11 +84,16 @@ function summary(result: PruneResult): string {
     `calibrated on ${tokensInWindows(result.calibrationTokens, result.window)}`,
     ...(tuning === null ? [] : [tuned(tuning, result.window)]),
     ...(result.measuredOn === null ? [] : [`perplexity measured on ${result.measuredOn}`]),
+    ...(perplexityCalibrated === null ? [] : [calibrated(perplexityCalibrated)]),
   ].join('\n');
 }
 
 function tuned({ tokens, before, after }: TuneReport, window: number): string {
   return `tuned on ${tokensInWindows(tokens, window)}: KL to dense ${short(before.heldOut)} → ${short(after.heldOut)} on those held out`;
+}
+
+function calibrated({ before, after }: NonNullable<PruneResult['perplexityCalibrated']>): string {
+  return `on windows that calibrated ×${(after / before).toFixed(3)}`;
 }
 
 /** What was not computed anew. */

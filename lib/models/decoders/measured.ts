@@ -10,6 +10,7 @@ import { evaluateIds } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
 import { stageReporter } from '../../progress';
 import type { PruneResult } from '../../pruning/result';
+import { lastWindows } from '../../pruning/texts';
 import { inThread } from '../../tokenizer';
 import { inTurns } from '../../turns';
 import type { Run } from './run';
@@ -19,6 +20,8 @@ const SAMPLE_PROMPT = 16;
 
 export interface Before {
   perplexityBefore: number | null;
+  /** Of windows that calibrate; null where none does. */
+  calibratedBefore: number | null;
   /** Token ids; null where none were asked for. */
   samplesBefore: number[] | null;
 }
@@ -33,14 +36,16 @@ export async function measureBefore(run: Run): Promise<Before> {
   const dense = new Session(engine, source, AS_IS, settings.scratch);
   try {
     const perplexityBefore = await perplexityOf(run, dense);
+    const calibratedBefore = await ofCalibrated(run, dense);
     const samplesBefore = settings.samples ? await sampleOf(run, dense) : null;
-    return { perplexityBefore, samplesBefore };
+    return { perplexityBefore, calibratedBefore, samplesBefore };
   } finally {
     dense.dispose();
   }
 }
 
-export interface After extends Pick<PruneResult, 'perplexityAfter' | 'samples'> {
+export interface After
+  extends Pick<PruneResult, 'perplexityAfter' | 'perplexityCalibrated' | 'samples'> {
   /** Bytes of the weight files. */
   bytesAfter: number;
 }
@@ -49,10 +54,12 @@ export interface After extends Pick<PruneResult, 'perplexityAfter' | 'samples'> 
 export function measureAfter(
   run: Run,
   path: string,
-  samplesBefore: Before['samplesBefore'],
+  { calibratedBefore: before, samplesBefore }: Before,
 ): Promise<After> {
   return withWritten(run, path, async (session) => ({
     perplexityAfter: await perplexityOf(run, session),
+    perplexityCalibrated:
+      before === null ? null : { before, after: (await ofCalibrated(run, session))! },
     samples: samplesBefore && (await samplesOf(run, session, samplesBefore)),
     bytesAfter: bytesOf(session.source),
   }));
@@ -91,6 +98,16 @@ async function perplexityOf(run: Run, session: Session): Promise<number | null> 
   return (await evaluateIds(session, ids, { window, scratch, onProgress })).perplexity;
 }
 
+/** On the last windows that calibrate; null where the text decides nothing. */
+async function ofCalibrated(
+  { gather, ids, window, states: scratch }: Run,
+  session: Session,
+): Promise<number | null> {
+  if (gather.statistics === 'none') return null;
+  const last = lastWindows(ids, window);
+  return (await evaluateIds(session, last, { window, scratch })).perplexity;
+}
+
 /** How many times the vocabulary, which is the perplexity of a guess, may be without a warning: models of random weights come to a few. */
 const UNFIT = 10;
 
@@ -106,14 +123,51 @@ export function unfitWarning(before: number | null, vocab: number): string | nul
 /** How many times as high a perplexity may be without a warning. */
 const RUIN = 2;
 
-/** Of a model that is of little use as it is; null of others, and where nothing was measured. */
-export function ruinWarning(before: number | null, after: number | null): string | null {
-  if (before === null || after === null || after <= RUIN * before) return null;
-  return (
-    `the perplexity is ${(after / before).toFixed(1)} times what it was: remove less, calibrate on more text of the kind that the model ` +
-    'is for (--calibration-tokens), or fine-tune the result'
-  );
+/** How many times as high the perplexities are as they were. */
+export interface Growth {
+  /** Of the text that measures; `heldOut`: it is of the text that calibrates, and calibrated nothing. */
+  measured: number;
+  heldOut: boolean;
+  /** Of windows that calibrated, and so many tokens of them; null where none did. */
+  calibrated: { times: number; tokens: number } | null;
 }
+
+/** 1 where nothing was measured. */
+export function growthOf(
+  { evaluation, ids, window }: Run,
+  { perplexityBefore }: Before,
+  { perplexityAfter, perplexityCalibrated }: After,
+): Growth {
+  const measured = perplexityBefore && perplexityAfter ? perplexityAfter / perplexityBefore : 1;
+  const calibrated = perplexityCalibrated && {
+    times: perplexityCalibrated.after / perplexityCalibrated.before,
+    tokens: lastWindows(ids, window).length,
+  };
+  return { measured, heldOut: evaluation?.heldOut ?? false, calibrated };
+}
+
+/** Of models that are of little use as they are, or that have learnt their calibration text by heart. */
+export function growthWarnings({ measured, heldOut, calibrated }: Growth): string[] {
+  const warnings: string[] = [];
+  if (measured > RUIN) {
+    warnings.push(
+      `the perplexity is ${measured.toFixed(1)} times what it was: remove less, calibrate on more text of the kind that the model ` +
+        'is for (--calibration-tokens), or fine-tune the result',
+    );
+  }
+  if (!heldOut || calibrated === null || calibrated.tokens < PARTED.tokens) return warnings;
+  const { times } = calibrated;
+  if (Math.log(measured) > Math.max(PARTED.least, PARTED.times * Math.log(times))) {
+    warnings.push(
+      `windows that calibrated lost less than others of their text: their perplexity is ${times.toFixed(2)} times what it was, that of the others ` +
+        `${measured.toFixed(2)} times: more of it (--calibration-tokens) would bring them closer`,
+    );
+  }
+  return warnings;
+}
+
+/** Losses in nats: one held out may be so many times the other without a warning, or so large; of fewer tokens both are chance. */
+const PARTED = { times: 2, least: 0.05, tokens: 2048 };
 
 /** Under a budget blocks do not stay: pages would give way to them. */
 function sampleOf(run: Run, session: Session): Promise<number[]> {

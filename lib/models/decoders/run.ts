@@ -12,7 +12,13 @@ import type { OnStage, OnWarning } from '../../progress';
 import type { Journal } from '../../pruning/journal/journal';
 import { mayReplace } from '../../pruning/survey-file';
 import type { Surveys } from '../../pruning/surveys';
-import { measuringText, measuringTokens, splitText, type TuneText } from '../../pruning/texts';
+import {
+  type MeasuringText,
+  measuringText,
+  measuringTokens,
+  splitText,
+  type TuneText,
+} from '../../pruning/texts';
 import { type RunSpec, resolve as resolveRun } from '../../spec';
 import { requireNoSliding } from '../../spec/output';
 import { turn } from '../../turns';
@@ -32,7 +38,7 @@ export interface Run extends RunSpec {
   /** Both, one after the other. */
   text: Int32Array;
   /** What measures the dense and the pruned model, by its name for people; null: nothing does. */
-  evaluation: { ids: Int32Array; window: number; name: string } | null;
+  evaluation: (MeasuringText & { window: number }) | null;
   session: Session;
   surveys: Surveys;
   /** Folder for hidden states; '' = in memory. */
@@ -99,6 +105,7 @@ export async function openRun(
     const maxTokens = settings.evalTokens;
     evaluation = {
       name: nameOf(settings.eval),
+      heldOut: false,
       window: evalWindow,
       ids: await readWindows(source, settings.eval, {
         window: evalWindow,

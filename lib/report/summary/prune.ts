@@ -49,7 +49,14 @@ ${measuredOn} (${data(ratio, change)}), ${verdict}.`;
 }
 
 function keyFigures(result: PruneResult): Html {
-  const { perplexityBefore, perplexityAfter, parametersBefore, parametersAfter, tuning } = result;
+  const {
+    perplexityBefore,
+    perplexityAfter,
+    perplexityCalibrated,
+    parametersBefore,
+    parametersAfter,
+    tuning,
+  } = result;
   const measured =
     perplexityBefore === null || perplexityAfter === null
       ? []
@@ -57,7 +64,7 @@ function keyFigures(result: PruneResult): Html {
           {
             name: 'Perplexity',
             figure: data(perplexityAfter, perplexity),
-            beside: html`dense ${data(perplexityBefore, perplexity)}`,
+            beside: html`dense ${data(perplexityBefore, perplexity)}${perplexityCalibrated && html`; ${data(perplexityCalibrated.before, perplexity)} → ${data(perplexityCalibrated.after, perplexity)} on windows that calibrated`}`,
           },
         ];
   const tuned =

@@ -10,14 +10,18 @@ import {
   together,
 } from '../../../engine/needs';
 import { batchTokens } from '../../../measure/perplexity';
+import { measuringTokens } from '../../../pruning/texts';
 import { eachBlock, needsOf, type PlanInput, type StageNeeds, throughBlocks } from './stage';
 
 export function evaluateNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const { evaluation, engine, architecture, window } = input;
   const ask = needsOf(input, paged);
   const onGpu = engine.device !== 'cpu';
+  const calibrates = input.gather.statistics !== 'none';
+  const calibrated = calibrates ? Math.min(input.tokens, measuringTokens(window)) : 0;
   const runs = [
     { tokens: window, window, times: 1 },
+    ...(calibrated === 0 ? [] : [{ tokens: calibrated, window, times: 2 }]),
     ...(evaluation ? [{ ...evaluation, times: 2 }] : []),
   ].map((run) => ({
     ...run,
