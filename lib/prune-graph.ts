@@ -22,6 +22,7 @@ import { samplesOfFeeds } from './models/graphs/run/feeds';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { placeMade } from './models/graphs/run/gated';
 import { lossesOf } from './models/graphs/run/losses';
+import { factorMaps } from './models/graphs/run/low-rank';
 import { compare } from './models/graphs/run/measured';
 import { rowsOfMaps } from './models/graphs/run/multiply-adds';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
@@ -102,13 +103,14 @@ async function pruneWith(
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const recurrent = Recurrent.prepare(file);
-  const network = relate(file);
+  const dense = relate(file);
   const { calibrationFeeds, evalFeeds } = options;
-  if (!calibrationFeeds) requireSamples(options, model, network.graph);
-  const { sites, held } = prunedSites(network, fits);
-  requireSites(sites.length, model);
+  if (!calibrationFeeds) requireSamples(options, model, dense.graph);
+  const { lowRank = false } = settings;
+  const widths = lowRank ? null : prunedSites(dense, fits);
+  if (widths) requireSites(widths.sites.length, model);
   const { calibration, calibrationTokens, evalTokens, window, scratch } = settings;
-  const reader = { model, graph: network.graph, runtime };
+  const reader = { model, graph: dense.graph, runtime };
   const opened = (path: string, tokens?: number) =>
     samplesIn({ path, tokens, window, images: settings, scratch }, reader, signal);
   const fed = (name: string, feeds: FeedSource) =>
@@ -121,10 +123,32 @@ async function pruneWith(
     : settings.eval === undefined
       ? null
       : await opened(settings.eval, evalTokens);
+  const identity = {
+    ...identityOf(settings, engine, sha256, samples),
+    ...(options.ownLoss && { loss: `own ${options.ownLoss.name}` }),
+  };
+  await journal.begin(identity, signal);
+  await makeFolder(folder);
+  const store = engine.store(scratch);
+  const between = () => engine.throwIfAborted();
+  const factored = lowRank
+    ? await factorMaps(file, dense, {
+        samples,
+        runtime,
+        store,
+        fits,
+        memory: engine.budget,
+        between,
+      })
+    : [];
+  const network = lowRank ? relate(file) : dense;
+  const { sites, held } = widths ?? prunedSites(network, fits, factored);
+  requireSites(sites.length, model);
   const counts = new Counts(
     network,
     sites.map(({ site }) => site),
     rowsOfMaps(file, samples),
+    factored,
   );
   const { multiple = 1, maxLayerSparsity, output, force } = settings;
   const priced = pricedIn(settings);
@@ -132,12 +156,6 @@ async function pruneWith(
   const budget = budgetOf(settings, counts, { bytes: bytesBefore, stored: storedIn(sites) });
   // Refuses what no choice of widths reaches.
   uniformly(layers, budget, {});
-  const identity = {
-    ...identityOf(settings, engine, sha256, samples),
-    ...(options.ownLoss && { loss: `own ${options.ownLoss.name}` }),
-  };
-  await journal.begin(identity, signal);
-  await makeFolder(folder);
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
   const warn = (warning: string) => {
@@ -155,9 +173,10 @@ async function pruneWith(
   );
   const progress = withBytes(engine, onProgress);
   const graph = new GraphNetwork({
-    ...{ file, network, added, recurrent, sites, layers, budget, losses, ownLoss },
+    ...{ file, network, added, factored, recurrent, sites, layers, counts, priced, budget },
+    ...{ losses, ownLoss },
     ...{ runtime, samples, engine, journal },
-    ...{ multiple, output, force, beside, store: engine.store(scratch), onProgress: progress },
+    ...{ multiple, output, force, beside, store, onProgress: progress },
   });
   await graph.begin();
   requireMemory(engine.budget, sites);
@@ -176,7 +195,7 @@ async function pruneWith(
       evaluation &&
       (await compare([model, path], evaluation, losses, {
         ...{ runtime, ownLoss },
-        between: () => engine.throwIfAborted(),
+        between,
       }));
     const { removed } = decision.allocation;
     const [before, after] = [counts.after(), counts.after(removed)];

@@ -19,6 +19,7 @@ const SWITCHES: readonly string[] = [
   'fullPrecision',
   'keepModels',
   'long',
+  'lowRank',
   'quick',
   'resume',
   'samples',

@@ -73,8 +73,18 @@ export interface FrontEnd extends Dense {
    * null where that may not go. Left out where nothing can go so.
    */
   withoutEach?(gone: readonly number[]): Promise<(number | null)[]>;
+  /** Of maps that may become two of lower rank; left out where there are none. */
+  readonly ranks?: Ranks | undefined;
   /** Opens what was written and measures it as Pass.measure() does. */
   measure(path: string): Promise<number>;
+}
+
+/** Layers whose units are the rank of a map: two maps of a rank are less than one by what else has gone. */
+export interface Ranks {
+  /** Their places. */
+  at: ReadonlySet<number>;
+  /** All layers, where so many groups of each have gone: of ranks, those that are less than the map itself then. */
+  beside(removed: Int32Array): readonly Layer[];
 }
 
 /** A network on its way to widths that are decided. */

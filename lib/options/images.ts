@@ -2,7 +2,8 @@
 import { choice, dimensions, numbers } from './kinds';
 import { declare } from './option';
 
-const ofGraph = () => 'with a language model';
+/** Of what only graphs read. */
+export const ofGraph = () => 'with a language model';
 
 export const FITS = ['crop', 'pad', 'stretch'] as const;
 export type Fit = (typeof FITS)[number];

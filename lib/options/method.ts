@@ -5,6 +5,7 @@ import type { AllocationFunction } from '../allocation/own';
 import { METHOD_NAMES, methodOf } from '../methods';
 import { expertAt, type Site } from '../model/sublayers';
 import { Own } from '../own';
+import { ofGraph } from './images';
 import { choice, choiceOr, count, countOrNone, on, share } from './kinds';
 import { declare } from './option';
 
@@ -78,6 +79,14 @@ export const METHOD = declare(
       help: 'let whole sublayers go too, attention or FFN of a block, where trials say that it costs less',
       otherwise: 'off',
       changes: 'run',
+    },
+    lowRank: {
+      takes: on,
+      help: 'let maps of a graph become two of lower rank too, where trials say that it costs less than widths',
+      otherwise: 'off',
+      changes: 'run',
+      also: ['graph'],
+      read: [ofGraph],
     },
     apart: {
       takes: on,

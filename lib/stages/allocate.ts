@@ -18,6 +18,7 @@ import { allocationLayers, type Layer, uniformly } from '../spec/widths';
 import { inTurns } from '../turns';
 import { curvesFromScores } from './curves';
 import { allocateWithDepth, trialPrices } from './depth';
+import { allocateWithRanks } from './ranks';
 import type { Stage, Work } from './stage';
 
 /** What goes where, and what that was decided by. */
@@ -61,14 +62,22 @@ async function byCurves(work: Work, measured: Measured): Promise<Decided> {
   const { layers, budget } = work.network;
   const survey = await curvesOf(work.survey, measured, layers);
   const placed = allocationLayers(layers, survey.curves, survey.weights);
+  const byRule = (offered: PlacedLayer[], missing: Budget) =>
+    allocateBy(work.allocation, offered, missing);
+  const { ranks } = work.network;
   const { allocation, gone } = work.depth
     ? await allocateWithDepth({
         layers: placed,
         budget,
         prices: await trialPrices(work),
-        allocate: (offered, missing) => allocateBy(work.allocation, offered, missing),
+        allocate: byRule,
       })
-    : { allocation: await allocateBy(work.allocation, placed, budget), gone: NONE };
+    : {
+        allocation: ranks
+          ? await allocateWithRanks({ layers: placed, budget, ranks, allocate: byRule })
+          : await byRule(placed, budget),
+        gone: NONE,
+      };
   const asked = budget.counted?.freed ? allocation.removedWeights : budget.remove;
   const energies = layerEnergies(placed, asked);
   return { allocation, survey, energies, gone };

@@ -3,6 +3,7 @@ import { elements } from '../../../model/axes';
 import type { Network } from '../relate';
 import type { Site } from '../sites';
 import { mapsOf } from '../weights';
+import type { Factored } from './factored';
 
 interface Counted {
   dims: readonly number[];
@@ -14,6 +15,14 @@ interface Counted {
   cuts: { site: number; axis: number; each: number }[];
 }
 
+/** A map as two, of which what is smaller is written: they, or their product. */
+interface Pair {
+  down: Counted;
+  up: Counted;
+  /** Of `down`. */
+  rankAxis: number;
+}
+
 export interface Amounts {
   weights: number;
   parameters: number;
@@ -23,9 +32,16 @@ export interface Amounts {
 
 export class Counts {
   private readonly tensors: Counted[];
+  /** By the name of the second of the two. */
+  private readonly pairs: ReadonlyMap<string, Pair>;
 
   /** `rows`: of each map (`rowsOfMaps`). */
-  constructor(network: Network, sites: readonly Site[], rows?: ReadonlyMap<string, number>) {
+  constructor(
+    network: Network,
+    sites: readonly Site[],
+    rows?: ReadonlyMap<string, number>,
+    factored: readonly Factored[] = [],
+  ) {
     const maps = mapsOf(network);
     const counted = new Map<string, Counted>();
     for (const { name, dims, constant, tensor } of network.values.values()) {
@@ -43,22 +59,62 @@ export class Counts {
         counted.get(value.name)?.cuts.push({ site, axis, each });
       }
     });
+    const take = (name: string) => {
+      const one = counted.get(name)!;
+      counted.delete(name);
+      return one;
+    };
+    this.pairs = new Map(
+      factored.map(({ down, up, between, outFirst }) => {
+        if (between) counted.delete(between.name);
+        const pair = { down: take(down.name), up: take(up.name), rankAxis: outFirst ? 0 : 1 };
+        return [up.name, pair];
+      }),
+    );
     this.tensors = [...counted.values()];
   }
 
   /** `removed`: units that are gone, a number a site; none where left out. */
   after(removed?: ArrayLike<number>): Amounts {
     const amounts = { weights: 0, parameters: 0, multiplyAdds: 0 };
-    for (const { dims, isMap, rows, cuts } of this.tensors) {
-      const left = [...dims];
-      for (const { site, axis, each } of cuts) left[axis]! -= each * (removed?.[site] ?? 0);
-      const size = elements(left);
+    const add = (size: number, { isMap, rows }: Counted) => {
       amounts.parameters += size;
       if (isMap) amounts.weights += size;
       amounts.multiplyAdds += size * rows;
+    };
+    for (const tensor of this.tensors) add(elements(leftOf(tensor, removed)), tensor);
+    for (const pair of this.pairs.values()) {
+      const { rank, whole, each } = sizesOf(pair, removed);
+      add(Math.min(whole, rank * each), pair.up);
     }
     // Of the last batch a sample has a part alone.
     amounts.multiplyAdds = Math.round(amounts.multiplyAdds);
     return amounts;
   }
+
+  /** Of a map as two: weights or multiply-adds of the whole, and of a rank. `up`: the name of the second. */
+  ofRanks(
+    up: string,
+    priced: 'weights' | 'multiplyAdds',
+    removed?: ArrayLike<number>,
+  ): { whole: number; each: number } {
+    const pair = this.pairs.get(up)!;
+    const { whole, each } = sizesOf(pair, removed);
+    const times = priced === 'weights' ? 1 : pair.up.rows;
+    return { whole: whole * times, each: each * times };
+  }
+}
+
+function leftOf({ dims, cuts }: Counted, removed?: ArrayLike<number>): number[] {
+  const left = [...dims];
+  for (const { site, axis, each } of cuts) left[axis]! -= each * (removed?.[site] ?? 0);
+  return left;
+}
+
+/** Elements of the product of both, and in both of a rank. */
+function sizesOf({ down, up, rankAxis }: Pair, removed?: ArrayLike<number>) {
+  const [first, second] = [down, up].map((each) => leftOf(each, removed)) as [number[], number[]];
+  const rank = first[rankAxis]!;
+  const [columns, out] = [elements(first) / rank, elements(second) / rank];
+  return { rank, whole: columns * out, each: columns + out };
 }

@@ -24,6 +24,7 @@ import type {
   Output,
   Part,
   Pass,
+  Ranks,
   Shrinking,
   Solving,
   Visited,
@@ -36,13 +37,16 @@ import type { Site } from '../sites';
 import { slice } from '../slice';
 import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
+import type { Counts } from './counts';
+import type { Factored } from './factored';
 import { Losses, type OutputLoss, type OwnCall } from './losses';
+import { joinMaps } from './low-rank';
 import { writeGraph } from './output';
 import { type Reader, staying } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
 import { Segments } from './segments';
-import { type PrunedSite, startsOf, storedIn, UNITS } from './sites';
+import { type PrunedSite, ranksOf, startsOf, storedIn, UNITS } from './sites';
 import type { Recurrent } from './states';
 import { SiteSums } from './sums';
 import { Walk } from './walk';
@@ -56,9 +60,13 @@ export interface GraphRun {
   file: OnnxFile;
   network: Network;
   added: readonly AddedBias[];
+  /** Maps as two. */
+  factored: readonly Factored[];
   recurrent: Recurrent;
   sites: readonly PrunedSite[];
   layers: readonly Layer[];
+  counts: Counts;
+  priced: 'weights' | 'multiplyAdds';
   budget: Budget;
   losses: readonly OutputLoss[];
   /** Of the caller's; null: what `losses` says. */
@@ -111,6 +119,20 @@ export class GraphNetwork implements FrontEnd {
   get passes(): number {
     const { runtime, samples, network } = this.run;
     return runtime.executed / (samples.batches * network.graph.node.length);
+  }
+
+  get ranks(): Ranks | undefined {
+    const { layers, sites, counts, priced, factored } = this.run;
+    if (factored.length === 0) return undefined;
+    return {
+      at: new Set([...sites.keys()].filter((at) => sites[at]!.rankOf)),
+      beside: (removed) =>
+        layers.map((layer, at) => {
+          const { rankOf } = sites[at]!;
+          if (!rankOf) return layer;
+          return { ...layer, ...ranksOf(layer, counts.ofRanks(rankOf.up.name, priced, removed)) };
+        }),
+    };
   }
 
   sample() {
@@ -288,11 +310,14 @@ export class GraphNetwork implements FrontEnd {
   }
 
   async #write(kept: ReadonlyMap<Site, Int32Array>): Promise<Output> {
-    const { file, network, added, recurrent, sites, journal, output, force, beside } = this.run;
+    const { file, network, added, factored, recurrent, sites, journal, output, force, beside } =
+      this.run;
     const touched = sites.filter(({ site }) => kept.has(site)).flatMap(({ readers }) => readers);
     const changed = new Set(tensorsOf(touched));
     slice(network, kept);
-    removeBiases(network.graph, added, (tensor) => changed.has(tensor));
+    const isChanged = (tensor: TensorProto) => changed.has(tensor);
+    for (const bias of joinMaps(file, factored, isChanged)) changed.add(bias);
+    removeBiases(network.graph, added, isChanged);
     recurrent.hide();
     return writeGraph(file, { output, force, work: journal.folder, beside });
   }

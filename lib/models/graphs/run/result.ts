@@ -6,7 +6,7 @@ import type { Held, PrunedSite } from './sites';
 
 export interface GraphSiteResult
   extends Pick<LayerStats, 'predicted' | 'relativeError' | 'lambda' | 'seconds'> {
-  /** The map that writes it. */
+  /** The map that writes it; `rank of` the map that may become two. */
   name: string;
   before: number;
   after: number;
@@ -54,9 +54,13 @@ export function siteResults(
   stats: readonly LayerStats[],
 ): GraphSiteResult[] {
   return stats.map(({ index, groups, removed, predicted, relativeError, lambda, seconds }) => ({
-    name: sites[index]!.site.name,
+    name: nameOf(sites[index]!),
     before: groups,
     after: groups - removed,
     ...{ predicted, relativeError, lambda, seconds },
   }));
+}
+
+function nameOf({ site, rankOf }: PrunedSite): string {
+  return rankOf ? `rank of ${rankOf.tensor.name}` : site.name;
 }

@@ -10,13 +10,17 @@ const SQUARES = 5;
 
 /** @throws StruPruneError ERR_BUDGET */
 export function requireMemory(memory: number, sites: readonly PrunedSite[]): void {
-  if (memory === 0) return;
-  const needed = native.peakRss() + Math.max(0, ...sites.map(bytesOf));
-  if (needed <= memory) return;
+  requireRoom(memory, Math.max(0, ...sites.map(bytesOf)), 'largest site');
+}
+
+/** `bytes`: of something beside what the process has taken so far. @throws StruPruneError ERR_BUDGET */
+export function requireRoom(memory: number, bytes: number, what: string): void {
+  const needed = native.peakRss() + bytes;
+  if (memory === 0 || needed <= memory) return;
   const [needs, has] = [wholeMebibytes(needed), wholeMebibytes(memory)];
   throw new StruPruneError(
     'ERR_BUDGET',
-    `the graph and its largest site need ${needs} MiB, the budget is ${has} MiB`,
+    `the graph and its ${what} need ${needs} MiB, the budget is ${has} MiB`,
     `raise --memory to ${needs}MiB`,
   );
 }

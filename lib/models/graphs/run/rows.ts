@@ -15,7 +15,7 @@ const PIECE = 1 << 22;
  */
 export function* rowsOf(
   activation: Activation,
-  reader: Reader,
+  reader: Pick<Reader, 'kernel' | 'positions'>,
   use: ReaderUse,
 ): Generator<Float32Array> {
   const { dims } = activation;

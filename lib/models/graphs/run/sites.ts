@@ -7,12 +7,15 @@ import type { Network } from '../relate';
 import { type Site, sitesOf } from '../sites';
 import { weightsOf } from '../weights';
 import type { Counts } from './counts';
+import type { Factored } from './factored';
 import { columnsOf, type Reader, Readers } from './readers';
 
 /** A site that shrinks. */
 export interface PrunedSite {
   site: Site;
   readers: Reader[];
+  /** The map whose rank its units are. */
+  rankOf?: Factored;
 }
 
 /** To the stages all sites are of one kind, each in a block of its own. */
@@ -24,16 +27,20 @@ export interface Held {
   share: number;
 }
 
-/** `fits`: a refit may change biases. */
+/** `fits`: a refit may change biases. `factored`: maps as two. */
 export function prunedSites(
   network: Network,
   fits: boolean,
+  factored: readonly Factored[] = [],
 ): { sites: PrunedSite[]; held: Held[] } {
   const finder = new Readers(network, fits);
   const sites: PrunedSite[] = [];
   for (const site of sitesOf(network)) {
     const readers = site.mixed ?? finder.of(site);
-    if (typeof readers !== 'string') sites.push({ site, readers });
+    const whole = factored.find(({ down, up }) => [down.name, up.name].includes(site.name));
+    const rankOf = factored.find(({ up }) => site.readers[0]?.role.map.name === up.name);
+    if (whole) site.name = whole.tensor.name;
+    if (typeof readers !== 'string') sites.push({ site, readers, ...(rankOf && { rankOf }) });
     else pin(network, site, readers);
   }
   const { all, pinned } = weightsOf(network);
@@ -80,16 +87,31 @@ export function layersOf(
   { priced, multiple, maxLayerSparsity: maxShare }: Widths,
 ): Layer[] {
   const whole = counts.after()[priced];
-  return sites.map(({ site: { units: groups }, readers }, block) => {
-    const one = new Int32Array(sites.length);
-    one[block] = 1;
-    return {
+  return sites.map(({ site: { units: groups }, readers, rankOf }, block) => {
+    const bounds = { multiple, minKeep: Math.min(multiple, groups), maxShare };
+    const layer = {
       block,
       site: UNITS,
       groups,
-      cost: whole - counts.after(one)[priced],
       groupSize: readers.reduce((sum, reader) => sum + columnsOf(reader), 0) / groups,
-      allowed: allowedRemovals(groups, { multiple, minKeep: Math.min(multiple, groups), maxShare }),
+      allowed: allowedRemovals(groups, bounds),
     };
+    if (rankOf) {
+      const sizes = counts.ofRanks(rankOf.up.name, priced);
+      return { ...layer, cost: sizes.each, ...ranksOf(layer, sizes) };
+    }
+    const one = new Int32Array(sites.length);
+    one[block] = 1;
+    return { ...layer, cost: whole - counts.after(one)[priced] };
   });
+}
+
+/** Ranks that are less as two maps than as one. */
+export function ranksOf(
+  { groups, allowed }: Pick<Layer, 'groups' | 'allowed'>,
+  { whole, each }: { whole: number; each: number },
+): Required<Pick<Layer, 'allowed' | 'priced'>> {
+  const freed = (count: number) => (count === 0 ? 0 : whole - (groups - count) * each);
+  const less = allowed.filter((count) => count === 0 || freed(count) > 0);
+  return { allowed: less, priced: { freed: Float64Array.from(less, freed), whole } };
 }

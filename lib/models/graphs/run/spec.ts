@@ -22,6 +22,13 @@ export function specOf(given: Settings): StageSpec {
       'choose --layer-weights probe, output or none',
     );
   }
+  if (given.lowRank && given.allocation !== 'threshold') {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the allocation ${given.allocation} does not weigh ranks against widths`,
+      'choose --allocation threshold, or leave --low-rank out',
+    );
+  }
   const settings: RunSettings = { ...given, ffnSolver: 'output', alpha: 0, beta: 0, tuneTokens: 0 };
   const recipe = method.recipe(settings);
   const { statistics, inputs, mask } = recipe;

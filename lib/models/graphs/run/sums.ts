@@ -272,7 +272,8 @@ function makeUp({ reader, own, weight, through }: Summed, fitted: Float32Array):
   }
 }
 
-function meansIn(rows: Float32Array, columns: number): Float32Array {
+/** Of each column. */
+export function meansIn(rows: Float32Array, columns: number): Float32Array {
   const means = new Float64Array(columns);
   rows.forEach((value, i) => {
     means[i % columns]! += value;
@@ -280,7 +281,8 @@ function meansIn(rows: Float32Array, columns: number): Float32Array {
   return Float32Array.from(means, (sum) => (sum * columns) / rows.length);
 }
 
-function subtract(rows: Float32Array, origin: Float32Array): void {
+/** From every row, in place. */
+export function subtract(rows: Float32Array, origin: Float32Array): void {
   for (let i = 0; i < rows.length; i++) rows[i]! -= origin[i % origin.length]!;
 }
 
