@@ -131,12 +131,14 @@ async function pruneWith(
   await makeFolder(folder);
   const store = engine.store(scratch);
   const between = () => engine.throwIfAborted();
+  const tables = settings.targetParams !== undefined || settings.targetSize !== undefined;
   const factored = lowRank
     ? await factorMaps(file, dense, {
         samples,
         runtime,
         store,
         fits,
+        tables,
         memory: engine.budget,
         between,
       })
@@ -213,7 +215,7 @@ async function pruneWith(
       parametersAfter: after.parameters,
       multiplyAddsBefore: before.multiplyAdds,
       multiplyAddsAfter: after.multiplyAdds,
-      sparsity: (before.weights - after.weights) / before.weights,
+      sparsity: before.weights && (before.weights - after.weights) / before.weights,
       ...{ bytesBefore, bytesAfter, losses, held, verification, warnings },
       notes: beside ? notesOn(beside) : [],
       calibrationSamples: samples.count,

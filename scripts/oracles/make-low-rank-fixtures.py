@@ -73,6 +73,25 @@ def main(out=ROOT / "test" / "fixtures" / "low-rank"):
         save_file({"x": x}, out / f"{name}.inputs.safetensors")
         expected = {"weight": small, **({} if bias is None else {"bias": bias + gain})}
         save_file({k: np.ascontiguousarray(v, np.float32) for k, v in expected.items()}, out / f"{name}.expected.safetensors")
+    table(out, random)
+
+
+def table(out, random):
+    """A table of rows that are read unlike often: the SVD of its rows times the roots of how often."""
+    rows, width, share = 40, 12, 1 - SPARSITY
+    weight = random.normal(0, 0.3, (rows, width)).astype(np.float32)
+    often = 0.85 ** np.arange(rows)
+    ids = random.choice(rows, (SAMPLES, 5), p=often / often.sum()).astype(np.int64)
+    counts = np.bincount(ids.ravel(), minlength=rows)
+    _, _, v = np.linalg.svd(np.sqrt(counts)[:, None] * weight.astype(np.float64), full_matrices=False)
+    rank = int(share * rows * width / (rows + width))
+    small = weight @ v[:rank].T @ v[:rank]
+    values = [helper.make_tensor_value_info("x", onnx.TensorProto.INT64, ["batch", 5]), helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)]
+    node = helper.make_node("Gather", ["w", "x"], ["y"])
+    graph = helper.make_graph([node], "table", values[:1], values[1:], [numpy_helper.from_array(weight, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), out / "table.onnx")
+    save_file({"x": ids}, out / "table.inputs.safetensors")
+    save_file({"weight": np.ascontiguousarray(small, np.float32)}, out / "table.expected.safetensors")
 
 
 if __name__ == "__main__":

@@ -84,8 +84,14 @@ export class Counts {
     };
     for (const tensor of this.tensors) add(elements(leftOf(tensor, removed)), tensor);
     for (const pair of this.pairs.values()) {
-      const { rank, whole, each } = sizesOf(pair, removed);
-      add(Math.min(whole, rank * each), pair.up);
+      const { rank, whole, each, out } = sizesOf(pair, removed);
+      const size = Math.min(whole, rank * each);
+      if (pair.down.isMap) add(size, pair.up);
+      else {
+        // A table multiplies nothing, the second of two does.
+        amounts.parameters += size;
+        if (size < whole) amounts.multiplyAdds += rank * out * pair.up.rows;
+      }
     }
     // Of the last batch a sample has a part alone.
     amounts.multiplyAdds = Math.round(amounts.multiplyAdds);
@@ -116,5 +122,5 @@ function sizesOf({ down, up, rankAxis }: Pair, removed?: ArrayLike<number>) {
   const [first, second] = [down, up].map((each) => leftOf(each, removed)) as [number[], number[]];
   const rank = first[rankAxis]!;
   const [columns, out] = [elements(first) / rank, elements(second) / rank];
-  return { rank, whole: columns * out, each: columns + out };
+  return { rank, whole: columns * out, each: columns + out, out };
 }

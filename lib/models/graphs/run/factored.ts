@@ -5,7 +5,7 @@ import type { AttributeProto, NodeProto, TensorProto } from '../onnx/onnx_pb';
 export interface Whole {
   node: NodeProto;
   tensor: TensorProto;
-  /** What it reads, a kernel included, and what it gives. */
+  /** What it reads, a kernel included, or the rows of a table; and what it gives. */
   columns: number;
   out: number;
   rank: number;
@@ -28,4 +28,5 @@ export interface Factored extends Pick<Whole, 'node' | 'tensor' | 'outFirst' | '
   between: TensorProto | null;
   /** Of `node`, before. */
   attribute: AttributeProto[];
+  opType: string;
 }

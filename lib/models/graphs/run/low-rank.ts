@@ -1,5 +1,5 @@
 /**
- * Maps as two of lower rank (docs/decisions/0049). Every map that can be is written as a product of two, of full rank: what lies
+ * Maps, and tables that are looked up, as two of lower rank (docs/decisions/0049). Every one that can be is written as a product of two, of full rank: what lies
  * between them are the principal components of what the map gives, so that a unit of that axis is a singular direction, and the axis a
  * site like any other. What is no smaller as two is one map again when the graph is written.
  */
@@ -33,32 +33,42 @@ const MOST_RANK = 1024;
 const MOST_OUTPUTS = 4096;
 /** Of less there is nothing to gain. */
 const LEAST_RANK = 8;
+/** What looks rows of a map up. */
+const TABLE = 'Gather';
 /** Sums of outputs at once, in doubles. */
 const AT_ONCE = 1 << 25;
+
+interface Wanted {
+  /** A refit may change biases. */
+  fits: boolean;
+  /** Tables that are looked up too, whose products count where parameters do. */
+  tables: boolean;
+}
 
 interface Around {
   samples: Samples;
   runtime: Runtime;
   /** Bytes that the run may take; 0: no limit. */
   memory: number;
-  /** Called before every batch; may throw. */
+  /** Called before every batch and map; may throw. */
   between: () => void;
 }
 
-/** Takes the maps of a graph apart, by what they give for the samples. `fits`: a refit may change biases. */
+/** Takes the maps of a graph apart, by what they give for the samples. */
 export async function factorMaps(
   file: OnnxFile,
   network: Network,
-  { fits, store, ...around }: Around & { fits: boolean; store: Store },
+  { store, fits, tables, ...around }: Around & Wanted & { store: Store },
 ): Promise<Factored[]> {
   const factored: Factored[] = [];
-  const batches = inBatches(wholesOf(network, fits));
+  const batches = inBatches(wholesOf(network, { fits, tables }));
   requireRoom(around.memory, Math.max(0, ...batches.map(bytesOf)), 'maps as two of lower rank');
   for (const together of batches) {
     const sums = together.map(({ out }) => store.statistics(out, { gram: true }));
     try {
       const means = await addOutputs(file, together, sums, around);
       for (const [i, whole] of together.entries()) {
+        around.between();
         const basis = await inTurns(
           basisOf(weightOf(file, whole), whole, covarianceOf(sums[i]!, means[i]!)),
         );
@@ -84,7 +94,7 @@ export function joinMaps(
   const gone = new Set<NodeProto | TensorProto>();
   const changed: TensorProto[] = [];
   for (const each of factored) {
-    const { node, first, adds, tensor, down, up, between, bias, outFirst, attribute } = each;
+    const { node, first, adds, tensor, down, up, between, bias, outFirst, opType } = each;
     const shape = shapeOf(each);
     const { rank, columns, out } = shape;
     if (between && bias) {
@@ -106,8 +116,11 @@ export function joinMaps(
       const dims = outFirst ? [gives[0]!, ...reads.slice(1)] : [reads[0]!, gives[1]!];
       put(file, tensor, dims, productOf(file, down, up, shape));
     }
-    node.attribute = attribute;
-    node.input = [first.input[0]!, tensor.name, ...node.input.slice(2)];
+    node.attribute = each.attribute;
+    node.opType = opType;
+    const read = first.input[opType === TABLE ? 1 : 0]!;
+    node.input =
+      opType === TABLE ? [tensor.name, read] : [read, tensor.name, ...node.input.slice(2)];
     graph.initializer.push(tensor);
     for (const part of [first, down, up]) gone.add(part);
   }
@@ -131,7 +144,7 @@ function shapeOf({ down, up, outFirst }: Factored): Shape {
   return { rank, columns: columns!, out: out!, outFirst };
 }
 
-function wholesOf(network: Network, fits: boolean): Whole[] {
+function wholesOf(network: Network, { fits, tables }: Wanted): Whole[] {
   const { graph, values } = network;
   const readers = new Map<string, NodeProto[]>();
   for (const node of graph.node) {
@@ -146,9 +159,12 @@ function wholesOf(network: Network, fits: boolean): Whole[] {
     return tensor?.dataType === FLOAT && readers.get(name!)?.length === 1 ? tensor : null;
   };
   return graph.node.flatMap((node) => {
-    const tensor = own(node.input[1]);
+    const isTable = node.opType === TABLE;
+    const [map, by] = isTable ? [0, 1] : [1, 0];
+    const tensor = own(node.input[map]);
     const outFirst = tensor && outFirstOf(node, dimsOf(tensor));
-    if (outFirst === null || values.get(node.input[0]!)?.constant !== false) return [];
+    if (outFirst === null || values.get(node.input[by]!)?.constant !== false) return [];
+    if (isTable && !tables) return [];
     const dims = dimsOf(tensor!);
     const out = outFirst ? dims[0]! : dims[1]!;
     const columns = elements(dims) / out;
@@ -170,7 +186,7 @@ function outFirstOf(
   if (domain !== '' && domain !== 'ai.onnx') return null;
   if (opType === 'Conv') return dims.length > 2 && set('group') <= 1 ? true : null;
   if (dims.length !== 2) return null;
-  if (opType === 'MatMul') return false;
+  if (opType === 'MatMul' || (opType === TABLE && set('axis') === 0)) return false;
   return opType === 'Gemm' && !scaled && set('transA') === 0 ? set('transB') === 1 : null;
 }
 
@@ -180,6 +196,7 @@ function biasNameOf(
   readers: readonly NodeProto[],
   outputs: ReadonlySet<string>,
 ): string | undefined {
+  if (opType === TABLE) return undefined;
   if (opType !== 'MatMul') return input[2];
   const [added] = readers;
   if (readers.length !== 1 || added!.opType !== 'Add' || outputs.has(output[0]!)) return undefined;
@@ -335,7 +352,10 @@ function* factor(
   const isApart = opType === 'MatMul';
   const first = create(NodeProtoSchema, {
     ...{ opType, domain, attribute, name: name && `${name}.down` },
-    input: [node.input[0]!, down.name, ...(between && !isApart ? [between.name] : [])],
+    input:
+      opType === TABLE
+        ? [down.name, node.input[1]!]
+        : [node.input[0]!, down.name, ...(between && !isApart ? [between.name] : [])],
     output: [named('read')],
   });
   const adds =
@@ -347,11 +367,12 @@ function* factor(
         })
       : null;
   node.input = [(adds ?? first).output[0]!, up.name, ...node.input.slice(2)];
-  if (kernel.length > 0) node.attribute = [];
+  if (opType === TABLE) node.opType = 'MatMul';
+  if (opType === TABLE || kernel.length > 0) node.attribute = [];
   graph.node.splice(graph.node.indexOf(node), 0, ...[first, ...(adds ? [adds] : [])]);
   graph.node = graph.node.filter(({ output }) => output[0] !== tensor.name);
   graph.initializer = graph.initializer.filter((each) => each !== tensor);
-  return { node, tensor, outFirst, bias, rank, first, adds, down, up, between, attribute };
+  return { node, tensor, outFirst, bias, rank, first, adds, down, up, between, attribute, opType };
 }
 
 /** The map that two are, laid out as it was; of a vector in front of the second one what that makes of it. */
