@@ -67,6 +67,24 @@ for (const sparsity of [0.65, 0.5, 0.25] as const) {
   );
 }
 
+run('half of the weights gone, ranks beside widths: less is lost', async (t) => {
+  t.timeout(900_000);
+  const output = join(work, 'ranks.onnx');
+  const { evaluation, sites, sparsity } = await pruneGraph(MODEL, {
+    ...{ output, sparsity: 0.5, lowRank: true, calibration: CALIBRATION, eval: HELD_OUT },
+  });
+  const right = JSON.parse(python('graph_answers.py', HELD_OUT, MODEL, output));
+  const ranks = sites.filter(
+    ({ name, before, after }) => name.startsWith('rank') && after < before,
+  );
+  t.log(`KL ${evaluation!.loss}`, ranks);
+  t.true(ranks.length > 0);
+  t.true(sparsity >= 0.5 && sparsity < 0.51);
+  t.true(right[output] >= 0.99, `${right[output]}`);
+  // Widths alone lose 3.6e-5.
+  t.true(evaluation!.loss < 1e-5, `${evaluation!.loss}`);
+});
+
 for (const sparsity of [0.5, 0.65])
   run(
     `a detector of voices with a state, ${100 * sparsity} % gone: decisions stay, chunk after chunk`,
