@@ -7,5 +7,6 @@ export function without(...gone: string[]): Partial<PruneOptions> {
     layers.map(({ block, scope, groups, gone: price }) =>
       price !== undefined && gone.includes(`${block}.${scope}`) ? groups : 0,
     );
-  return { depth: true, sparsity: 1e-6, allocation: { name: gone.join(), allocate } };
+  const allocation = { name: gone.join(), allocate };
+  return { depth: true, scope: 'all', sparsity: 1e-6, allocation };
 }
