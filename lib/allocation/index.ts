@@ -17,6 +17,7 @@ import type {
 import { allocateUniform } from './uniform';
 
 export { allocateEnergy } from './energy';
+export { allocatePairs } from './pairs';
 export { allowedRemovals, weightsToRemove } from './rounding';
 export { checkBudget, storedIn } from './sites';
 export { allocateThreshold } from './threshold';

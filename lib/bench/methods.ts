@@ -245,6 +245,15 @@ const OF_EXPERTS: readonly MethodEntry[] = [
     about: 'channels that stay are as they were',
     options: { scope: 'expert-channels', refit: false },
   },
+  {
+    id: 'struprune-moe',
+    label: 'StruPrune, experts and channels',
+    kind: 'struprune',
+    base: null,
+    about:
+      'whole experts, and channels of those that stay: the pair with the least error by a survey of both',
+    options: { scope: 'moe' },
+  },
 ];
 
 const TUNED = ['wanda-sp', 'flap', 'osscar', 'sparsellm', BASE];

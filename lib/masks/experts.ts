@@ -55,9 +55,8 @@ const SEARCHES = {
       const rounds = roundsOf(removed);
       let gone: Int32Array = new Int32Array();
       for (let round = 1; round <= rounds; round++) {
-        const { growth } = round === 1 ? sums : await trial(gone);
-        for (const expert of gone) growth[expert] = -Infinity;
-        gone = lowest(growth, Math.round((removed * round) / rounds));
+        const now = round === 1 ? sums : await trial(gone);
+        gone = nextOut(now, gone, Math.round((removed * round) / rounds));
       }
       return gone;
     },
@@ -65,6 +64,54 @@ const SEARCHES = {
 } as const satisfies Record<string, ExpertSearch>;
 
 export type ExpertSearchName = keyof typeof SEARCHES;
+
+/** What goes with the output of a layer when more and more of its experts go. */
+export interface ExpertCurve {
+  /** `[most + 1]` squared error of the output without so many; by straight lines between the rounds. */
+  error: Float64Array;
+  /** Squared norm of the output with all. */
+  energy: number;
+  /** Those that had gone after each round, and the error then. */
+  rounds: { gone: Int32Array; error: number }[];
+}
+
+/** Experts that are gone after each round. */
+export function roundsOfCurve(most: number): number[] {
+  const count = roundsOf(most);
+  return Array.from({ length: count }, (_, round) => Math.round((most * (round + 1)) / count));
+}
+
+/** Passes over the tokens that a curve takes. */
+export function passesOfCurve(most: number): number {
+  return 1 + roundsOf(most);
+}
+
+/** As `error` goes on, up to the most that may go. */
+export async function expertCurve(trial: ExpertTrial, most: number): Promise<ExpertCurve> {
+  let sums = await trial(new Int32Array());
+  const { energy } = sums;
+  const rounds: ExpertCurve['rounds'] = [];
+  let gone: Int32Array = new Int32Array();
+  const error = new Float64Array(most + 1);
+  for (const count of roundsOfCurve(most)) {
+    const next = nextOut(sums, gone, count);
+    sums = await trial(next);
+    const [from, to] = [gone.length, next.length];
+    for (let k = from + 1; k <= to; k++) {
+      const share = (k - from) / (to - from);
+      error[k] = (1 - share) * error[from]! + share * sums.error;
+    }
+    gone = next;
+    rounds.push({ gone, error: sums.error });
+  }
+  return { error, energy, rounds };
+}
+
+/** So many without which the output errs least, those of `gone` among them. */
+function nextOut({ growth }: ExpertSums, gone: Int32Array, count: number): Int32Array {
+  for (const expert of gone) growth[expert] = -Infinity;
+  return lowest(growth, count);
+}
 
 /** Passes over the tokens by which so many experts go: with all of them, those of the search, and without what it chose. */
 export function passesOf(search: ExpertSearchName, removed: number): number {

@@ -154,9 +154,12 @@ export function widthsOf(
   const widths = { ...architecture.blocks[block]! };
   for (const sublayer of sublayersOf(architecture, block)) {
     const { name, mixer } = sublayer;
-    const inside = insideOf(sublayer).map((expert) => counts[expert.name] ?? widths.ffn);
-    if (inside.length > 0) widths.ffn = inside[0]!;
-    if (inside.some((width) => width !== widths.ffn)) {
+    // Of those that stay; those of others are not asked for.
+    const inside = insideOf(sublayer).flatMap((expert) => counts[expert.name] ?? []);
+    const some = inside.length > 0 && inside.length < (counts[name] ?? unitsOf(sublayer));
+    const whole = some ? widths.ffn : inside[0];
+    if (whole !== undefined) widths.ffn = whole;
+    if (inside.some((width) => width !== whole)) {
       const what = `experts of block ${block} would have unlike widths`;
       throw new StruPruneError('ERR_ARGUMENT', what, 'remove as many channels of each');
     }

@@ -30,7 +30,22 @@ export interface Dense {
   columns(needs: StatisticsNeeded): Promise<SiteStatistics[]>;
   /** Visits every layer once, in any order, with its sums over `surveyTokens` rows. */
   visit<Found>(survey: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>>;
+  /**
+   * Visits every layer of a part that has experts: those inside each, to which tokens are routed, and then the experts as wholes.
+   * Left out where a network has none.
+   */
+  visitExperts?(survey: SurveySpec, visit: VisitExpertSite): Promise<void>;
 }
+
+export type VisitExpertSite = (at: number, site: ExpertSite) => Promise<void>;
+
+/**
+ * Sums of what reads the channels inside an expert; or trials without some experts, and, last of all, the squared error of the output
+ * without some where the others are refitted. For the time of a visit.
+ */
+export type ExpertSite =
+  | { by: 'gram'; solver: Solver }
+  | { by: 'trials'; trial: ExpertTrial; refitted(gone: Int32Array): Promise<number> };
 
 /** `at`: place among the layers. What it finds is plain data, which may be another rank's. */
 export type VisitSite<Found> = (at: number, site: DenseSite) => Promise<Found>;

@@ -1,7 +1,7 @@
 /** What an error of a layer is worth, and the rules' own numbers. */
 import { readsCurves } from '../allocation';
 import { choice, count, positive } from './kinds';
-import type { Allocation } from './method';
+import type { Allocation, Scope } from './method';
 import { declare } from './option';
 
 export const LAYER_WEIGHTS = ['fisher', 'probe', 'residual', 'output', 'none'] as const;
@@ -9,8 +9,8 @@ export const FISHER_LABELS = ['empirical', 'sampled'] as const;
 
 export type LayerWeights = (typeof LAYER_WEIGHTS)[number];
 
-const ofSurvey = ({ allocation }: { allocation: Allocation }) =>
-  readsCurves(allocation) ? null : `with --allocation ${allocation}`;
+const ofSurvey = ({ allocation, scope }: { allocation: Allocation; scope: Scope }) =>
+  readsCurves(allocation) || scope === 'moe' ? null : `with --allocation ${allocation}`;
 
 const ofFisher = ({ layerWeights }: { layerWeights: LayerWeights }) =>
   layerWeights === 'fisher' ? null : `with --layer-weights ${layerWeights}`;

@@ -11,6 +11,7 @@ const OF_MASKS = Object.keys(MASK).filter((key) => key !== 'selection');
 const READ: Readonly<Record<string, readonly string[]>> = {
   experts: OF_EXPERTS,
   'expert-channels': [...OF_EXPERTS, ...OF_MASKS],
+  moe: [...OF_EXPERTS, ...OF_MASKS, 'surveyTokens'],
 };
 
 /** A warning for each reason; none where all that is given is read. */

@@ -11,24 +11,30 @@ import { declare } from './option';
 
 /** Of sites that lose columns of their output map. */
 export const COLUMN_SCOPES = ['ffn', 'attention', 'all'] as const;
-export const SCOPES = [...COLUMN_SCOPES, 'experts', 'expert-channels'] as const;
+export const SCOPES = [...COLUMN_SCOPES, 'experts', 'expert-channels', 'moe'] as const;
 
 export type Allocation = AllocationRule | Own<AllocationFunction>;
 export type Scope = (typeof SCOPES)[number];
 
 /** Whether FFNs are sites, by themselves or inside experts. */
 export function cutsChannels(scope: Scope): boolean {
-  return reaches(scope, 'ffn') || scope === 'expert-channels';
+  return reaches(scope, 'ffn') || cutsInsideExperts(scope);
 }
 
 /** Whether something of experts goes, whole ones or channels inside. */
 export function cutsExperts(scope: Scope | undefined): boolean {
-  return scope === 'experts' || scope === 'expert-channels';
+  return scope === 'experts' || cutsInsideExperts(scope);
+}
+
+/** Whether channels inside experts do. */
+export function cutsInsideExperts(scope: Scope | undefined): boolean {
+  return scope === 'expert-channels' || scope === 'moe';
 }
 
 /** Whether what belongs to the site may go. */
 export function reaches(scope: Scope, site: Site): boolean {
-  if (scope === 'expert-channels') return expertAt(site) !== null;
+  if (expertAt(site) !== null) return cutsInsideExperts(scope);
+  if (scope === 'moe') return site === 'experts';
   return scope === site || (scope === 'all' && (site === 'ffn' || site === 'attention'));
 }
 
@@ -65,7 +71,7 @@ export const METHOD = declare(
     },
     scope: {
       takes: choice(SCOPES),
-      help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts, or channels inside each of them',
+      help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts, channels inside each of them, or moe: both',
       otherwise:
         'all; ffn with --allocation uniform; of a mixture of experts expert-channels, where the method chooses such; experts with --method reap',
       // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.

@@ -15,10 +15,10 @@ export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
 export function allocationSpec(method: Method, settings: Settings): AllocationSpec {
   const { allocation: rule, energyForm: form, temperature, apart, scope } = settings;
   if (cutsExperts(scope) && rule !== 'uniform') {
-    const what = scope === 'experts' ? 'whole experts' : 'channels of experts';
+    const what = { experts: 'whole experts', moe: 'experts and channels of them' }[scope as string];
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `${what} go from every block alike, and no error curves say how many: they have no ${rule} allocation`,
+      `${what ?? 'channels of experts'} go from every block alike, and no error curves say how many: they have no ${rule} allocation`,
       'choose --allocation uniform, or --scope attention',
     );
   }

@@ -6,7 +6,7 @@ import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../mod
 import { blockTensors, elements, embeddingWidth } from '../model/axes';
 import { type BlockRole, routes, siteOf } from '../model/sublayers';
 import type { Settings } from '../options';
-import { cutsChannels, reaches } from '../options/method';
+import { cutsChannels, cutsInsideExperts, reaches } from '../options/method';
 import { DTYPES } from '../options/output';
 import type { Layer, TargetFacts } from './widths';
 
@@ -61,7 +61,7 @@ export function rowsIn(
   if (reaches(scope, 'attention')) changed.push('attention.out');
   if (reaches(scope, 'ffn'))
     changed.push(...(inputs.by === 'none' ? ['ffn.out' as const] : FFN_MATRICES));
-  const loses = scope === 'expert-channels' || (scope === 'experts' && output === 'exact');
+  const loses = cutsInsideExperts(scope) || (scope === 'experts' && output === 'exact');
   const isRefitted = (role: BlockRole) => loses && /^experts\.\d+\.out$/.test(role);
   return matricesOf(architecture).filter((role) => !changed.includes(role) && !isRefitted(role));
 }

@@ -4,7 +4,7 @@ import type { Method, Recipe } from '../methods';
 import { NO_REFIT } from '../methods/by-scores';
 import type { Architecture } from '../model/architecture';
 import type { RunSettings, Settings } from '../options';
-import { cutsExperts } from '../options/method';
+import { cutsExperts, cutsInsideExperts } from '../options/method';
 import type { OutputSpec } from './output';
 import type { Layer } from './widths';
 
@@ -36,7 +36,10 @@ export function recipeFor(method: Method, settings: RunSettings): Recipe {
   if (method.scope !== undefined && scope !== method.scope) {
     throw refuse('chooses whole experts alone', `leave --scope ${scope} out`);
   }
-  if (scope === 'expert-channels') {
+  if (scope === 'moe' && recipe.mask.experts === undefined) {
+    throw refuse('chooses no whole experts', 'choose --method struprune');
+  }
+  if (cutsInsideExperts(scope)) {
     if (!method.insideExperts) {
       const mend = 'choose --method struprune, magnitude-l2 or wanda-sp';
       throw refuse('chooses no channels inside experts', mend);
@@ -67,13 +70,13 @@ export function requireForExperts(
   }
   if (layers.length === 0) {
     const what = `the FFNs of this model are experts: --scope ${scope} would remove channels of them`;
-    refuse(what, 'choose --scope experts, expert-channels or attention');
+    refuse(what, 'choose --scope experts, expert-channels, moe or attention');
   }
   if (adds.ffn) {
     const what = `the FFNs of this model are experts, to which method ${method} can add no biases`;
     refuse(what, 'choose --scope attention');
   }
-  if (scope === 'experts' && targetMacs !== undefined) {
+  if ((scope === 'experts' || scope === 'moe') && targetMacs !== undefined) {
     const what = 'a token passes as many experts as before, and with them as many multiply-adds';
     refuse(what, 'give --sparsity, --target-params or --target-size');
   }

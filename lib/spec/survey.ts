@@ -12,26 +12,34 @@ export interface SurveySpec
     > {
   /** For the allocation, or since the method scores on what it finds. */
   needed: boolean;
+  /** Of whole experts and of channels inside them, which are weighed against each other. */
+  moe: boolean;
   /** A file that has it already. */
   from: string | undefined;
 }
 
 /** @throws StruPruneError ERR_ARGUMENT */
 export function surveySpec(recipe: Recipe, settings: Settings): SurveySpec {
-  const { layerWeights, fisherLabels, seed, selection, surveyTokens, lambda } = settings;
+  const { fisherLabels, seed, selection, surveyTokens, lambda } = settings;
   const { curves, statistics, inputs } = recipe;
   const byCurves = readsCurves(settings.allocation);
-  if (selection === 'fisher' && !(curves === 'sweep' && byCurves && layerWeights === 'fisher')) {
+  if (
+    selection === 'fisher' &&
+    !(curves === 'sweep' && byCurves && settings.layerWeights === 'fisher')
+  ) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       'selection fisher needs the Fisher metrics of a survey',
       'choose --allocation threshold or energy with --layer-weights fisher',
     );
   }
-  const needed = byCurves || inputs === 'survey';
+  const moe = settings.scope === 'moe';
+  const needed = byCurves || inputs === 'survey' || moe;
+  // One pair for all layers: trials would weigh nothing.
+  const layerWeights = moe ? 'output' : settings.layerWeights;
   requireUse(needed, settings);
   return {
-    ...{ curves, statistics, needed, from: settings.fromCalibration },
+    ...{ curves, statistics, needed, moe, from: settings.fromCalibration },
     ...{ layerWeights, fisherLabels, seed, selection, surveyTokens, lambda },
   };
 }

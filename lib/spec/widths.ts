@@ -2,6 +2,7 @@ import {
   type AllocateOptions,
   type AllocationLayer,
   allocate,
+  allocatePairs,
   allowedRemovals,
   type Budget,
   checkBudget,
@@ -128,12 +129,24 @@ export function allocationLayers<Curve extends Float64Array | null>(
   }));
 }
 
-/** The same share of every layer, which reads no curves. */
+/** Whether whole experts may go, and channels inside those that stay. */
+export function joinsExperts(layers: readonly Layer[]): boolean {
+  const inside = layers.some(({ site }) => expertAt(site) !== null);
+  return inside && layers.some(({ site }) => site === 'experts');
+}
+
+/** The same share of every layer, which reads no curves but where whole experts are weighed against channels of them. */
 export function uniformly(
   layers: readonly Layer[],
   budget: Budget,
   { apart }: Pick<AllocateOptions, 'apart'>,
+  survey: { curves: readonly Float64Array[]; weights: readonly number[] } | null = null,
 ): JointAllocation {
+  if (joinsExperts(layers)) {
+    const placed = survey && allocationLayers(layers, survey.curves, survey.weights);
+    const part = allocatePairs(placed ?? withoutCurves(layers), budget);
+    return { ...part, parts: [{ scope: 'all', part }] };
+  }
   return atOnce(allocate(withoutCurves(layers), budget, { rule: 'uniform', apart }));
 }
 
@@ -249,7 +262,9 @@ export function plannedArchitecture(
 ): Architecture {
   const counts: Record<Site, number>[] = architecture.blocks.map(() => ({}));
   layers.forEach(({ block, site, groups }, i) => {
-    counts[block]![site] = groups - removed[i]!;
+    const left = counts[block]!.experts ?? Number.POSITIVE_INFINITY;
+    // Of those inside the first ones stay.
+    if ((expertAt(site) ?? 0) < left) counts[block]![site] = groups - removed[i]!;
   });
   const blocks = counts.map((units, block) => widthsOf(architecture, block, units));
   return { ...architecture, blocks };

@@ -43,7 +43,9 @@ export const allocate: Stage<Measured, Decision> = {
 
   async run(work, measured) {
     const { network, allocation, gather } = work;
-    const decided = readsCurves(allocation.rule) ? await byCurves(work, measured) : evenly(work);
+    const decided = readsCurves(allocation.rule)
+      ? await byCurves(work, measured)
+      : evenly(work, measured);
     const shrinking = network.shrink(decided.allocation.removed);
     const columns = gather.inputs === 'survey' ? measured.columns : null;
     return { ...decided, shrinking, columns };
@@ -52,10 +54,10 @@ export const allocate: Stage<Measured, Decision> = {
 
 const NONE: Decided['gone'] = new Map();
 
-function evenly({ network, allocation }: Work): Decided {
+function evenly({ network, allocation }: Work, { survey }: Measured): Decided {
   const { layers, budget } = network;
-  const evenly = uniformly(layers, budget, allocation);
-  return { allocation: evenly, survey: null, energies: null, gone: NONE };
+  const evenly = uniformly(layers, budget, allocation, survey);
+  return { allocation: evenly, survey, energies: null, gone: NONE };
 }
 
 async function byCurves(work: Work, measured: Measured): Promise<Decided> {

@@ -129,7 +129,11 @@ export function trialRemovals({ allowed, groups }: Layer, error: Float64Array | 
   return allowed.find(enough) ?? most;
 }
 
-function tellOfRidge({ survey, warn }: CurvesInput, { block, site }: Layer, ridge: RidgeReport) {
+export function tellOfRidge(
+  { survey, warn }: CurvesInput,
+  { block, site }: Layer,
+  ridge: RidgeReport,
+) {
   if (ridge.ridgeRaised === 0) return;
   warn?.(`survey, block ${block}, ${site}: ${raisedRidge(survey.lambda ?? LAMBDA, ridge.lambda)}`);
 }
@@ -141,7 +145,7 @@ function scaleOf(weights: SurveySpec['layerWeights'], { stream, solver }: DenseS
 }
 
 /** Unpenalised errors may dip by a rounding error where a removal costs nothing: the rules want them rising. */
-function monotone(curve: Float64Array): Float64Array {
+export function monotone(curve: Float64Array): Float64Array {
   let top = 0;
   return curve.map((value) => {
     top = Math.max(top, value);

@@ -8,6 +8,7 @@ import { scoreOf } from '../masks/scores';
 import { keepBest } from '../masks/select';
 import type { SiteStatistics } from '../masks/statistics';
 import type { BlockKeep } from '../model/groups';
+import { expertAt, outerSite } from '../model/sublayers';
 import type { Chosen, Fit, Part, Pass, Sums } from '../models/front-end';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
@@ -17,7 +18,7 @@ import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
 import { LAMBDA } from '../solver/ridge';
-import { keptIndices, type Layer, maskOf } from '../spec/widths';
+import { joinsExperts, keptIndices, type Layer, maskOf } from '../spec/widths';
 import type { Decision } from './allocate';
 import type { Stage, Work } from './stage';
 
@@ -97,6 +98,7 @@ async function solvePart(
   const stats: LayerStats[] = [];
   await using part = await pass.open(index);
   for (const plan of plans) {
+    if (isGone(keep, plan)) continue;
     const solved = await solveLayer(work, part, plan);
     keep[plan.layer.site] = solved.kept;
     stats.push(solved.stats);
@@ -114,6 +116,8 @@ interface LayerPlan {
   energy: number | null;
   weight: number | null;
   predicted: number | null;
+  /** The same of other removals. */
+  loss: ((removed: number) => number) | null;
   /** What its mask is found by. */
   metric: Metric;
   /** Column statistics of the dense survey, where the method scores on them. */
@@ -125,18 +129,41 @@ function plansOf(
   { allocation, survey, energies, columns, gone }: Decision,
 ): LayerPlan[] {
   const metric = survey?.metrics ? mask.metric : 'plain';
-  return network.layers.map((layer, at) => {
+  const { layers } = network;
+  const plans = layers.map((layer, at) => {
     const removed = allocation.removed[at]!;
+    const loss = survey && ((count: number) => survey.weights[at]! * survey.curves[at]![count]!);
     return {
       layer,
       removed,
       energy: energies ? energies[at]! : null,
       weight: survey ? survey.weights[at]! : null,
-      predicted: gone.get(at) ?? (survey && survey.weights[at]! * survey.curves[at]![removed]!),
+      predicted: gone.get(at) ?? loss?.(removed) ?? null,
+      loss,
       metric,
       columns: columns ? columns[at]! : null,
     };
   });
+  return joinsExperts(layers) ? plans.map((plan) => ofEach(plan, plans)) : plans;
+}
+
+/** Where whole experts go too, those inside of a block lose as much, whichever of them stay. */
+function ofEach(plan: LayerPlan, plans: readonly LayerPlan[]): LayerPlan {
+  const { block, site } = plan.layer;
+  if (expertAt(site) === null) return plan;
+  const mine = plans.filter(({ layer }) => layer.block === block);
+  const whole = mine.find(({ layer }) => layer.site === outerSite(site))!;
+  const { removed } = mine.find(({ layer }) => expertAt(layer.site) === 0)!;
+  // They take over the tokens of those that go.
+  const more = whole.layer.groups / (whole.layer.groups - whole.removed);
+  const predicted = plan.loss === null ? null : plan.loss(removed) * more;
+  return { ...plan, removed, predicted };
+}
+
+/** Whether it is inside an expert that has gone. */
+function isGone({ experts }: BlockKeep, { layer: { site } }: LayerPlan): boolean {
+  const expert = expertAt(site);
+  return expert !== null && experts?.includes(expert) === false;
 }
 
 /** Whether a layer's weights stay as they are, but for rounding. */

@@ -11,6 +11,7 @@ import {
 } from '../pruning/survey-file';
 import type { Surveys } from '../pruning/surveys';
 import { type CurvesInput, surveyCurves } from './curves';
+import { surveyExperts } from './expert-curves';
 import type { Stage, Work } from './stage';
 
 export const survey: Stage<null, Measured> = {
@@ -74,8 +75,9 @@ async function adopt({ engine, network, journal, identity, scratch, surveys }: W
 
 /** Column statistics for losses by scores, or error curves of the survey's own tokens. */
 export async function makeSurvey(input: CurvesInput, surveys: Surveys): Promise<Measured> {
-  const { curves, statistics } = input.survey;
+  const { curves, statistics, moe } = input.survey;
+  const make = () => (moe ? surveyExperts(input) : surveyCurves(input));
   return curves === 'sweep'
-    ? { columns: null, survey: await surveys.curves(input, () => surveyCurves(input)) }
+    ? { columns: null, survey: await surveys.curves(input, make) }
     : { columns: await surveys.columns(input, statistics), survey: null };
 }

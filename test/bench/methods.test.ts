@@ -3,6 +3,7 @@ import { inDocument, METHOD_ENTRIES, methodEntries, type OwnMethod } from '../..
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
 import { type PruneOptions, settingsOf } from '../../lib/options';
+import { cutsExperts } from '../../lib/options/method';
 import { resolve } from '../../lib/spec';
 import { TINY } from '../cli/run';
 
@@ -19,7 +20,7 @@ test('every entry holds options of prune, and no two are the same run', (t) => {
 test('an ablation changes one thing of its base', async (t) => {
   const [dense, experts] = [await openCheckpoint(TINY), await openCheckpoint(`${TINY}-moe`)];
   const inEffect = (options: Partial<PruneOptions>): Record<string, unknown> => {
-    const source = options.scope?.startsWith('expert') ? experts : dense;
+    const source = cutsExperts(options.scope) ? experts : dense;
     const { settings } = resolve(source, settingsOf({ ...given, ...options }));
     return { ...settings, given: null };
   };
@@ -56,6 +57,7 @@ test('names of groups stand for their entries, in the order of the table', (t) =
     'wanda-sp-expert-channels',
     'struprune-expert-channels',
     'expert-channels-without-refit',
+    'struprune-moe',
   ]);
   t.deepEqual(
     [...ids('all'), ...ids('experts')],

@@ -65,7 +65,7 @@ async function pruned(
       survey: {
         ...{ curves: 'sweep', statistics: 'gram', layerWeights: 'probe', selection: 'plain' },
         ...{ lambda: LAMBDA, surveyTokens: ROWS, fisherLabels: 'empirical', seed: 0 },
-        ...{ needed: true, from: undefined },
+        ...{ needed: true, moe: false, from: undefined },
       },
       allocation: { rule: 'threshold' },
       depth: false,

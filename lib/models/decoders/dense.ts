@@ -16,8 +16,9 @@ import { METRIC_PAGE } from '../../pruning/survey-file';
 import { storedTypes } from '../../spec/dtypes';
 import type { SurveySpec } from '../../spec/survey';
 import { type Layer, layerAt, layersIn, widthOf } from '../../spec/widths';
-import type { Dense, TryOut, Visited, VisitSite } from '../front-end';
+import type { Dense, TryOut, VisitExpertSite, Visited, VisitSite } from '../front-end';
 import { shareOfTrials } from './batches';
+import { visitExperts } from './expert-survey';
 import type { Order } from './orders';
 import { type OnStep, Probe } from './probe';
 import { withSolver } from './site-solver';
@@ -82,6 +83,12 @@ export class DenseDecoder implements Dense {
     if (survey.layerWeights === 'fisher') return this.#visitBack(survey, visit);
     if (survey.layerWeights === 'probe') return this.#visitWithTrials(survey, visit);
     return this.#visitForwards(survey, visit);
+  }
+
+  visitExperts({ surveyTokens, lambda }: SurveySpec, visit: VisitExpertSite): Promise<void> {
+    const { session, window, layers, onProgress } = this;
+    const about = { session, window, layers, lambda, onProgress };
+    return visitExperts(about, this.#first(surveyTokens), visit);
   }
 
   async #visitForwards<Found>(

@@ -12,9 +12,8 @@ import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
 import { contentOf, loadFinished } from './blocks';
-import { chooseExperts } from './expert-solve';
 import { ExpertTurns } from './expert-turns';
-import { choosesExperts } from './experts';
+import { choosesExperts, isOfExperts } from './experts';
 import { replayBlock } from './replay';
 import { collectAndSolve, cutSite, dropSite, type SolveContext } from './solve';
 
@@ -86,7 +85,7 @@ class DecoderPart implements Part {
   readonly #block: Block;
   /** Sites that are still to come. */
   readonly #ahead: Site[];
-  /** Of the experts at hand, whose channels go. */
+  /** Of the experts at hand. */
   #turns: ExpertTurns | null = null;
 
   constructor(context: SolveContext, index: number, block: Block) {
@@ -96,9 +95,11 @@ class DecoderPart implements Part {
     this.#ahead = sitesOf(context.session.architecture, index);
   }
 
-  async leave({ site }: Layer): Promise<void> {
-    // One that stays as it is needs no turn.
-    if (expertAt(site) === null) await this.#next(site, () => this.#leave(site));
+  async leave(layer: Layer): Promise<void> {
+    const { site } = layer;
+    // Those that stay as they are need no turn, and the others may come.
+    if (isOfExperts(this.#context.session.architecture, layer)) return;
+    await this.#next(site, () => this.#leave(site));
   }
 
   drop(layer: Layer): Promise<void> {
@@ -121,14 +122,14 @@ class DecoderPart implements Part {
     layer: Layer,
     choose: (sums: Sums) => Promise<C>,
   ): Promise<Shrunk<C>> {
-    if (expertAt(layer.site) !== null) {
+    const { architecture } = this.#context.session;
+    if (isOfExperts(architecture, layer)) {
       const turns = await this.#turnsOf(layer);
-      return turns.shrink(layer, choose);
+      const whole = choosesExperts(architecture, layer);
+      return whole ? turns.choose(layer, choose) : turns.shrink(layer, choose);
     }
-    const experts = choosesExperts(this.#context.session.architecture, layer);
-    const solve = experts ? chooseExperts : collectAndSolve;
     return this.#next(layer.site, () =>
-      solve(this.#context, this.#index, this.#block, layer, choose),
+      collectAndSolve(this.#context, this.#index, this.#block, layer, choose),
     );
   }
 

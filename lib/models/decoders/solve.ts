@@ -17,6 +17,7 @@ import type { Journal } from '../../pruning/journal/journal';
 import type { RunSpec } from '../../spec';
 import { type Layer, widthOf } from '../../spec/widths';
 import type { Chosen, Fit, Shrunk, Solving, Sums } from '../front-end';
+import { copyOf } from './copy';
 import { siteStatistics } from './dense';
 import { isOfExperts } from './experts';
 import { makeFfnTokens, refitInputs } from './input-refit';
@@ -208,16 +209,6 @@ async function denseTarget(
   return orDispose(before, async () => {
     await session.advanceSite(block, site, dense, window, 'calibrating');
     return before;
-  });
-}
-
-/** `scratch`: folder of the copy; '' = in memory. */
-export async function copyOf(session: Session, states: Matrix, scratch: string): Promise<Matrix> {
-  const { rows, cols, pageRows } = states;
-  const copy = session.matrix(rows, cols, pageRows, scratch);
-  return orDispose(copy, async () => {
-    await states.copyTo(copy);
-    return copy;
   });
 }
 

@@ -17,9 +17,9 @@ import { sublayerAt } from '../../../model/groups';
 import { outerSite, type Site } from '../../../model/sublayers';
 import { feeds } from '../../../options/refit';
 import { type Layer, widthOf } from '../../../spec/widths';
-import { EXPERT_ROUNDS } from '../expert-solve';
-import { choosesExperts, expertColumns, isOfExperts, refitsExperts } from '../experts';
+import { choosesExperts, isOfExperts, refitsExperts } from '../experts';
 import { refitsInputs, solvesSequentially } from '../solve';
+import { channelTurnNeeds, expertRefitNeeds, trialsNeeds } from './experts';
 import {
   eachBlock,
   inScratch,
@@ -94,13 +94,9 @@ function keepsInputs(input: PlanInput, layer: Layer): boolean {
   return solvesSequentially(input) && !again;
 }
 
-/** Whether the states before experts are kept, for a refit or for turns, while they go on through the dense layer. */
+/** Whether the states before experts are kept while they go on through the dense layer. */
 function copiesStates(input: PlanInput, layer: Layer): boolean {
-  const { architecture } = input;
-  const kept = choosesExperts(architecture, layer)
-    ? refitsExperts(input)
-    : isOfExperts(architecture, layer);
-  return kept && !solvesSequentially(input);
+  return isOfExperts(input.architecture, layer) && !solvesSequentially(input);
 }
 
 /** Bytes of what the widest site keeps of the tokens in scratch. */
@@ -138,19 +134,22 @@ function siteNeeds(
   const at = layerOf(input, block, site);
   const on = ask.site(block, site, states);
   const inside = insideOf(input, block, site);
-  if (inside.length > 0) return inTurn(turnNeeds(input, ask, inside, states), on);
   const dense = feedback ? on : NOTHING;
   // Where sublayers read the block's input side by side: what states keep of it.
   const kept = states.paged ? NOTHING : ask.blockInput(states.rows);
   const keptDense = feedback ? kept : NOTHING;
   const passed = (needs: Needs) => together(kept, keptDense, needs);
+  const ofExperts =
+    at === null ? inside : [at, ...inside].filter((l) => isOfExperts(architecture, layers[l]!));
+  if (ofExperts.some((l) => removed?.[l] !== 0)) {
+    return inTurn(expertsNeeds(input, ask, ofExperts, states), on);
+  }
   if (at === null || (removed?.[at] === 0 && !feedback)) return passed(inTurn(on, dense));
   const layer = layers[at]!;
   // What is gone is passed by.
   if (removed?.[at] === layer.groups) {
     return passed(solvesSequentially(input) ? dense : inTurn(on, dense));
   }
-  if (choosesExperts(architecture, layer)) return inTurn(expertNeeds(input, ask, at, states), on);
   const gram = gather.statistics === 'gram';
   const refits = refitsInputs(input, architecture, layer);
   const keeps = keepsInputs(input, layer);
@@ -182,32 +181,42 @@ function siteNeeds(
   );
 }
 
-/** Passes over the states that choose among experts, and the turns of those that stay in their refit. */
-function expertNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tokens): Needs {
-  const { architecture, layers, mask, evenly } = input;
-  const { block, site, groups } = layers[at]!;
-  const { hidden } = architecture;
-  const refits = refitsExperts(input);
-  const trials = together(
-    ask.statistics(expertColumns(groups), { gram: false }),
-    times(passesOf(mask.experts!, evenly[at]!), ask.sumExperts(block, site, states, refits)),
+/** Whole experts, channels inside those that stay, or both. `places`: of the layers. */
+function expertsNeeds(
+  input: PlanInput,
+  ask: NeedsOf,
+  places: readonly number[],
+  states: Tokens,
+): Needs {
+  const { layers, removed } = input;
+  const going = places.filter((at) => removed?.[at] !== 0);
+  const [whole, inside] = [true, false].map((is) =>
+    going.filter((at) => isWhole(input, at) === is),
   );
-  if (!refits) return trials;
-  const left = groups - evenly[at]!;
-  const width = architecture.blocks[block]!.ffn;
-  const map = { inputs: width, outputs: hidden, group: 1, cross: true, fisher: false };
-  const turn = together(
-    ask.statistics(width, { gram: true, residual: hidden }),
-    inTurn(
-      ask.turnExpert(block, site, states, { left, gram: true, residual: true }),
-      ask.solver('createSolver', map),
-      ask.refit(map, width),
+  const all = inTurn(
+    ...whole!.map((at) =>
+      ofRemovals(input, at, 1, (gone) => choiceNeeds(input, ask, at, gone, states)),
     ),
+    inside!.length > 0 ? turnNeeds(input, ask, inside!, places, states) : NOTHING,
   );
-  const refit = times(EXPERT_ROUNDS * left, turn);
-  if (!copiesStates(input, layers[at]!)) return inTurn(trials, refit);
+  if (!copiesStates(input, layers[places[0]!]!)) return all;
   const copy = states.paged ? NOTHING : ask.states(states.rows);
-  return inTurn(ask.copyStates(states), together(copy, inTurn(trials, refit)));
+  return inTurn(ask.copyStates(states), together(copy, all));
+}
+
+/** Passes over the states that choose among experts, and the turns of those that stay in their refit. */
+function choiceNeeds(
+  input: PlanInput,
+  ask: NeedsOf,
+  at: number,
+  gone: number,
+  states: Tokens,
+): Needs {
+  const { mask } = input;
+  const layer = input.layers[at]!;
+  const refits = refitsExperts(input);
+  const trials = trialsNeeds(ask, layer, passesOf(mask.experts!, gone), states, refits);
+  return refits ? inTurn(trials, expertRefitNeeds(input, ask, layer, gone, states)) : trials;
 }
 
 /** Places of experts, channels of which may go, that run inside the site. */
@@ -221,33 +230,33 @@ function isInside({ site }: Layer, outer: Site): boolean {
   return site !== outer && outerSite(site) === outer;
 }
 
-/** Each of those experts in turn: its sums, and its solve. */
+/** Each of those experts that stay in turn: its sums, and its solve. `places`: of all layers of experts. */
 function turnNeeds(
   input: PlanInput,
   ask: NeedsOf,
   inside: readonly number[],
+  places: readonly number[],
   states: Tokens,
 ): Needs {
-  const { gather, layers, removed } = input;
+  const { gather, layers } = input;
   const first = inside[0]!;
-  if (removed?.[first] === 0) return NOTHING;
-  const gram = gather.statistics === 'gram';
   const layer = layers[first]!;
-  const outer = outerSite(layer.site);
-  const demand = { left: inside.length, gram, residual: false };
-  const turn = together(
-    ask.statistics(widthOf(layer), { gram }),
-    inTurn(
-      ask.turnExpert(layer.block, outer, states, demand),
-      gram ? solverNeeds(input, ask, first, false) : NOTHING,
-    ),
-  );
-  const all = times(inside.length, turn);
-  if (!copiesStates(input, layer)) return all;
-  return inTurn(
-    ask.copyStates(states),
-    together(states.paged ? NOTHING : ask.states(states.rows), all),
-  );
+  const turns = (left: number) =>
+    times(
+      left,
+      channelTurnNeeds(ask, layer, left, states, {
+        gram: gather.statistics === 'gram',
+        solve: () => solverNeeds(input, ask, first, false),
+      }),
+    );
+  const whole = places.find((at) => isWhole(input, at));
+  if (whole === undefined) return turns(inside.length);
+  const { groups } = layers[whole]!;
+  return ofRemovals(input, whole, 0, (gone) => turns(groups - gone));
+}
+
+function isWhole({ architecture, layers }: PlanInput, at: number): boolean {
+  return choosesExperts(architecture, layers[at]!);
 }
 
 function copyOf(ask: NeedsOf, states: Tokens, feedback: boolean): Needs {

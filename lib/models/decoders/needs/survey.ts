@@ -9,13 +9,17 @@ import {
   times,
   together,
 } from '../../../engine/needs';
+import { passesOfCurve } from '../../../masks/experts';
 import { sitesOf } from '../../../model/blocks';
+import { outerSite, type Site } from '../../../model/sublayers';
 import { type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
+import { triedExperts } from '../../../stages/expert-curves';
 import { TOGETHER } from '../batches';
 import { probeTokens } from '../probe';
 import { triedLayers } from '../tried';
 import { sampleSize } from '../vocabulary';
+import { channelTurnNeeds, expertRefitNeeds, trialsNeeds } from './experts';
 import {
   eachBlock,
   inScratch,
@@ -32,6 +36,7 @@ export function surveyNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const ask = needsOf(input, paged);
   if (survey.curves !== 'sweep') return columnsNeeds(input, ask);
   const states = inScratch(surveyTokens(input), window);
+  if (survey.moe) return expertsNeeds(input, ask, states);
   if (survey.layerWeights === 'fisher') return fisherNeeds(input, ask, states);
   if (survey.layerWeights === 'probe') return probeNeeds(input, ask, states);
   const needs = inTurn(
@@ -107,6 +112,34 @@ function curveNeeds(
   const problem = problemOf(architecture, layer, { cross: false, fisher });
   const removed = layer.allowed.at(-1)! * layer.groupSize;
   return inTurn(ask.solver('createSolver', problem), ask.sweep(problem, removed));
+}
+
+/** Curves of whole experts, with a refit of those that stay without some, and of the channels inside each. */
+function expertsNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
+  const ofLayer = (block: number, site: Site) => {
+    const on = ask.site(block, site, states);
+    const own = layersIn(input.layers, block).filter((layer) => outerSite(layer.site) === site);
+    const [whole, inside] = own;
+    if (!whole || !inside) return on;
+    const { groups, allowed } = whole;
+    const turn = channelTurnNeeds(ask, inside, groups, states, {
+      gram: true,
+      solve: () => curveNeeds(input, ask, inside, false),
+    });
+    const trials = trialsNeeds(ask, whole, 1 + passesOfCurve(allowed.at(-1)!), states, true);
+    const refit = expertRefitNeeds(input, ask, whole, triedExperts(whole), states);
+    return inTurn(ask.copyStates(states), on, times(groups, turn), trials, refit);
+  };
+  const needs = inTurn(
+    ask.ends('embed', states),
+    eachBlock(input, (block) => {
+      const sites = sitesOf(input.architecture, block).map((site) => ofLayer(block, site));
+      return together(ask.block(block), inTurn(...sites));
+    }),
+  );
+  // A copy of them, and what is missing of an output.
+  const scratch = statesOnTheirWay(ask, states) + 2 * ask.states(states.rows).memory;
+  return staged(needs, scratch, ['hidden states']);
 }
 
 /** Fisher metrics of all sites, and curves in them. */
