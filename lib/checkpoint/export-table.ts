@@ -311,7 +311,7 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
 
 export interface ExportRow {
   family: string;
-  scope: 'ffn' | 'attention' | 'all' | 'experts' | 'expert-channels';
+  scope: 'ffn' | 'attention' | 'all' | 'experts' | 'expert-channels' | 'moe';
   widths: 'uniform' | 'per-block';
   addedBias: boolean;
   hf: ExportKind | null;
@@ -329,7 +329,7 @@ export function exportTable(): ExportRow[] {
     for (const scope of scopesOf(family)) {
       for (const widths of widthsOf(scope)) {
         // Those of experts stay as they were.
-        for (const addedBias of scope.startsWith('expert') ? [false] : [false, true]) {
+        for (const addedBias of keepsBiases(scope) ? [false] : [false, true]) {
           const traits: ExportTraits = {
             family,
             miscounts: null,
@@ -360,13 +360,18 @@ export function exportTable(): ExportRow[] {
 
 function scopesOf({ hf }: Family): ExportRow['scope'][] {
   return hf.keys.experts
-    ? ['attention', 'experts', 'expert-channels']
+    ? ['attention', 'experts', 'expert-channels', 'moe']
     : ['ffn', 'attention', 'all'];
+}
+
+function keepsBiases(scope: ExportRow['scope']): boolean {
+  return !['ffn', 'attention', 'all'].includes(scope);
 }
 
 /** Channels go from every expert alike. */
 function widthsOf(scope: ExportRow['scope']): ExportRow['widths'][] {
-  return scope === 'expert-channels' ? ['uniform'] : ['uniform', 'per-block'];
+  const alike = scope === 'expert-channels' || scope === 'moe';
+  return alike ? ['uniform'] : ['uniform', 'per-block'];
 }
 
 /** isLlamaBlock() of its usual models. */

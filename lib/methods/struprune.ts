@@ -6,6 +6,7 @@ export const struprune = {
   name: 'struprune',
   source: 'docs/method.md',
   insideExperts: true,
+  wholeExperts: true,
   reads: 'all',
   allocations: ['threshold', 'energy', 'uniform'],
   recipe: (options) => ({

@@ -77,8 +77,10 @@ export interface Method {
   source: string;
   /** The only scope that it has, where it has not all but `experts`. */
   scope?: 'experts';
-  /** It chooses among the channels inside experts too. */
+  /** It chooses among the channels inside experts too, */
   insideExperts?: true;
+  /** and whole experts beside them. */
+  wholeExperts?: true;
   /** Which of the options under Mask, Refit and Allocation it reads. */
   reads: 'all' | readonly (keyof MethodOptions)[];
   /** First one is the default. */

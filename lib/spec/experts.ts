@@ -9,21 +9,23 @@ import type { OutputSpec } from './output';
 import type { Layer } from './widths';
 
 /**
- * The settings with the scope that wins for a mixture of experts (docs/decisions/0048), where none is given and the method knows it;
- * others stay.
+ * The settings with the scope that wins for a mixture of experts (docs/decisions/0048), where none is given and the method knows one;
+ * others stay. Whole experts that go spare no multiply-adds.
  */
 export function withScope({ routing }: Architecture, method: Method, settings: Settings): Settings {
   const { given } = settings;
   if (routing === null || !method.insideExperts || given.includes('scope')) return settings;
+  const whole = method.wholeExperts && settings.targetMacs === undefined;
   const allocation = given.includes('allocation') ? settings.allocation : 'uniform';
-  return { ...settings, scope: 'expert-channels', allocation };
+  return { ...settings, scope: whole ? 'moe' : 'expert-channels', allocation };
 }
 
 /** What was chosen there, and what else there is. */
 export function scopeNotes({ given, scope }: Settings): string[] {
-  if (given.includes('scope') || scope !== 'expert-channels') return [];
+  if (given.includes('scope') || !cutsInsideExperts(scope)) return [];
+  const goes = scope === 'moe' ? 'whole experts go, and channels of the others' : 'channels go';
   return [
-    'a mixture of experts: every expert loses as many channels, and all else stays; --scope experts removes whole experts, --scope attention heads',
+    `a mixture of experts: ${goes}, as many everywhere, and all else stays (--scope ${scope}); --scope attention removes heads`,
   ];
 }
 
@@ -78,6 +80,7 @@ export function requireForExperts(
   }
   if ((scope === 'experts' || scope === 'moe') && targetMacs !== undefined) {
     const what = 'a token passes as many experts as before, and with them as many multiply-adds';
-    refuse(what, 'give --sparsity, --target-params or --target-size');
+    const others = 'give --sparsity, --target-params or --target-size';
+    refuse(what, `${others}, or choose --scope expert-channels`);
   }
 }

@@ -220,6 +220,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
+    'moe uniform': ['stock/llama.cpp', ''],
   },
   'qwen2-moe': {
     'attention uniform': ['stock/null', 'own-modeling/null'],
@@ -227,6 +228,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
+    'moe uniform': ['stock/llama.cpp', ''],
   },
   'qwen3-moe': {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
@@ -234,6 +236,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
+    'moe uniform': ['stock/llama.cpp', ''],
   },
   'qwen3-next': {
     'attention uniform': ['stock/null', 'stock/null'],
@@ -241,6 +244,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/null', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/null', ''],
+    'moe uniform': ['stock/null', ''],
   },
   'qwen3.5-moe': {
     'attention uniform': ['stock/null', 'stock/null'],
@@ -248,6 +252,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/null', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/null', ''],
+    'moe uniform': ['stock/null', ''],
   },
   'lfm2-moe': {
     'attention uniform': ['stock/null', 'own-modeling/null'],
@@ -255,6 +260,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/null', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/null', ''],
+    'moe uniform': ['stock/null', ''],
   },
   'granite-moe-shared': {
     'attention uniform': ['stock/null', 'stock/null'],
@@ -262,6 +268,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/null', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/null', ''],
+    'moe uniform': ['stock/null', ''],
   },
   olmoe: {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
@@ -269,6 +276,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
+    'moe uniform': ['stock/llama.cpp', ''],
   },
   'granite-moe': {
     'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
@@ -276,6 +284,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
+    'moe uniform': ['stock/llama.cpp', ''],
   },
   'gpt-oss': {
     'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
@@ -283,6 +292,7 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
+    'moe uniform': ['stock/llama.cpp', ''],
   },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],

@@ -47,6 +47,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['qwen2-moe', { scope: 'expert-channels', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false }],
+  ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28 }],
+  ['gpt-oss', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.35, sequential: false }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],

@@ -38,7 +38,7 @@ const options = (more: Partial<PruneOptions>): PruneOptions => ({
 const REFUSED: [Partial<PruneOptions>, RegExp][] = [
   [
     { scope: 'ffn' },
-    /experts: scope ffn would remove channels of them; choose scope experts, expert-channels/,
+    /experts: scope ffn would remove channels of them; choose scope experts, expert-channels, moe or/,
   ],
   [
     { scope: 'all', method: 'flap' },
@@ -58,35 +58,130 @@ for (const [more, message] of REFUSED) {
   });
 }
 
-test('without a scope the channels of experts go, and the run says so', async (t) => {
+const BOTH = { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28 } as const;
+
+test('whole experts and channels: one pair for all blocks, what stays is alike', async (t) => {
   const model = work.model('qwen3-moe');
-  const said = /every expert loses as many channels, and all else stays; --scope experts removes/;
-  const chosen = await prune(model, options({ sparsity: 0.2, swaps: 4, alpha: 0.5 }));
-  t.like(chosen, { scope: 'expert-channels', allocation: 'uniform' });
+  const few = { surveyTokens: 20 * WINDOW, sequential: false } as const;
+  const { layers, layerStats, survey, kind, sparsity, verification } = await prune(
+    model,
+    options({ ...BOTH, ...few }),
+  );
+  t.like({ survey, kind }, { survey: 'made', kind: 'stock' });
+  t.true(sparsity >= 0.28 && Math.abs(verification.actual - verification.expected) < 1e-7);
+  const ofExperts = layers.filter(({ expertsBefore }) => expertsBefore > 0);
+  const [first] = ofExperts;
+  t.true(first!.expertsAfter < 8 && first!.ffnAfter < 24);
+  for (const { expertsAfter, ffnAfter, keptExperts } of ofExperts) {
+    t.deepEqual([expertsAfter, ffnAfter], [first!.expertsAfter, first!.ffnAfter]);
+    t.is(keptExperts!.length, expertsAfter);
+  }
+  t.is(layerStats.length, 2 * ofExperts.length);
+  for (const stats of layerStats) {
+    const whole = stats.site === 'experts';
+    t.is(stats.groups - stats.removed, whole ? first!.expertsAfter : first!.ffnAfter);
+    t.is(stats.expertTokens?.length, whole ? 8 : undefined);
+    t.true(stats.predicted! > 0 && stats.relativeError! > 0);
+    // Of as many tokens through the dense model the survey has made the very same refit, where it tried that many.
+    if (whole && stats.removed === 2) {
+      t.true(Math.abs(stats.predicted! / stats.relativeError! - 1) < 1e-7);
+    }
+  }
+});
+
+test('whole experts and channels: as the survey that is kept says, and as either kind alone would', async (t) => {
+  const model = work.model('qwen3-moe');
+  const saved = work.path('both.survey');
+  const made = await prune(model, options({ ...BOTH, saveCalibration: saved }));
+  const again = await prune(model, options({ ...BOTH, fromCalibration: saved }));
+  t.is(again.survey, 'file');
+  t.deepEqual(again.layers, made.layers);
+  await t.throwsAsync(
+    prune(model, options({ ...BOTH, scope: 'experts', fromCalibration: saved })),
+    {
+      code: 'ERR_ARGUMENT',
+      message: /this run makes no survey/,
+    },
+  );
+  // What one kind alone gives is what a scope of that kind gives.
+  const bound = { maxLayerSparsity: 0.4, sparsity: 0.01 };
+  const both = await prune(model, options({ ...bound, scope: 'moe' }));
+  const one = both.layers.some(({ expertsAfter, expertsBefore }) => expertsAfter < expertsBefore)
+    ? 'experts'
+    : 'expert-channels';
+  const alone = await prune(model, options({ ...bound, scope: one }));
+  const [tensors, due] = [both, alone].map(({ output }) => Object.entries(safetensors(output)));
+  t.is(tensors!.length, due!.length);
+  for (const [i, [name, { bytes }]] of tensors!.entries()) {
+    t.true(name === due![i]![0] && bytes.equals(due![i]![1].bytes), name);
+  }
+});
+
+const REFUSED_BOTH: [string, Partial<PruneOptions>, string, RegExp][] = [
+  ['mixtral', { sparsity: 0.7 }, 'ERR_ARGUMENT', /ask for at most 0\.3\d+, or let more go/],
+  ['mixtral', { method: 'wanda-sp' }, 'ERR_ARGUMENT', /wanda-sp chooses no whole experts/],
+  ['mixtral', { method: 'reap' }, 'ERR_ARGUMENT', /reap chooses whole experts alone/],
+  [
+    'mixtral',
+    { allocation: 'energy' },
+    'ERR_ARGUMENT',
+    /experts and channels of them go from every/,
+  ],
+  [
+    'mixtral',
+    { sparsity: undefined, targetMacs: '80%' },
+    'ERR_UNSUPPORTED',
+    /a token passes as many experts as before/,
+  ],
+  ['llama2', {}, 'ERR_UNSUPPORTED', /this model has no experts/],
+];
+for (const [model, more, code, message] of REFUSED_BOTH) {
+  test(`whole experts and channels, refused: ${model}, ${JSON.stringify(more)}`, async (t) => {
+    const output = join(work.emptyFolder(), 'out');
+    const asked = options({ ...BOTH, ...more, output });
+    await t.throwsAsync(prune(work.model(model), asked), { code, message });
+    t.deepEqual(readdirSync(join(output, '..')), []);
+  });
+}
+
+test('without a scope experts and their channels go, and the run says so', async (t) => {
+  const model = work.model('qwen3-moe');
+  const said =
+    /^a mixture of experts: whole experts go, and channels of the others, as many everywhere/;
+  const { scope: _, ...both } = BOTH;
+  const chosen = await prune(model, options({ ...both, swaps: 4, layerWeights: 'none' }));
+  t.like(chosen, { scope: 'moe', allocation: 'uniform' });
   t.is(chosen.notes.filter((note) => said.test(note)).length, 1);
   // Of what the model has decided.
   t.deepEqual(
     chosen.warnings.filter((warning) => /no effect/.test(warning)),
-    ['alpha and surveyTokens have no effect with scope expert-channels'],
+    ['layerWeights has no effect with scope moe'],
   );
-  const asked = await prune(model, options({ sparsity: 0.2, swaps: 4, scope: 'expert-channels' }));
+  const asked = await prune(model, options({ ...BOTH, swaps: 4 }));
   t.deepEqual(chosen.layers, asked.layers);
   t.false(asked.notes.some((note) => said.test(note)));
   for (const { expertsBefore, ffnBefore, ffnAfter } of chosen.layers) {
     t.is(ffnAfter < ffnBefore, expertsBefore > 0, 'a dense FFN stays');
   }
+  const planned = await plan(model, options(both));
+  t.true(planned.notes.some((note) => said.test(note)));
 });
 
 test('a scope that is given stays, and one of methods that choose no channels of experts', async (t) => {
-  const source = await openCheckpoint(work.model('qwen3-moe'));
-  const scopeOf = (more: Partial<PruneOptions>) =>
-    resolve(source, settingsOf(options(more))).settings.scope;
+  const [source, dense] = await Promise.all(
+    ['qwen3-moe', 'llama2'].map((name) => openCheckpoint(work.model(name))),
+  );
+  const scopeOf = (more: Partial<PruneOptions>, model = source!) =>
+    resolve(model, settingsOf(options(more))).settings.scope;
+  t.is(scopeOf({}), 'moe');
+  t.is(scopeOf({ allocation: 'uniform' }), 'moe');
+  t.is(scopeOf({ sparsity: undefined, targetMacs: '99%' }), 'expert-channels');
   t.is(scopeOf({ method: 'wanda-sp' }), 'expert-channels');
-  t.is(scopeOf({ allocation: 'uniform' }), 'expert-channels');
   t.is(scopeOf({ scope: 'all' }), 'all');
   t.is(scopeOf({ scope: 'attention' }), 'attention');
   t.is(scopeOf({ method: 'reap' }), 'experts');
   t.is(scopeOf({ method: 'osscar' }), 'ffn', 'of a dense block');
+  t.is(scopeOf({}, dense), 'all');
   t.throws(() => scopeOf({ allocation: 'threshold' }), {
     code: 'ERR_ARGUMENT',
     message: /no threshold allocation; choose allocation uniform, or scope attention/,

@@ -56,6 +56,9 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false, dtype: 'f32' }],
+  // Both kinds have to go.
+  ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28, dtype: 'f32' }],
+  ['lfm2-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.24, sequential: false }],
   ['granite-moe', { scope: 'expert-channels', method: 'wanda-sp', sparsity: 0.2 }],
   ['mixtral', { scope: 'expert-channels', method: 'magnitude-l2', sparsity: 0.2 }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],

@@ -1,6 +1,13 @@
 /** How many experts go in a round, and how often a layer is measured for it; test/methods has torch's choices. */
 import test from 'ava';
-import { type ExpertSearchName, findExperts, passesOf } from '../../lib/masks/experts';
+import {
+  type ExpertSearchName,
+  expertCurve,
+  findExperts,
+  passesOf,
+  passesOfCurve,
+  roundsOfCurve,
+} from '../../lib/masks/experts';
 
 const EXPERTS = 20;
 
@@ -43,4 +50,27 @@ test('reap: the smallest means over the tokens of each, those without any first'
   t.deepEqual(asked, [[], [0, 7, 14]]);
   t.is(kept.length, EXPERTS - 3);
   t.is(passesOf('reap', 3), 2);
+});
+
+test('a curve: measured after every round, by straight lines between them', async (t) => {
+  const asked: number[][] = [];
+  const curve = await expertCurve(async (gone) => {
+    asked.push([...gone]);
+    const growth = Float64Array.from({ length: EXPERTS }, (_, j) => j);
+    return { norms: growth, tokens: growth, growth, error: gone.length ** 2, energy: 400 };
+  }, 12);
+  t.deepEqual(
+    asked.map(({ length }) => length),
+    [0, ...roundsOfCurve(12)],
+  );
+  t.is(asked.length, passesOfCurve(12));
+  t.deepEqual(roundsOfCurve(12), [2, 3, 5, 6, 8, 9, 11, 12]);
+  t.deepEqual(asked.at(-1), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  t.deepEqual([...curve.error], [0, 2, 4, 9, 17, 25, 36, 50, 64, 81, 101, 121, 144]);
+  t.is(curve.energy, 400);
+  t.deepEqual(
+    curve.rounds.map(({ gone, error }) => [gone.length, error]),
+    roundsOfCurve(12).map((count) => [count, count ** 2]),
+  );
+  t.is(passesOfCurve(0), 1);
 });

@@ -45,6 +45,8 @@ const someHeads: Shape = { ...perBlock('attention'), sparsity: 0.05 };
 const experts: Shape = { scope: 'experts', sparsity: 0.2 };
 /** Channels inside every one. */
 const channels: Shape = { scope: 'expert-channels', sparsity: 0.2 };
+/** Whole experts, and channels inside those that stay: one of both would not suffice. */
+const both = (sparsity: number): Shape => ({ scope: 'moe', maxLayerSparsity: 0.4, sparsity });
 /** Output maps get a bias that makes up for the mean of what is removed. */
 const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
 
@@ -169,6 +171,16 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['granite-moe-shared', experts, 'GraniteMoeSharedForCausalLM'],
   ['granite-moe-shared', channels, 'GraniteMoeSharedForCausalLM'],
   ['granite-moe-shared', someHeads, 'StrupruneGraniteMoeSharedForCausalLM'],
+  ['mixtral', both(0.3), 'MixtralForCausalLM'],
+  ['qwen2-moe', both(0.28), 'Qwen2MoeForCausalLM'],
+  ['qwen3-moe', both(0.28), 'Qwen3MoeForCausalLM'],
+  ['olmoe', both(0.35), 'OlmoeForCausalLM'],
+  ['granite-moe', both(0.28), 'GraniteMoeForCausalLM'],
+  ['gpt-oss', both(0.35), 'GptOssForCausalLM'],
+  ['qwen3-next', both(0.2), 'Qwen3NextForCausalLM'],
+  ['qwen3.5-moe', both(0.23), 'Qwen3_5MoeForCausalLM'],
+  ['lfm2-moe', both(0.24), 'Lfm2MoeForCausalLM'],
+  ['granite-moe-shared', both(0.25), 'GraniteMoeSharedForCausalLM'],
   ['lfm2', uniform('ffn'), 'Lfm2ForCausalLM'],
   ['lfm2', heads, 'Lfm2ForCausalLM'],
   ['lfm2', perBlock('all'), 'StrupruneLfm2ForCausalLM'],
@@ -241,6 +253,11 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['gpt-oss-mxfp4', heads, 'gpt-oss'],
   ['gpt-oss-mxfp4', experts, 'gpt-oss'],
   ['gpt-oss-mxfp4', channels, 'gpt-oss'],
+  ['mixtral', { ...both(0.3), window: SLIDING }, 'llama'],
+  ['qwen2-moe', both(0.28), 'qwen2moe'],
+  ['qwen3-moe-even', both(0.3), 'qwen3moe'],
+  ['granite-moe', both(0.28), 'granitemoe'],
+  ['gpt-oss-mxfp4', both(0.35), 'gpt-oss'],
   ['lfm2', uniform('ffn'), 'lfm2'],
   ['llama-bias', uniform('ffn'), 'llama'],
   ['llama-bias', heads, 'llama'],
@@ -267,9 +284,12 @@ const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
   sparsity > 0 &&
   (allocation !== 'uniform' ||
     layers.every(({ ffnBefore, ffnAfter, kvHeadsBefore, kvHeadsAfter, ...layer }) => {
-      if (scope === 'experts')
-        return !layer.expertsBefore || layer.expertsAfter < layer.expertsBefore;
-      if (scope === 'expert-channels') return !layer.expertsBefore || ffnAfter < ffnBefore;
+      const ofExperts = {
+        experts: layer.expertsAfter < layer.expertsBefore,
+        'expert-channels': ffnAfter < ffnBefore,
+        moe: layer.expertsAfter < layer.expertsBefore && ffnAfter < ffnBefore,
+      }[scope];
+      if (ofExperts !== undefined) return !layer.expertsBefore || ofExperts;
       return scope === 'ffn'
         ? layer.expertsBefore || ffnAfter < ffnBefore
         : !kvHeadsBefore || kvHeadsAfter < kvHeadsBefore;

@@ -47,7 +47,7 @@ export const MEMORY_OPTIONS = {
       scope: {
         ...like(METHOD.scope, { default: 'ffn' }),
         takes: choice(SCOPES),
-        help: 'as in prune; of a mixture of experts experts or expert-channels',
+        help: 'as in prune; of a mixture of experts experts, expert-channels or moe',
       },
       mask: {
         ...like(MASK.mask, { default: 'sweep' }),
