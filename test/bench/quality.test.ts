@@ -126,6 +126,28 @@ test('a survey is made once for all sparsities and methods that want the same', 
   t.true(histories.some((found) => found !== null && found.history.length > 1));
 });
 
+test('experts and their channels: one survey, and of channels one curve a block', async (t) => {
+  const { quality } = await benchQuality(work.model('qwen3-moe'), {
+    ...options(work.path('bench-moe')),
+    methods: ['struprune-moe'],
+  });
+  t.deepEqual(quality!.failures, []);
+  const [survey, ...others] = quality!.surveys;
+  t.is(others.length, 0);
+  t.deepEqual(
+    survey!.layers.map(({ block, site, groups }) => [block, site, groups]),
+    [0, 2].flatMap((block) => [
+      [block, 'experts', 8],
+      [block, 'expert-channels', 24],
+    ]),
+  );
+  for (const { error, weight } of survey!.layers) {
+    t.true(error[0] === 0 && error.every((value, k) => k === 0 || value >= error[k - 1]!));
+    t.true(weight > 0 && error.at(-1)! * weight < 1);
+  }
+  for (const { survey: key } of quality!.rows) t.is(key, survey!.key);
+});
+
 test('a solver that is given holds for methods that leave it open', async (t) => {
   const model = work.model('llama2');
   const output = work.path('bench');

@@ -1,5 +1,8 @@
 import type { BenchSurvey } from '../../documents/bench';
+import { expertAt } from '../../model/sublayers';
 import type { SurveyUse } from '../../pruning/surveys';
+
+type Layer = BenchSurvey['layers'][number];
 
 /** The curves of a survey as a document holds them; null where the method made its own of column statistics. */
 export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurvey | null {
@@ -8,18 +11,36 @@ export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurve
   const { layerWeights, surveyTokens } = input.survey;
   // A trial's weights turn squared errors into nats.
   const scaled = layerWeights === 'probe';
+  const layers = network.layers.map(({ block, site, groups, cost }, i) => ({
+    block,
+    site,
+    groups,
+    cost,
+    weight: scaled ? 1 : survey.weights[i]!,
+    error: [...survey.curves[i]!.map((error) => (scaled ? survey.weights[i]! * error : error))],
+  }));
   return {
     key,
     unit: scaled || layerWeights === 'fisher' ? 'nats per token' : 'squared error',
     tokens: network.sample(surveyTokens).rows,
     seconds,
-    layers: network.layers.map(({ block, site, groups, cost }, i) => ({
-      block,
-      site,
-      groups,
-      cost,
-      weight: scaled ? 1 : survey.weights[i]!,
-      error: [...survey.curves[i]!.map((error) => (scaled ? survey.weights[i]! * error : error))],
-    })),
+    layers: withExpertsJoined(layers),
   };
+}
+
+/** The channels inside the experts of a block as one layer, of which every expert loses as many. */
+function withExpertsJoined(layers: readonly Layer[]): Layer[] {
+  const joined: Layer[] = [];
+  for (const layer of layers) {
+    const last = joined.at(-1);
+    if (expertAt(layer.site) === null) {
+      joined.push(layer);
+    } else if (last?.site === 'expert-channels' && last.block === layer.block) {
+      last.cost += layer.cost;
+      last.error = last.error.map((error, k) => error + layer.error[k]!);
+    } else {
+      joined.push({ ...layer, site: 'expert-channels' });
+    }
+  }
+  return joined;
 }
