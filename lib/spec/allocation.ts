@@ -15,12 +15,16 @@ export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
 export function allocationSpec(method: Method, settings: Settings): AllocationSpec {
   const { allocation: rule, energyForm: form, temperature, apart, scope } = settings;
   if (cutsExperts(scope) && rule !== 'uniform') {
-    const what = { experts: 'whole experts', moe: 'experts and channels of them' }[scope as string];
+    const what = scope === 'expert-channels' ? 'channels of experts' : 'whole experts';
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `${what ?? 'channels of experts'} go from every block alike, and no error curves say how many: they have no ${rule} allocation`,
+      `${what} go from every block alike: they have no ${rule} allocation`,
       'choose --allocation uniform, or --scope attention',
     );
+  }
+  if (scope === 'moe' && apart) {
+    const what = 'whole experts and channels of the others share one budget';
+    throw new StruPruneError('ERR_ARGUMENT', what, 'leave --apart out');
   }
   // A rule of the caller's reads the same curves as the threshold.
   const kind = rule instanceof Own ? 'threshold' : rule;
