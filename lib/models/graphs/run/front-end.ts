@@ -316,7 +316,7 @@ export class GraphNetwork implements FrontEnd {
     const changed = new Set(tensorsOf(touched));
     slice(network, kept);
     const isChanged = (tensor: TensorProto) => changed.has(tensor);
-    for (const bias of joinMaps(file, factored, isChanged)) changed.add(bias);
+    for (const bias of await joinMaps(file, factored, isChanged)) changed.add(bias);
     removeBiases(network.graph, added, isChanged);
     recurrent.hide();
     return writeGraph(file, { output, force, work: journal.folder, beside });

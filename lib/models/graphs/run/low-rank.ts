@@ -7,7 +7,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Statistics } from '../../../engine/statistics';
 import type { Store } from '../../../engine/store';
 import { elements } from '../../../model/axes';
-import { inTurns, type Steps } from '../../../turns';
+import { inTurns, type Steps, turn } from '../../../turns';
 import type { OnnxFile } from '../onnx/file';
 import {
   type NodeProto,
@@ -85,15 +85,16 @@ export async function factorMaps(
  * Puts what is no smaller as two together again, and what is added between two into what is added behind them. The graph has been
  * sliced. Gives the biases that have changed.
  */
-export function joinMaps(
+export async function joinMaps(
   file: OnnxFile,
   factored: readonly Factored[],
   isChanged: (tensor: TensorProto) => boolean,
-): TensorProto[] {
+): Promise<TensorProto[]> {
   const graph = file.model.graph!;
   const gone = new Set<NodeProto | TensorProto>();
   const changed: TensorProto[] = [];
   for (const each of factored) {
+    await turn();
     const { node, first, adds, tensor, down, up, between, bias, outFirst, opType } = each;
     const shape = shapeOf(each);
     const { rank, columns, out } = shape;
@@ -386,16 +387,27 @@ function productOf(
     Float32Array,
     Float32Array,
   ];
-  const product = new Float32Array(columns * out);
-  for (let c = 0; c < columns; c++) {
-    for (let o = 0; o < out; o++) {
-      let sum = 0;
-      for (let r = 0; r < rank; r++) {
-        const a = outFirst ? read[r * columns + c]! : read[c * rank + r]!;
-        sum += a * (outFirst ? given[o * rank + r]! : given[r * out + o]!);
-      }
-      product[outFirst ? o * columns + c : c * out + o] = sum;
+  return outFirst
+    ? rowsTimes(given, read, { rows: out, inner: rank, cols: columns })
+    : rowsTimes(read, given, { rows: columns, inner: rank, cols: out });
+}
+
+/** a `[rows, inner]` times b `[inner, cols]`, summed in doubles; along rows of b, which lie one behind the other. */
+function rowsTimes(
+  a: Float32Array,
+  b: Float32Array,
+  { rows, inner, cols }: { rows: number; inner: number; cols: number },
+): Float32Array<ArrayBuffer> {
+  const product = new Float32Array(rows * cols);
+  const sums = new Float64Array(cols);
+  for (let row = 0; row < rows; row++) {
+    sums.fill(0);
+    for (let i = 0; i < inner; i++) {
+      const factor = a[row * inner + i]!;
+      const other = b.subarray(i * cols, (i + 1) * cols);
+      for (let j = 0; j < cols; j++) sums[j]! += factor * other[j]!;
     }
+    product.set(sums, row * cols);
   }
   return product;
 }
