@@ -2,6 +2,7 @@ import type { EndsHandle, EngineHandle } from './handles';
 import type { Matrix } from './matrix';
 import { native } from './native';
 import type {
+  CutWindows,
   DivergenceGradientOf,
   EndsSpec,
   ExpectedHeadOf,
@@ -34,9 +35,15 @@ export class Ends extends Owned<EndsHandle> {
     super(native.createEnds(engine, spec, tensors, handles));
   }
 
-  /** hidden `[tokens, hidden]` <- the embedding of token ids in whole windows. */
-  embed(ids: Int32Array, window: number, hidden: Matrix, purpose: Purpose): Promise<void> {
-    return native.embed(this.handle, ids, window, hidden.handle, purpose);
+  /** hidden `[tokens, hidden]` <- the embedding of token ids in whole windows, some of which every pass takes as cut. */
+  embed(
+    ids: Int32Array,
+    window: number,
+    hidden: Matrix,
+    purpose: Purpose,
+    cut?: CutWindows,
+  ): Promise<void> {
+    return native.embed(this.handle, ids, window, hidden.handle, purpose, cut);
   }
 
   /** One target a row of the last states, -1 = none. */

@@ -86,6 +86,12 @@ export interface DivergenceGradientOf<Matrix, Statistics> extends ExpectedHeadOf
   finalNorm?: Statistics;
 }
 
+/** Windows that are cut into short sequences: the last one of `every`, each sequence of `tokens`, which divides a window. */
+export interface CutWindows {
+  every: number;
+  tokens: number;
+}
+
 /** Calls on a model's ends; the class Ends says what they do. */
 export interface NativeEnds {
   createEnds(
@@ -100,6 +106,7 @@ export interface NativeEnds {
     window: number,
     hidden: MatrixHandle,
     purpose: Purpose,
+    cut?: CutWindows,
   ): Promise<void>;
   score(ends: EndsHandle, hidden: MatrixHandle, targets: Int32Array): Promise<TokenScores>;
   logits(ends: EndsHandle, hidden: MatrixHandle, row: number, count: number): Promise<Float32Array>;

@@ -16,7 +16,7 @@ import type { Engine } from './engine';
 import type { Matrix } from './matrix';
 import { native } from './native';
 import type { BlockSpec } from './native-block';
-import type { EndsSpec, TokenScores } from './native-ends';
+import type { CutWindows, EndsSpec, TokenScores } from './native-ends';
 import type { Purpose } from './native-engine';
 import { orDispose, using } from './owned';
 import { SourceFile } from './source-file';
@@ -100,11 +100,17 @@ export class Session {
       );
   }
 
-  /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
-  async embed(ids: Int32Array, window: number, purpose: Purpose, scratch = ''): Promise<Matrix> {
+  /** Hidden states of token ids, ready for block 0; `ids` holds whole windows, of which some are cut where `cut` is given. */
+  async embed(
+    ids: Int32Array,
+    window: number,
+    purpose: Purpose,
+    scratch = '',
+    cut?: CutWindows,
+  ): Promise<Matrix> {
     const pageRows = native.pageRows(window);
     const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows, scratch);
-    await orDispose(hidden, () => this.ends.embed(ids, window, hidden, purpose));
+    await orDispose(hidden, () => this.ends.embed(ids, window, hidden, purpose, cut));
     return hidden;
   }
 

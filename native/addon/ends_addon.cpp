@@ -43,7 +43,7 @@ Napi::Value CreateEnds(const Napi::CallbackInfo& info) {
                                                                 GetArray(info[3], "files"))));
 }
 
-// (ends, ids, window, hidden, purpose) -> Promise
+// (ends, ids, window, hidden, purpose, cut?: {every, tokens}) -> Promise
 Napi::Value EmbedIds(const Napi::CallbackInfo& info) {
   const auto ends = EndsOf(info);
   const auto ids = GetIntegers(info[1], "ids");
@@ -52,6 +52,15 @@ Napi::Value EmbedIds(const Napi::CallbackInfo& info) {
   if (hidden->rows() != ids.size() || window == 0) {
     throw BadArgument("hidden does not fit the ids");
   }
+  CutWindows cut;
+  if (info[5].IsObject()) {
+    const Napi::Object given = GetObject(info[5], "cut");
+    cut = {GetSize(given.Get("every"), "every"), GetSize(given.Get("tokens"), "tokens")};
+    if (cut.every == 0 || cut.tokens == 0 || window % cut.tokens != 0) {
+      throw BadArgument("a window has whole sequences");
+    }
+  }
+  hidden->Cut(cut);
   return RunOn(
       info.Env(), ends->context, [=] { Embed(*ends->context, ends->spec, ids, window, *hidden); },
       GetPurpose(info[4]));

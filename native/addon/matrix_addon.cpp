@@ -74,6 +74,8 @@ Napi::Value CopyMatrix(const Napi::CallbackInfo& info) {
   if (from_row + rows > from->rows() || to_row + rows > to->rows()) {
     throw BadArgument("rows outside a matrix");
   }
+  // Rows go where their windows are cut alike.
+  to->Cut(from->cut());
   const auto context = from->store().context();
   return RunOn(info.Env(), context,
                [=] { CopyRows(*context, *from, from_row, *to, to_row, rows); });

@@ -14,6 +14,12 @@
 
 namespace struprune {
 
+// Windows that are cut into short sequences: the last one of so many; 0: none is.
+struct CutWindows {
+  size_t every = 0;
+  size_t tokens = 0;  // of such a sequence; a window has whole ones
+};
+
 class PagedMatrix {
  public:
   using Access = PageStore::Access;
@@ -57,6 +63,10 @@ class PagedMatrix {
   // Those of pages that begin in rows [row, row + count); the matrix goes with the last ones.
   void ForgetEarlier(size_t row, size_t count);
 
+  // Of hidden states; it goes along where rows are copied.
+  const CutWindows& cut() const { return cut_; }
+  void Cut(const CutWindows& cut) { cut_ = cut; }
+
   // Copies of rows [row, row + count), of any pages.
   void Read(size_t row, size_t count, float* out) const;
   void Write(size_t row, size_t count, const float* in);
@@ -70,7 +80,27 @@ class PagedMatrix {
   const size_t rows_, cols_, page_rows_;
   std::unique_ptr<PagedMatrix> earlier_;
   std::vector<Mark> marks_;  // one a page, or none
+  CutWindows cut_;
 };
+
+// Calls use(first, count, tokens) for the rows [row, row + rows) of whole windows, from the first
+// one of them on: so many rows in sequences of so many tokens.
+template <typename Use>
+void ForSequences(const CutWindows& cut, size_t window, size_t row, size_t rows, Use use) {
+  const auto is_cut = [&](size_t at) {
+    return cut.every > 0 && (row + at) / window % cut.every == cut.every - 1;
+  };
+  for (size_t first = 0, end = 0; first < rows; first = end) {
+    for (end = first + window; end < rows && is_cut(end) == is_cut(first);) end += window;
+    use(first, end - first, is_cut(first) ? cut.tokens : window);
+  }
+}
+
+// Of the token of a row, in its sequence.
+inline size_t PositionOf(const CutWindows& cut, size_t window, size_t row) {
+  const bool is_cut = cut.every > 0 && row / window % cut.every == cut.every - 1;
+  return is_cut ? row % window % cut.tokens : row % window;
+}
 
 // A matrix of which each page is used once, in order; null: none.
 struct Stream {

@@ -681,6 +681,7 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   if (run.window == 0 || tokens % run.window != 0) {
     throw Error("ERR_ARGUMENT", "gradients must hold whole windows");
   }
+  if (run.inputs->cut().every > 0) throw Error("ERR_INTERNAL", "gradients of cut windows");
   if (run.inputs->rows() < tokens || run.inputs->cols() != hidden ||
       run.gradient->cols() != hidden) {
     throw Error("ERR_ARGUMENT", "inputs must hold the tokens of the gradient and be as wide");

@@ -11,8 +11,8 @@ DeltaCounts::DeltaCounts(const Context& context, const DeltaSpec& spec, size_t t
       rates(tokens * spec.value_heads),
       states(context.pool.size() * DeltaScratch(spec.key_dim, spec.value_dim)) {}
 
-DeltaMixer::DeltaMixer(const Sublayer& layer, size_t window, size_t tokens)
-    : layer_(layer), spec_(*layer.delta()), window_(window), tokens_(tokens) {
+DeltaMixer::DeltaMixer(const Sublayer& layer, size_t tokens)
+    : layer_(layer), spec_(*layer.delta()), tokens_(tokens) {
   Context& context = layer.context();
   const DeltaCounts n(context, spec_, tokens);
   mixed_ = context.Allocate<float>(n.mixed);
@@ -23,7 +23,7 @@ DeltaMixer::DeltaMixer(const Sublayer& layer, size_t window, size_t tokens)
   states_ = context.Allocate<float>(n.states);
 }
 
-void DeltaMixer::Run(size_t rows, const float* hidden, float* out,
+void DeltaMixer::Run(size_t window, size_t rows, const float* hidden, float* out,
                      const std::function<float*(size_t)>& OfWorker) {
   Context& context = layer_.context();
   const size_t keys = spec_.keys(), width = spec_.width(), heads = spec_.value_heads;
@@ -44,7 +44,7 @@ void DeltaMixer::Run(size_t rows, const float* hidden, float* out,
     size_t column = 0;
     for (const size_t columns : {keys, keys, width}) {
       ConvolveSilu(columns, spec_.kernel, layer_.data(Part::kKernel) + column * spec_.kernel,
-                   window_, first, count, mixed_.data() + tokens_ * column,
+                   window, first, count, mixed_.data() + tokens_ * column,
                    convolved_.data() + tokens_ * column + first * columns);
       column += columns;
     }
@@ -57,16 +57,16 @@ void DeltaMixer::Run(size_t rows, const float* hidden, float* out,
                        layer_.data(Part::kDecay),
                        layer_.data(Part::kStep),
                        layer_.data(Part::kGain)};
-  context.pool.ParallelFor(rows / window_ * heads, [&](size_t task, size_t worker) {
+  context.pool.ParallelFor(rows / window * heads, [&](size_t task, size_t worker) {
     context.CheckAbort();
-    const size_t first = task / heads * window_;
+    const size_t first = task / heads * window;
     const DeltaInputs in{convolved_.data() + first * keys,
                          convolved_.data() + tokens_ * keys + first * keys,
                          convolved_.data() + 2 * tokens_ * keys + first * width,
                          gate_.data() + first * width,
                          beta_.data() + first * heads,
                          alpha_.data() + first * heads};
-    RunDeltaHead(rule, task % heads, window_, in, out + first * width,
+    RunDeltaHead(rule, task % heads, window, in, out + first * width,
                  states_.data() + worker * DeltaScratch(spec_.key_dim, spec_.value_dim));
   });
 }

@@ -17,17 +17,17 @@ struct DeltaCounts {
 
 class DeltaMixer {
  public:
-  DeltaMixer(const Sublayer& layer, size_t window, size_t tokens);
+  DeltaMixer(const Sublayer& layer, size_t tokens);
 
-  // out[rows, width]: what the output map reads, of hidden[rows, hidden]; OfWorker gives a worker
-  // rows of scratch for a chunk, as wide as the states.
-  void Run(size_t rows, const float* hidden, float* out,
+  // out[rows, width]: what the output map reads, of hidden[rows, hidden] in whole windows; OfWorker
+  // gives a worker rows of scratch for a chunk, as wide as the states.
+  void Run(size_t window, size_t rows, const float* hidden, float* out,
            const std::function<float*(size_t)>& OfWorker);
 
  private:
   const Sublayer layer_;
   const DeltaSpec& spec_;
-  const size_t window_, tokens_;
+  const size_t tokens_;
   // Queries, keys and values of all tokens, one after the other, in front of the convolution and
   // behind it; and so on; a state a worker.
   Buffer<float> mixed_, convolved_, gate_, beta_, alpha_, states_;

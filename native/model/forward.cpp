@@ -73,7 +73,7 @@ class SiteFlight {
     v_ = context_.Allocate<float>(n_.kv);
     doubled_ = context_.Allocate<float>(n_.doubled);
     thirds_ = context_.Allocate<float>(n_.thirds);
-    if (layer_.delta()) delta_.emplace(layer_, run.window, tokens_);
+    if (layer_.delta()) delta_.emplace(layer_, tokens_);
     x_ = context_.Allocate<float>(n_.x);
     gate_ = context_.Allocate<float>(n_.gate);
     residual_ = context_.Allocate<float>(n_.residual);
@@ -99,12 +99,11 @@ class SiteFlight {
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
-    if (attention_) {
-      Attention(rows, read, activations);
-    } else if (convolution_) {
-      Convolution(rows, read, activations);
-    } else if (delta_) {
-      delta_->Run(rows, read, activations, [this](size_t w) { return OfWorker(w); });
+    if (!ffn_) {
+      const CutWindows& cut = run_.hidden->cut();
+      ForSequences(cut, run_.window, row, rows, [&](size_t first, size_t count, size_t tokens) {
+        Mix(tokens, count, read + first * hidden_, activations + first * n_.width);
+      });
     } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         Ffn(count, read + first * hidden_, activations + first * n_.width, worker);
@@ -178,15 +177,22 @@ class SiteFlight {
   // A worker's rows of scratch, as wide as the states.
   float* OfWorker(size_t worker) { return normed_.data() + worker * n_.chunk * hidden_; }
 
-  void Attention(size_t rows, const float* hidden, float* activations) {
+  // Sequences of so many tokens.
+  void Mix(size_t window, size_t rows, const float* hidden, float* activations) {
+    if (attention_) return Attention(window, rows, hidden, activations);
+    if (convolution_) return Convolution(window, rows, hidden, activations);
+    delta_->Run(window, rows, hidden, activations, [this](size_t w) { return OfWorker(w); });
+  }
+
+  void Attention(size_t window, size_t rows, const float* hidden, float* activations) {
     const size_t kv_width = attention_->kv_width();
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* x = MixerInput(layer_, count, hidden + first * hidden_, OfWorker(worker));
-      Project(layer_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
+      Project(layer_, rope_ ? &*rope_ : nullptr, window, first, count, x,
               q_.data() + first * n_.width, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr, GatesOf(first, worker));
     });
-    AttendWindows(context_, ShapeOf(layer_, run_.window), rows, q_.data(), k_.data(), v_.data(),
+    AttendWindows(context_, ShapeOf(layer_, window), rows, q_.data(), k_.data(), v_.data(),
                   activations, nullptr, scratch_);
     if (!attention_->gated) return;
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
@@ -201,7 +207,7 @@ class SiteFlight {
     return {doubled_.data() + worker * n_.chunk * 2 * n_.width, gate_.data() + first * n_.width};
   }
 
-  void Convolution(size_t rows, const float* hidden, float* activations) {
+  void Convolution(size_t window, size_t rows, const float* hidden, float* activations) {
     const size_t width = n_.width;
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* x = MixerInput(layer_, count, hidden + first * hidden_, OfWorker(worker));
@@ -210,7 +216,7 @@ class SiteFlight {
     const ShortConvolution convolution{width, convolution_->kernel, layer_.data(Part::kKernel),
                                        layer_.data(Part::kKernelBias)};
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
-      Convolve(convolution, run_.window, first, count, thirds_.data(), activations + first * width);
+      Convolve(convolution, window, first, count, thirds_.data(), activations + first * width);
     });
   }
 

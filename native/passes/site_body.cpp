@@ -291,32 +291,43 @@ void SiteBody::Forward(size_t slot, const DevicePage& page) {
   } else if (shape_.demand.inputs) {
     Combine(page.rows * hidden_, 1, in, 0, in, at.inputs.data());
   }
-  spec_.attention() ? Attention(page.rows, in, X(at)) : FeedForward(page.rows, in, X(at));
+  spec_.attention() ? Attention(page, in, X(at)) : FeedForward(page.rows, in, X(at));
 }
 
-void SiteBody::Attention(size_t rows, const float* in, float* x) const {
+void SiteBody::Attention(const DevicePage& page, const float* in, float* x) const {
   const AttentionSpec& attention = *spec_.attention();
-  const size_t head = attention.head_dim;
+  const size_t head = attention.head_dim, rows = page.rows;
   Map(Part::kQ).Apply(rows, in, 0, q_.data());
   Map(Part::kK).Apply(rows, in, 0, k_.data());
   Map(Part::kV).Apply(rows, in, 0, v_.data());
-  const auto prepare = [&](const CudaArray<float>& norm, size_t heads, float* states) {
-    if (attention.head_norm) {
-      const size_t width = attention.normed(heads);
-      Norm(*attention.head_norm, norm, {}, rows * heads * head / width, width, states, states);
-    }
-    if (attention.rope) {
-      gpu_.Call(&Api::rope, Int(rows), Int(heads), Int(head), Int(attention.rope->turned(head) / 2),
-                cosine_.data(), sine_.data(), states, Int(heads * head), 0, Int(run_.window));
-    }
+  const auto head_norm = [&](const CudaArray<float>& norm, size_t heads, float* states) {
+    if (!attention.head_norm) return;
+    const size_t width = attention.normed(heads);
+    Norm(*attention.head_norm, norm, {}, rows * heads * head / width, width, states, states);
   };
-  prepare(q_norm_, attention.heads(), q_.data());
-  prepare(k_norm_, attention.kv_heads, k_.data());
-  const cuda::AttentionShape shape{Int(run_.window),        Int(attention.heads()),
-                                   Int(attention.kv_heads), Int(head),
-                                   Int(attention.sliding),  ShapeOf(layer_, run_.window).scale,
-                                   attention.cap,           sinks_.data()};
-  gpu_.Call(&Api::attention, &shape, Int(rows / run_.window), q_.data(), k_.data(), v_.data(), x);
+  head_norm(q_norm_, attention.heads(), q_.data());
+  head_norm(k_norm_, attention.kv_heads, k_.data());
+  const CutWindows& cut = run_.hidden->cut();
+  const auto attend = [&](size_t first, size_t count, size_t window) {
+    const size_t kv = first * attention.kv_width();
+    float* const q = q_.data() + first * width_;
+    const auto turn = [&](size_t heads, float* states) {
+      gpu_.Call(&Api::rope, Int(count), Int(heads), Int(head),
+                Int(attention.rope->turned(head) / 2), cosine_.data(), sine_.data(), states,
+                Int(heads * head), 0, Int(window));
+    };
+    if (attention.rope) {
+      turn(attention.heads(), q);
+      turn(attention.kv_heads, k_.data() + kv);
+    }
+    const cuda::AttentionShape shape{
+        Int(window),   Int(attention.heads()), Int(attention.kv_heads),
+        Int(head),     Int(attention.sliding), ShapeOf(layer_, window).scale,
+        attention.cap, sinks_.data()};
+    gpu_.Call(&Api::attention, &shape, Int(count / window), q, k_.data() + kv, v_.data() + kv,
+              x + first * width_);
+  };
+  ForSequences(cut, run_.window, page.row, rows, attend);
 }
 
 void SiteBody::FeedForward(size_t rows, const float* in, float* x) const {

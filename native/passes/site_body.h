@@ -77,7 +77,7 @@ class SiteBody : private PageBody {
   float* X(const Slot& slot) const { return slot.x.data() ? slot.x.data() : x_.data(); }
   void Norm(const NormSpec& norm, const CudaArray<float>& weight, const CudaArray<float>& bias,
             size_t rows, size_t cols, const float* from, float* to) const;
-  void Attention(size_t rows, const float* in, float* x) const;
+  void Attention(const DevicePage& page, const float* in, float* x) const;
   void FeedForward(size_t rows, const float* in, float* x) const;
   void Residual(const Slot& slot, size_t rows) const;
   void AddOutput(const Slot& slot, size_t rows) const;

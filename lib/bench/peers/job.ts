@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BenchContender } from '../../documents/bench';
+import type { CutWindows } from '../../engine/native-ends';
 
 /** Token ids as little-endian int32 in a file, whole windows. */
 interface Ids {
@@ -13,7 +14,8 @@ interface Ids {
 export interface PeerJob {
   /** Hugging Face folder. */
   model: string;
-  calibration: Ids;
+  /** `cut`: as cutWindows() has it; null: no window is. */
+  calibration: Ids & { cut: CutWindows | null };
   eval: Ids | null;
   surveyTokens: number;
   /** Share of the blocks' linear weights, out of FFN channels. */

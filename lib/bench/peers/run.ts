@@ -3,6 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { cutWindows } from '../../calibration/cut-windows';
 import { readWindows } from '../../calibration/text';
 import type { BenchContender, BenchDocument } from '../../documents/bench';
 import { withEngine } from '../../engine/call';
@@ -175,7 +176,11 @@ async function writeJob(run: Run): Promise<string> {
   const multiple = layersOf(source.architecture, pruning, 'F16')[0]!.allowed;
   const job: PeerJob = {
     model,
-    calibration: { ids: await writeIds(folder, 'calibration', calibration.ids), window },
+    calibration: {
+      ids: await writeIds(folder, 'calibration', calibration.ids),
+      window,
+      cut: cutWindows(calibration.ids.length, window) ?? null,
+    },
     eval: evalIds && { ids: await writeIds(folder, 'eval', evalIds), window },
     surveyTokens: settings.surveyTokens,
     sparsity: settings.sparsity,

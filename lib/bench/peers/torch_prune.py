@@ -192,9 +192,12 @@ class Stages:
         self.start = now
 
 
-def solve(model, ids, counts, lam, alpha, beta, stages):
-    """Prunes in place; returns the useful flops of the forward passes."""
+def solve(model, ids, counts, lam, alpha, beta, cut, stages):
+    """Prunes in place; returns the useful flops of the forward passes. cut: the last of so many windows, in short sequences."""
     rotary = model.model.rotary_emb
+    is_cut = torch.zeros(len(ids), dtype=torch.bool)
+    if cut:
+        is_cut[cut["every"] - 1 :: cut["every"]] = True
     hidden = model.get_input_embeddings()(ids)
     feedback = alpha != 0 or beta != 0
     dense = hidden.clone() if feedback else None
@@ -209,19 +212,29 @@ def solve(model, ids, counts, lam, alpha, beta, stages):
         step = max(1, TOKENS // ids.shape[1])
         residual = torch.empty_like(hidden) if feedback else None
 
-        def activations(h):
-            where = rotary(h, positions)
-            normed = layer.input_layernorm(h)
-            h += layer.self_attn(normed, position_embeddings=where, attention_mask=None)[0]
+        def attend(normed, at):
+            mine, (_, window, width) = is_cut[at : at + len(normed)], normed.shape
+            out = torch.empty_like(normed)
+            for chosen, tokens in ((~mine, window), (mine, cut["tokens"] if cut else window)):
+                if not chosen.any():
+                    continue
+                part = normed[chosen].reshape(-1, tokens, width)
+                where = rotary(part, positions[:, :tokens])
+                sums = layer.self_attn(part, position_embeddings=where, attention_mask=None)[0]
+                out[chosen] = sums.reshape(-1, window, width)
+            return out
+
+        def activations(h, at):
+            h += attend(layer.input_layernorm(h), at)
             normed = layer.post_attention_layernorm(h)
             return layer.mlp.act_fn(layer.mlp.gate_proj(normed)).mul_(layer.mlp.up_proj(normed))
 
         for at in range(0, len(ids), step):
             h = hidden[at : at + step]
-            inputs[at : at + step] = activations(h)
+            inputs[at : at + step] = activations(h, at)
             if feedback:
                 h_dense = dense[at : at + step]
-                y_dense = down(activations(h_dense))
+                y_dense = down(activations(h_dense, at))
                 own = down(inputs[at : at + step])
                 residual[at : at + step] = alpha * (h_dense - h) + beta * (y_dense - own)
                 h_dense += y_dense
@@ -296,7 +309,8 @@ def main():
     stages.done("survey sweeps")
 
     with torch.no_grad():
-        flops = solve(model, ids, counts, job["lambda"], job["alpha"], job["beta"], stages)
+        cut = job["calibration"]["cut"]
+        flops = solve(model, ids, counts, job["lambda"], job["alpha"], job["beta"], cut, stages)
         peak = peak_bytes()
         seconds = stages.seconds["forward"]
         attention = model.model.layers[0].self_attn

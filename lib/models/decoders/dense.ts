@@ -18,6 +18,7 @@ import type { SurveySpec } from '../../spec/survey';
 import { type Layer, layerAt, layersIn, widthOf } from '../../spec/widths';
 import type { Dense, TryOut, VisitExpertSite, Visited, VisitSite } from '../front-end';
 import { shareOfTrials } from './batches';
+import { calibrationStates } from './calibration-states';
 import { visitExperts } from './expert-survey';
 import type { Order } from './orders';
 import { type OnStep, Probe } from './probe';
@@ -210,7 +211,7 @@ export class DenseDecoder implements Dense {
     const total = session.architecture.blocks.length;
     const report = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
     let done = 0;
-    const hidden = ids && (await session.embed(ids, window, 'calibrating', session.scratch));
+    const hidden = ids && (await calibrationStates(session, ids, window, session.scratch));
     try {
       for (let index = 0; index < total; index++) {
         session.engine.throwIfAborted();

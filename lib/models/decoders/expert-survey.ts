@@ -6,6 +6,7 @@ import { expertAt, outerSite, type Site } from '../../model/sublayers';
 import { type OnStage, stageReporter } from '../../progress';
 import { type Layer, layersIn, widthOf } from '../../spec/widths';
 import type { VisitExpertSite } from '../front-end';
+import { calibrationStates } from './calibration-states';
 import { copyOf } from './copy';
 import { refitExperts } from './expert-refit';
 import { type ExpertStates, trialOf } from './experts';
@@ -30,7 +31,7 @@ export async function visitExperts(
   const { scratch, engine, architecture } = session;
   const total = architecture.blocks.length;
   const report = stageReporter(onProgress, 'survey', total);
-  await using(await session.embed(ids, window, 'calibrating', scratch), async (hidden) => {
+  await using(await calibrationStates(session, ids, window, scratch), async (hidden) => {
     for (let index = 0; index < total; index++) {
       engine.throwIfAborted();
       await using(await session.loadBlock(index), async (block) => {

@@ -2,7 +2,6 @@
 
 import type { Block } from '../../engine/block';
 import type { Matrix } from '../../engine/matrix';
-import type { Purpose } from '../../engine/native-engine';
 import { disposeAll } from '../../engine/owned';
 import { nextTokens } from '../../engine/session';
 import { meanOfTokens } from '../../engine/token-values';
@@ -12,6 +11,7 @@ import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
 import { contentOf, loadFinished } from './blocks';
+import { calibrationStates } from './calibration-states';
 import { ExpertTurns } from './expert-turns';
 import { choosesExperts, isOfExperts } from './experts';
 import { replayBlock } from './replay';
@@ -35,17 +35,17 @@ export class DecoderPass implements Pass {
     const { session, spec } = about;
     const last = ids.subarray(ids.length - window);
     const made: Matrix[] = [];
-    const embed = async (tokens: Int32Array, purpose: Purpose, folder: string) => {
-      made.push(await session.embed(tokens, window, purpose, folder));
-      return made.at(-1)!;
+    const hold = (states: Matrix) => {
+      made.push(states);
+      return states;
     };
-    const calibrated = () => embed(ids, 'calibrating', scratch);
+    const calibrated = async () => hold(await calibrationStates(session, ids, window, scratch));
     const needsStates = !spec.idle && spec.gather.statistics !== 'none';
     const feedback = !spec.idle && feeds(spec.refit);
     try {
       const hidden = needsStates ? await calibrated() : null;
       const dense = feedback ? await calibrated() : null;
-      const check = await embed(last, 'measuring', '');
+      const check = hold(await session.embed(last, window, 'measuring'));
       const streams = { window, scratch, hidden, dense, check };
       return new DecoderPass({ ...about, streams }, last);
     } catch (error) {

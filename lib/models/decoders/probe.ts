@@ -4,6 +4,7 @@
  * for all of them.
  */
 
+import { cutTrial } from '../../calibration/cut-windows';
 import type { Block } from '../../engine/block';
 import type { Ends, ExpectedHead } from '../../engine/ends';
 import type { Matrix } from '../../engine/matrix';
@@ -98,7 +99,8 @@ export class Probe {
       return matrix;
     };
     try {
-      const states = keep(await session.embed(mine, window, 'calibrating', scratch));
+      const cut = cutTrial(mine.length, window);
+      const states = keep(await session.embed(mine, window, 'calibrating', scratch, cut));
       const { rows, cols, pageRows } = states;
       const width = embeddingWidth(session.architecture);
       const mean = keep(session.matrix(rows, width, pageRows, scratch));

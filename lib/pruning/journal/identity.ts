@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cutWindows } from '../../calibration/cut-windows';
 import { pathOf, type Text } from '../../calibration/text';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
@@ -106,11 +107,13 @@ function resolved({ source, settings, output }: SurveyFacts): Identity {
 }
 
 function common({ source, hashes, ids, window }: SurveyFacts): Identity {
+  const cut = cutWindows(ids.length, window);
   return {
     'struprune-native': programVersion(),
     checkpoint: digest(JSON.stringify([hashes.map(({ sha256 }) => sha256), source.config], plain)),
     'calibration tokens': digest(bytesOf(ids)),
     window,
+    'cut windows': cut ? `1 of ${cut.every}, in ${cut.tokens} tokens each` : null,
   };
 }
 
