@@ -20,10 +20,11 @@ export function cutWindows(tokens: number, window: number): CutWindows | undefin
   return { every: Math.min(EVERY, windows), tokens: sequence(window) };
 }
 
-/** Of the windows of a trial every second one. Trials lie one behind the other, so that they have an even number. */
+/** Of the windows of a trial every fourth or, where they are fewer, the last. Trials lie one behind the other, each with as many. */
 export function cutTrial(tokens: number, window: number): CutWindows | undefined {
-  if (window < LEAST_WINDOW || (tokens / window) % 4 !== 0) return undefined;
-  return { every: 4, tokens: sequence(window) };
+  const every = [4, 3, 2].find((count) => (tokens / window) % count === 0);
+  if (window < LEAST_WINDOW || every === undefined) return undefined;
+  return { every, tokens: sequence(window) };
 }
 
 /** The longest that a window has a whole number of. */

@@ -1,7 +1,7 @@
 /** Calibration windows that are cut into short sequences: each is read as if it stood alone, on the CPU and on the emulated GPU. */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { cutWindows } from '../../lib/calibration/cut-windows';
+import { cutTrial, cutWindows } from '../../lib/calibration/cut-windows';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import type { EngineOptions } from '../../lib/engine/engine-options';
@@ -78,4 +78,8 @@ test('which windows are cut', (t) => {
   t.deepEqual(cutWindows(4 * 1000, 1000), { every: 4, tokens: 10 });
   t.is(cutWindows(3 * 1024, 1024), undefined, 'too few of them');
   t.is(cutWindows(64 * 64, 64), undefined, 'short as they are');
+  // Trials of 1, 2, 3, 4, 6, 5 and 32 windows.
+  const every = [1, 2, 3, 4, 6, 5, 32].map((windows) => cutTrial(windows * 128, 128)?.every);
+  t.deepEqual(every, [undefined, 2, 3, 4, 3, undefined, 4]);
+  t.is(cutTrial(4 * 64, 64), undefined);
 });
