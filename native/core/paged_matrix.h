@@ -18,6 +18,11 @@ namespace struprune {
 struct CutWindows {
   size_t every = 0;
   size_t tokens = 0;  // of such a sequence; a window has whole ones
+
+  // Tokens of the sequences in the window of a row.
+  size_t TokensAt(size_t row, size_t window) const {
+    return every > 0 && row / window % every == every - 1 ? tokens : window;
+  }
 };
 
 class PagedMatrix {
@@ -87,19 +92,11 @@ class PagedMatrix {
 // one of them on: so many rows in sequences of so many tokens.
 template <typename Use>
 void ForSequences(const CutWindows& cut, size_t window, size_t row, size_t rows, Use use) {
-  const auto is_cut = [&](size_t at) {
-    return cut.every > 0 && (row + at) / window % cut.every == cut.every - 1;
-  };
+  const auto tokens = [&](size_t at) { return cut.TokensAt(row + at, window); };
   for (size_t first = 0, end = 0; first < rows; first = end) {
-    for (end = first + window; end < rows && is_cut(end) == is_cut(first);) end += window;
-    use(first, end - first, is_cut(first) ? cut.tokens : window);
+    for (end = first + window; end < rows && tokens(end) == tokens(first);) end += window;
+    use(first, end - first, tokens(first));
   }
-}
-
-// Of the token of a row, in its sequence.
-inline size_t PositionOf(const CutWindows& cut, size_t window, size_t row) {
-  const bool is_cut = cut.every > 0 && row / window % cut.every == cut.every - 1;
-  return is_cut ? row % window % cut.tokens : row % window;
 }
 
 // A matrix of which each page is used once, in order; null: none.

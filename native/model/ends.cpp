@@ -96,29 +96,31 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
   for (size_t row = 0; row < ids.size(); row += flight) {
     const size_t count = std::min(flight, ids.size() - row);
     const PagedMatrix::View view(hidden, row, count, PagedMatrix::Access::kWrite);
-    context.pool.ParallelFor((count + kHeadChunk - 1) / kHeadChunk, [&](size_t chunk,
-                                                                        size_t worker) {
-      context.CheckAbort();
-      const size_t first = chunk * kHeadChunk, n = std::min(kHeadChunk, count - first);
-      float* out = view.data() + first * d;
-      float* table = projection.empty() ? out : rows.data() + worker * kHeadChunk * width;
-      for (size_t i = 0; i < n; ++i) {
-        LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1,
-                   table + i * width);
-      }
-      if (spec.embedding_scale != 1) {
-        for (size_t i = 0; i < n * width; ++i) table[i] *= spec.embedding_scale;
-      }
-      if (!projection.empty()) {
-        Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width,
-             0.0f, out, d);
-      }
-      if (positions.empty()) return;
-      for (size_t i = 0; i < n; ++i) {
-        const float* at = positions.data() + PositionOf(hidden.cut(), window, row + first + i) * d;
-        for (size_t j = 0; j < d; ++j) out[i * d + j] += at[j];
-      }
-    });
+    context.pool.ParallelFor(
+        (count + kHeadChunk - 1) / kHeadChunk, [&](size_t chunk, size_t worker) {
+          context.CheckAbort();
+          const size_t first = chunk * kHeadChunk, n = std::min(kHeadChunk, count - first);
+          float* out = view.data() + first * d;
+          float* table = projection.empty() ? out : rows.data() + worker * kHeadChunk * width;
+          for (size_t i = 0; i < n; ++i) {
+            LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1,
+                       table + i * width);
+          }
+          if (spec.embedding_scale != 1) {
+            for (size_t i = 0; i < n * width; ++i) table[i] *= spec.embedding_scale;
+          }
+          if (!projection.empty()) {
+            Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width,
+                 0.0f, out, d);
+          }
+          if (positions.empty()) return;
+          for (size_t i = 0; i < n; ++i) {
+            const size_t token = row + first + i;
+            const size_t position = token % window % hidden.cut().TokensAt(token, window);
+            const float* at = positions.data() + position * d;
+            for (size_t j = 0; j < d; ++j) out[i * d + j] += at[j];
+          }
+        });
   }
 }
 
