@@ -52,11 +52,9 @@ const SEARCHES = {
   error: {
     trials: (removed) => roundsOf(removed) - 1,
     find: async (sums, removed, trial) => {
-      const rounds = roundsOf(removed);
       let gone: Int32Array = new Int32Array();
-      for (let round = 1; round <= rounds; round++) {
-        const now = round === 1 ? sums : await trial(gone);
-        gone = nextOut(now, gone, Math.round((removed * round) / rounds));
+      for (const count of roundsOfCurve(removed)) {
+        gone = nextOut(gone.length === 0 ? sums : await trial(gone), gone, count);
       }
       return gone;
     },
