@@ -7,7 +7,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Statistics } from '../../../engine/statistics';
 import type { Store } from '../../../engine/store';
 import { elements } from '../../../model/axes';
-import { inTurns, type Steps, turn } from '../../../turns';
+import { inTurns, type Steps } from '../../../turns';
 import type { OnnxFile } from '../onnx/file';
 import {
   type NodeProto,
@@ -94,13 +94,12 @@ export async function joinMaps(
   const gone = new Set<NodeProto | TensorProto>();
   const changed: TensorProto[] = [];
   for (const each of factored) {
-    await turn();
     const { node, first, adds, tensor, down, up, between, bias, outFirst, opType } = each;
     const shape = shapeOf(each);
     const { rank, columns, out } = shape;
     if (between && bias) {
       if (isChanged(between)) {
-        addTo(file, bias, productOf(file, between, up, { ...shape, columns: 1 }));
+        addTo(file, bias, await inTurns(productOf(file, between, up, { ...shape, columns: 1 })));
         changed.push(bias);
       }
       gone.add(between);
@@ -115,7 +114,7 @@ export async function joinMaps(
     if (!isWhole || isChanged(down) || isChanged(up)) {
       const [reads, gives] = [dimsOf(down), dimsOf(up)];
       const dims = outFirst ? [gives[0]!, ...reads.slice(1)] : [reads[0]!, gives[1]!];
-      put(file, tensor, dims, productOf(file, down, up, shape));
+      put(file, tensor, dims, await inTurns(productOf(file, down, up, shape)));
     }
     node.attribute = each.attribute;
     node.opType = opType;
@@ -377,39 +376,19 @@ function* factor(
 }
 
 /** The map that two are, laid out as it was; of a vector in front of the second one what that makes of it. */
-function productOf(
+function* productOf(
   file: OnnxFile,
   left: TensorProto,
   right: TensorProto,
   { rank, columns, out, outFirst }: Shape,
-): Float32Array<ArrayBuffer> {
-  const [read, given] = [left, right].map((part) => tensorFloats(file, part)) as [
-    Float32Array,
-    Float32Array,
-  ];
-  return outFirst
-    ? rowsTimes(given, read, { rows: out, inner: rank, cols: columns })
-    : rowsTimes(read, given, { rows: columns, inner: rank, cols: out });
-}
-
-/** a `[rows, inner]` times b `[inner, cols]`, summed in doubles; along rows of b, which lie one behind the other. */
-function rowsTimes(
-  a: Float32Array,
-  b: Float32Array,
-  { rows, inner, cols }: { rows: number; inner: number; cols: number },
-): Float32Array<ArrayBuffer> {
-  const product = new Float32Array(rows * cols);
-  const sums = new Float64Array(cols);
-  for (let row = 0; row < rows; row++) {
-    sums.fill(0);
-    for (let i = 0; i < inner; i++) {
-      const factor = a[row * inner + i]!;
-      const other = b.subarray(i * cols, (i + 1) * cols);
-      for (let j = 0; j < cols; j++) sums[j]! += factor * other[j]!;
-    }
-    product.set(sums, row * cols);
-  }
-  return product;
+): Steps<Float32Array<ArrayBuffer>> {
+  const [read, given] = [left, right].map((part) =>
+    Float64Array.from(tensorFloats(file, part)),
+  ) as [Float64Array, Float64Array];
+  const product = outFirst
+    ? yield* timesTransposed(given, transposed(read, rank, columns), rank)
+    : yield* timesTransposed(read, transposed(given, rank, out), rank);
+  return Float32Array.from(product);
 }
 
 function addTo(file: OnnxFile, bias: TensorProto, more: Float32Array): void {
