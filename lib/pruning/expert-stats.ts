@@ -1,19 +1,29 @@
-import { expertAt } from '../model/sublayers';
+import { expertAt, type Site } from '../model/sublayers';
 import type { LayerStats } from './result';
 
-/** With the channels inside the experts of a block as one site; all others as they are. */
-export function joinedExperts(stats: readonly LayerStats[]): LayerStats[] {
-  const joined: LayerStats[][] = [];
-  for (const one of stats) {
+/** Neighbours inside the experts of one block together; all others by themselves. */
+export function expertsTogether<One extends { site: Site }>(
+  all: readonly One[],
+  blockOf: (one: One) => number,
+): One[][] {
+  const joined: One[][] = [];
+  for (const one of all) {
     const last = joined.at(-1)?.[0];
     const inside = expertAt(one.site) !== null;
-    if (inside && last && expertAt(last.site) !== null && last.index === one.index) {
+    if (inside && last && expertAt(last.site) !== null && blockOf(last) === blockOf(one)) {
       joined.at(-1)!.push(one);
     } else {
       joined.push([one]);
     }
   }
-  return joined.map((own) => (expertAt(own[0]!.site) === null ? own[0]! : join(own, stats)));
+  return joined;
+}
+
+/** With the channels inside the experts of a block as one site; all others as they are. */
+export function joinedExperts(stats: readonly LayerStats[]): LayerStats[] {
+  return expertsTogether(stats, ({ index }) => index).map((own) =>
+    expertAt(own[0]!.site) === null ? own[0]! : join(own, stats),
+  );
 }
 
 function join(own: readonly LayerStats[], all: readonly LayerStats[]): LayerStats {

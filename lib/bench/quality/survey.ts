@@ -1,5 +1,6 @@
 import type { BenchSurvey } from '../../documents/bench';
 import { expertAt } from '../../model/sublayers';
+import { expertsTogether } from '../../pruning/expert-stats';
 import type { SurveyUse } from '../../pruning/surveys';
 
 type Layer = BenchSurvey['layers'][number];
@@ -30,17 +31,15 @@ export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurve
 
 /** The channels inside the experts of a block as one layer, of which every expert loses as many. */
 function withExpertsJoined(layers: readonly Layer[]): Layer[] {
-  const joined: Layer[] = [];
-  for (const layer of layers) {
-    const last = joined.at(-1);
-    if (expertAt(layer.site) === null) {
-      joined.push(layer);
-    } else if (last?.site === 'expert-channels' && last.block === layer.block) {
-      last.cost += layer.cost;
-      last.error = last.error.map((error, k) => error + layer.error[k]!);
-    } else {
-      joined.push({ ...layer, site: 'expert-channels' });
-    }
-  }
-  return joined;
+  return expertsTogether(layers, ({ block }) => block).map((own) => {
+    const [first] = own as [Layer];
+    if (expertAt(first.site) === null) return first;
+    const sum = (of: (layer: Layer) => number) => own.reduce((total, one) => total + of(one), 0);
+    return {
+      ...first,
+      site: 'expert-channels',
+      cost: sum(({ cost }) => cost),
+      error: first.error.map((_, k) => sum(({ error }) => error[k]!)),
+    };
+  });
 }
