@@ -8,6 +8,8 @@ import type {
   BackwardRunOf,
   ExpertRunOf,
   ExpertTurnOf,
+  LowRank,
+  LowRankOf,
   OutputColumns,
   SiteRunOf,
 } from './native-block';
@@ -20,6 +22,8 @@ export type SiteRun = SiteRunOf<Matrix, Statistics>;
 export type ExpertRun = ExpertRunOf<Matrix, Statistics>;
 export type ExpertTurn = ExpertTurnOf<Matrix, Statistics>;
 export type BackwardRun = BackwardRunOf<Matrix, Statistics>;
+export type LowRankSums = LowRankOf<Statistics>;
+export type { LowRank } from './native-block';
 
 /** What an FFN reads and what it is to give, a row a calibration token. */
 export interface FfnTokens {
@@ -71,21 +75,27 @@ export class Block extends Owned<BlockHandle> {
    * are named, `output`, `[hidden]` wide without a residual, receives δ = ∂L/∂y of the output y as it is added to the
    * stream (in a post-norm block: before the norm that follows), and `input`, as wide as the output map has columns, what
    * goes into that map. Of the tensors that `factors` names (a norm, an output map or its bias) each, as wide as the weight
-   * has columns, receives the gradients of factors of 1 on its columns: their sums are ∂L/∂(factors).
+   * has columns, receives the gradients of factors of 1 on its columns: their sums are ∂L/∂(factors). Of matrices that
+   * `changes` names, which hold such a product already, the sums receive ∂L/∂(left) and ∂L/∂(right).
    */
   backward(run: BackwardRun): Promise<void> {
-    const { inputs, gradient, sums = {}, factors = {} } = run;
+    const { inputs, gradient, sums = {}, factors = {}, changes = {} } = run;
     const bySite = Object.entries(sums).map(([site, { output, input }]) => [
       site,
       { output: output?.handle, input: input?.handle },
     ]);
     const byRole = Object.entries(factors).map(([role, statistics]) => [role, statistics.handle]);
+    const changed = Object.entries(changes).map(([role, { leftSums, rightSums, ...change }]) => [
+      role,
+      { ...change, leftSums: leftSums.handle, rightSums: rightSums.handle },
+    ]);
     return native.backwardBlock(this.handle, {
       ...run,
       inputs: inputs.handle,
       gradient: gradient.handle,
       sums: Object.fromEntries(bySite),
       factors: Object.fromEntries(byRole),
+      changes: Object.fromEntries(changed),
     });
   }
 
@@ -135,6 +145,11 @@ export class Block extends Owned<BlockHandle> {
   /** Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored. */
   scale(role: BlockRole, factors: Float64Array): Promise<void> {
     return native.scaleBlock(this.handle, role, factors);
+  }
+
+  /** Adds such a product to a matrix, and rounds to what is stored. */
+  addProduct(role: BlockRole, { rank, left, right }: LowRank): Promise<void> {
+    return native.addProduct(this.handle, role, rank, left, right);
   }
 
   /** Columns of the site's output map, after all slices; of experts the most of those inside, after these. */

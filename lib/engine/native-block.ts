@@ -61,6 +61,23 @@ export interface BackwardRunOf<Matrix, Statistics> {
   gradient: Matrix;
   sums?: Readonly<Record<Site, { output?: Statistics; input?: Statistics }>>;
   factors?: Readonly<Record<BlockRole, Statistics>>;
+  changes?: Readonly<Record<BlockRole, LowRankOf<Statistics>>>;
+}
+
+/** A product left `[rows, rank]` · right `[rank, cols]`, row-major. */
+export interface LowRank {
+  rank: number;
+  left: Float32Array;
+  right: Float32Array;
+}
+
+/**
+ * With sums whose cross products are its gradients: `leftSums`, `[rank]` wide with a residual of `[rows]`, has those of
+ * left, and `rightSums`, `[cols]` wide with a residual of `[rank]`, those of right.
+ */
+export interface LowRankOf<Statistics> extends LowRank {
+  leftSums: Statistics;
+  rightSums: Statistics;
 }
 
 /** A way of the states, which stay as they are, through experts. */
@@ -150,6 +167,13 @@ export interface NativeBlock {
   keepExperts(block: BlockHandle, site: Site, kept: Int32Array): Promise<void>;
   sliceBlock(block: BlockHandle, role: BlockRole, axis: 0 | 1, indices: Int32Array): Promise<void>;
   scaleBlock(block: BlockHandle, role: BlockRole, factors: Float64Array): Promise<void>;
+  addProduct(
+    block: BlockHandle,
+    role: BlockRole,
+    rank: number,
+    left: Float32Array,
+    right: Float32Array,
+  ): Promise<void>;
   resizeSite(block: BlockHandle, site: Site, columns: number): void;
   finishSite(block: BlockHandle, site: Site): Promise<void>;
   setOutput(block: BlockHandle, site: Site, refit: RefitHandle): Promise<void>;

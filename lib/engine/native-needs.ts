@@ -50,10 +50,11 @@ export interface TurnDemand {
   residual: boolean;
 }
 
-/** Columns of what is summed, and whether their Gram matrix is wanted too. */
+/** Columns of what is summed, whether their Gram matrix is wanted too, and columns of a residual. */
 export interface StatisticsSizes {
   dim: number;
   gram: boolean;
+  residual: number;
 }
 
 /** A site's problem: columns of its output map, its rows, and what else it knows. */
@@ -110,7 +111,7 @@ export interface Calls {
   /** Of rows with so many bytes as floats at a time. */
   encodeBlock: OfBlock & { roles: readonly BlockRole[]; bytes: number };
   /** As long as they live. */
-  statistics: Paged & StatisticsSizes & { residual: number };
+  statistics: Paged & StatisticsSizes;
   /** Beside the block, the states and the statistics, as the next ones. */
   runSite: OfBlock & Paged & SiteDemand & { site: Site; tokens: Tokens };
   /** `residual`: with what is missing of the output. */
@@ -118,9 +119,9 @@ export interface Calls {
   /** Beside the statistics. */
   turnExpert: OfBlock & Paged & TurnDemand & { site: Site; tokens: Tokens };
   applySite: OfBlock & { site: Site; tokens: Tokens };
-  /** Beside `sums`. `factors`: with those of all weights that are tuned. */
+  /** Beside `sums`. `factors`: with those of all weights that are tuned; `rank`: of changes of all matrices, 0: none. */
   backwardBlock: OfBlock &
-    Paged & { tokens: Tokens; sums: readonly StatisticsSizes[]; factors: boolean };
+    Paged & { tokens: Tokens; sums: readonly StatisticsSizes[]; factors: boolean; rank: number };
   embed: OfEnds;
   score: OfEnds;
   expectHead: OfEnds;

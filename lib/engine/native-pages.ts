@@ -35,6 +35,7 @@ export interface NativePages {
   ): StatisticsHandle;
   addRows(statistics: StatisticsHandle, rows: Float32Array, purpose: Purpose): Promise<void>;
   readStatistics(statistics: StatisticsHandle): Sums;
+  crossProducts(statistics: StatisticsHandle): Float64Array;
   gramRows(statistics: StatisticsHandle, row: number, count: number): Float64Array;
   storeMetric(statistics: StatisticsHandle, matrix: MatrixHandle, row: number): Promise<void>;
 }

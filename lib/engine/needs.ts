@@ -18,7 +18,7 @@ import type {
 } from './native-needs';
 import { blockSpec } from './session';
 
-export type { Flops, Needs, ProblemSizes, Tokens } from './native-needs';
+export type { Flops, Needs, ProblemSizes, StatisticsSizes, Tokens } from './native-needs';
 
 export const NOTHING: Needs = {
   memory: 0,
@@ -152,17 +152,17 @@ export class NeedsOf {
     return this.#ask('applySite', { ...this.#block(index), site, tokens });
   }
 
-  /** With its sums, which live `until` that; `factors`: they are gradients of the tuned weights. */
+  /** With its sums, which live `until` that; `factors` and a `rank`: they are gradients of what is tuned. */
   backward(
     index: number,
     tokens: Tokens,
     sums: readonly StatisticsSizes[],
-    { factors = false, until = NOTHING } = {},
+    { factors = false, rank = 0, until = NOTHING } = {},
   ): Needs {
     const { paged } = this;
-    const pass = { ...this.#block(index), tokens, paged, sums, factors };
+    const pass = { ...this.#block(index), tokens, paged, sums, factors, rank };
     return together(
-      ...sums.map(({ dim, gram }) => this.statistics(dim, { gram })),
+      ...sums.map(({ dim, ...sizes }) => this.statistics(dim, sizes)),
       inTurn(this.#ask('backwardBlock', pass), until),
     );
   }

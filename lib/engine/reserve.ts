@@ -31,6 +31,8 @@ const INDEX = 4;
 
 /** Numbers a factor that tuning has at once: its logarithm, a gradient twice, two moments. */
 const TUNED = 5;
+/** Bytes a number of the changes of a block at hand: it and two moments, a gradient twice, and copies on their way. */
+const CHANGED = 36;
 
 /**
  * What a run keeps to its end of its calibration text, and of its layers' groups and columns where it made a survey; and
@@ -39,12 +41,14 @@ const TUNED = 5;
 export function keptReserve(kept: {
   tokens: number;
   factors: number;
+  changes: number;
   groups: number;
   curves: number;
   statistics: number;
 }): number {
-  const { tokens, factors, groups, curves, statistics } = kept;
-  return ID * tokens + INDEX * groups + NUMBER * (curves + statistics + TUNED * factors);
+  const { tokens, factors, changes, groups, curves, statistics } = kept;
+  const numbers = curves + statistics + TUNED * factors;
+  return ID * tokens + INDEX * groups + NUMBER * numbers + CHANGED * changes;
 }
 
 /** The native side's share of a budget in bytes; 0 = no budget. At least one byte of a budget is left. */

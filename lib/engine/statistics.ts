@@ -35,6 +35,11 @@ export class Statistics extends Owned<StatisticsHandle> {
     return native.gramRows(this.handle, row, count);
   }
 
+  /** RᵀX, a row a column of the residual, a copy. */
+  crossProducts(): Float64Array {
+    return native.crossProducts(this.handle);
+  }
+
   /** Keeps G = XᵀX ÷ tokens as rows of a matrix. @throws ERR_ARGUMENT where it does not fit */
   storeMetric({ matrix, row }: MetricPlace): Promise<void> {
     return native.storeMetric(this.handle, matrix.handle, row);

@@ -7,6 +7,9 @@ import { declare } from './option';
 const ofEval = (settings: { eval?: string }) =>
   settings.eval === undefined ? 'without --eval' : null;
 
+const ofTuning = ({ tuneTokens }: { tuneTokens?: number }) =>
+  tuneTokens === 0 ? 'with --tune-tokens 0' : null;
+
 /** Tokens that calibrate, with --effort quick and else. */
 const CALIBRATES = { quick: 16384, else: 65536 };
 
@@ -39,6 +42,13 @@ export const CALIBRATION = declare(
       otherwise:
         'as many as calibrate, twice as many with --effort best, as far as the text goes; 0 with --effort quick, with --no-refit and with other methods',
       changes: 'tokens',
+    },
+    tuneRank: {
+      takes: countOrNone,
+      help: 'rank of the changes that tuning gives the maps that stay, beside the factors; 0: none',
+      default: 32,
+      changes: 'run',
+      read: [ofTuning],
     },
     window: {
       takes: count,

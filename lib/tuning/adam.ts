@@ -1,14 +1,19 @@
 /** Adam (arXiv 1412.6980): what is trained moves by its gradient's mean over the root of its mean square. */
+import type { Steps } from '../turns';
 
 /** Short memories, for a few steps of many tokens each. */
 const DECAY = { mean: 0.5, square: 0.95 };
 /** Beside gradients of a mean over many tokens. */
 const LEAST = 1e-12;
+/** Numbers between two pauses. */
+const PIECE = 2 ** 14;
 
-/** The moments, one of each a parameter, and the steps so far. */
+export type Numbers = Float64Array | Float32Array;
+
+/** Moments of the gradients of so many steps, one of each a parameter. */
 export interface AdamState {
-  mean: Float64Array;
-  square: Float64Array;
+  mean: Numbers;
+  square: Numbers;
   steps: number;
 }
 
@@ -17,12 +22,12 @@ export function adamState(parameters: number): AdamState {
 }
 
 /** A step down the gradient, in place. */
-export function adamStep(
-  parameters: Float64Array,
+export function* adamStep(
+  parameters: Numbers,
   gradient: Float64Array,
   state: AdamState,
   rate: number,
-): void {
+): Steps<void> {
   state.steps += 1;
   const unbiased = {
     mean: 1 - DECAY.mean ** state.steps,
@@ -35,5 +40,6 @@ export function adamStep(
     state.square[i] = square;
     const size = Math.sqrt(square / unbiased.square) + LEAST;
     parameters[i]! -= (rate * mean) / unbiased.mean / size;
+    if (i % PIECE === 0) yield;
   }
 }

@@ -6,7 +6,6 @@ import { isQuantised } from '../checkpoint/container';
 import type { ExportPlan } from '../checkpoint/export';
 import type { Block } from '../engine/block';
 import { native } from '../engine/native';
-import { orDispose } from '../engine/owned';
 import type { Dtype } from '../model/architecture';
 import type { BlockRole, Part, Site } from '../model/sublayers';
 
@@ -69,16 +68,11 @@ export function factorsAt(logs: Float64Array, { at, count }: Place<string>): Flo
   return native.exp(logs.subarray(at, at + count));
 }
 
-/** A loaded block times its factors, rounded to what the output holds; it is disposed of where that fails. */
-export async function scaledBlock(
+/** A block's tensors times their factors, rounded to what the output holds. */
+export async function scaleBlock(
   block: Block,
-  places: readonly Place[] | undefined,
+  places: readonly Place[],
   logs: Float64Array,
-): Promise<Block> {
-  return orDispose(block, async () => {
-    for (const place of places ?? []) {
-      await block.scale(place.role, factorsAt(logs, place));
-    }
-    return block;
-  });
+): Promise<void> {
+  for (const place of places) await block.scale(place.role, factorsAt(logs, place));
 }

@@ -11,7 +11,10 @@ import type { Session } from '../engine/session';
 import type { Statistics } from '../engine/statistics';
 import { meanOfTokens } from '../engine/token-values';
 import { embeddingWidth } from '../model/axes';
-import type { FactorPlaces, Place } from './factors';
+import type { BlockRole } from '../model/sublayers';
+import { summingChanges } from './changes';
+import { factorsAt, type Place } from './factors';
+import type { Tuning } from './tuning';
 
 /** A block of a model; the receiver disposes of it. */
 export type LoadBlock = (index: number) => Promise<Block>;
@@ -113,11 +116,15 @@ export interface Gradients {
   gradient: Float64Array;
 }
 
-/** A pass forward and one back: two readings. */
+/**
+ * A pass forward and one back: two readings. `learn` hears of the gradient by a block's changes, of which no more than
+ * those of the block at hand are kept.
+ */
 export async function gradientsOf(
   reading: Reading,
-  places: FactorPlaces,
+  { factors: places, logs, changes, valuesOf }: Tuning,
   lesson: Lesson,
+  learn: (block: number, gradient: Float64Array, divergence: number) => Promise<void>,
 ): Promise<Gradients> {
   const { session, window, scratch } = reading;
   const { architecture, ends } = session;
@@ -148,14 +155,30 @@ export async function gradientsOf(
         }),
       ),
     );
+    const divergence = sum / tokens;
+    const run = { purpose: 'calibrating', window, gradient: flow } as const;
     const backwards = async (block: Block, index: number) =>
       using(states.pop()!, (inputs) =>
-        summing(session, places.blocks[index] ?? [], gradient, (factors) =>
-          block.backward({ purpose: 'calibrating', window, inputs, gradient: flow, factors }),
-        ),
+        summing(session, places.blocks[index] ?? [], gradient, async (factors) => {
+          const own = changes[index] ?? [];
+          if (own.length === 0) return block.backward({ ...run, inputs, factors });
+          const change = { places: own, values: await valuesOf(index) };
+          const scales = (role: BlockRole) => {
+            const place = places.blocks[index]?.find((place) => place.role === role);
+            return place ? factorsAt(logs, place) : null;
+          };
+          const by = await summingChanges(session, change, scales, (changes) =>
+            block.backward({ ...run, inputs, factors, changes }),
+          );
+          return learn(
+            index,
+            by.map((g) => g / tokens),
+            divergence,
+          );
+        }),
       );
     await eachBlock(reading, backwards, architecture.blocks.length - 1);
-    return { divergence: sum / tokens, gradient: gradient.map((g) => g / tokens) };
+    return { divergence, gradient: gradient.map((g) => g / tokens) };
   } finally {
     await disposeAll([flow, ...states]);
   }

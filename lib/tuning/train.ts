@@ -6,8 +6,9 @@
 import { disposeAll, using } from '../engine/owned';
 import { nextTokens, type Session } from '../engine/session';
 import { type OnStage, stageReporter } from '../progress';
+import { inTurns } from '../turns';
 import { type AdamState, adamState, adamStep } from './adam';
-import { type FactorPlaces, scaledBlock } from './factors';
+import { type ChangeState, type ChangeStore, firstState } from './changes';
 import {
   gradientsOf,
   type Lesson,
@@ -17,6 +18,7 @@ import {
   partOf,
   type Reading,
 } from './passes';
+import { type TunedPlaces, type Tuning, tunedBlock } from './tuning';
 
 /** Two readings of the model each; with the dense model's and those that measure before and after, 39. */
 export const STEPS = 18;
@@ -25,6 +27,8 @@ export const STEPS = 18;
  * rate goes by the root of their number (arXiv 2205.10287). docs/decisions/0028.
  */
 const RATE = { ofDivergence: 0.045, most: 0.02, tokens: 4096 };
+/** Of changes of low rank: so much of the factors' rate. docs/decisions/0051. */
+const CHANGES = 0.1;
 
 export interface TrainInput {
   /** As its file has it. */
@@ -33,7 +37,9 @@ export interface TrainInput {
   load: LoadBlock;
   /** A session of the pruned model's ends with these factors; the receiver disposes of it. */
   ends: (logs: Float64Array) => Promise<Session>;
-  places: FactorPlaces;
+  places: TunedPlaces;
+  /** Of the changes; what it holds of steps behind `saved` is made again. */
+  store: ChangeStore;
   /** Whole windows; `check`: those whose mean NLL is asked for in the end. */
   text: { train: Int32Array; heldOut: Int32Array; check: Int32Array; window: number };
   /** Folder for hidden states and predictions; '' = in memory. */
@@ -64,8 +70,8 @@ export interface Divergences {
 }
 
 export interface Tuned {
-  /** Logarithms of the factors; null: the windows held out came no closer, so all are 1. */
-  logs: Float64Array | null;
+  /** What it came to; null: the windows held out came no closer, so the model stays as it was solved. */
+  tuning: Tuning | null;
   /** Mean NLL of the check; null where the model is as it was. */
   expected: number | null;
   before: Divergences;
@@ -79,8 +85,8 @@ export interface TuneReport extends Pick<Tuned, 'before' | 'after'> {
 }
 
 /** @throws StruPruneError ERR_NAN, ERR_BUDGET, ERR_SCRATCH, ERR_ABORTED */
-export async function trainFactors(input: TrainInput): Promise<Tuned> {
-  const { dense, places, scratch, save } = input;
+export async function trainModel(input: TrainInput): Promise<Tuned> {
+  const { dense, places, store, scratch, save } = input;
   const { train, heldOut, check, window } = input.text;
   const { architecture } = dense;
   const blocks = architecture.blocks.length;
@@ -92,14 +98,20 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
     onBlock: (index: number) =>
       report(++read, `${message}, block ${index + 1} of ${blocks}`, index),
   });
+  const stateOf = (block: number, steps: number): Promise<ChangeState> | ChangeState =>
+    steps === 0 ? firstState(block, places.changes[block]!) : store.read(block, steps);
+  const tuningOf = ({ logs, trained: { length } }: Omit<TuneState, 'heldOut'>): Tuning => ({
+    ...places,
+    logs,
+    valuesOf: async (block) => (await stateOf(block, length)).values,
+  });
   const withModel = async <T>(
-    logs: Float64Array,
+    tuning: Tuning,
     message: string,
     use: (reading: Reading) => Promise<T>,
   ): Promise<T> => {
-    const session = await input.ends(logs);
-    const load = async (index: number) =>
-      scaledBlock(await input.load(index), places.blocks[index], logs);
+    const session = await input.ends(tuning.logs);
+    const load = async (index: number) => tunedBlock(await input.load(index), index, tuning);
     try {
       return await use({ ...base(message), session, load });
     } finally {
@@ -125,35 +137,45 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
     const held = Array.from({ length: heldOut.length / window }, (_, i) => windows + i);
     const exam = hold(await partOf(denseReading, text, held));
     const lessonOfStep = (step: number) => partOf(denseReading, text, windowsOf(step, windows));
-    const measured = (logs: Float64Array, message: string, asked: Lesson[]) =>
-      withModel(logs, message, (reading) =>
+    const measured = (tuning: Tuning, message: string, asked: Lesson[]) =>
+      withModel(tuning, message, (reading) =>
         measure(reading, asked, { ids: check, targets: nextTokens(check, window) }),
       );
+    const start = startOf(places.factors.count);
     const state = input.saved ?? {
-      ...startOf(places.count),
-      heldOut: (await measured(new Float64Array(places.count), 'as it was solved', [exam]))
-        .divergences[0]!,
+      ...start,
+      heldOut: (await measured(tuningOf(start), 'as it was solved', [exam])).divergences[0]!,
     };
     read = blocks * (2 + 2 * state.trained.length);
     while (state.trained.length < STEPS) {
       const step = state.trained.length;
       const lesson = await lessonOfStep(step);
+      const tuning = tuningOf(state);
+      const rate = (divergence: number) =>
+        rateOf([...state.trained, divergence], lesson.ids.length);
+      const learn = async (block: number, gradient: Float64Array, divergence: number) => {
+        const { values, ...moments } = await stateOf(block, step);
+        const adam = { ...moments, steps: step };
+        await inTurns(adamStep(values, gradient, adam, CHANGES * rate(divergence)));
+        await store.write(block, step + 1, { values, ...moments });
+      };
       const { divergence, gradient } = await using(lesson.dense.mean, () =>
-        withModel(state.logs, `step ${step + 1} of ${STEPS}`, (reading) =>
-          gradientsOf(reading, places, lesson),
+        withModel(tuning, `step ${step + 1} of ${STEPS}`, (reading) =>
+          gradientsOf(reading, tuning, lesson, learn),
         ),
       );
+      await inTurns(adamStep(state.logs, gradient, state.adam, rate(divergence)));
       state.trained.push(divergence);
-      adamStep(state.logs, gradient, state.adam, rateOf(state, lesson.ids.length));
       await save(state);
     }
     const first = hold(await lessonOfStep(0));
-    const { divergences, meanNll } = await measured(state.logs, 'what they came to', [exam, first]);
+    const tuned = tuningOf(state);
+    const { divergences, meanNll } = await measured(tuned, 'what they came to', [exam, first]);
     const before = { heldOut: state.heldOut, trained: state.trained[0]! };
     const after = { heldOut: divergences[0]!, trained: divergences[1]! };
     return after.heldOut < before.heldOut
-      ? { logs: state.logs, expected: meanNll, before, after }
-      : { logs: null, expected: null, before, after: before };
+      ? { tuning: tuned, expected: meanNll, before, after }
+      : { tuning: null, expected: null, before, after: before };
   } finally {
     await disposeAll(lessons.map((lesson) => lesson.dense.mean));
   }
@@ -171,7 +193,7 @@ function windowsOf(step: number, windows: number): number[] {
 }
 
 /** Of the step that was just measured: it falls to 0 evenly. */
-function rateOf({ trained }: TuneState, tokens: number): number {
+function rateOf(trained: readonly number[], tokens: number): number {
   const first = Math.min(RATE.most, RATE.ofDivergence * trained[0]!);
   return first * Math.sqrt(Math.min(1, tokens / RATE.tokens)) * (1 - (trained.length - 1) / STEPS);
 }

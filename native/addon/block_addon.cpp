@@ -1,4 +1,5 @@
 // A loaded block: run forward and back, sliced, refitted, encoded.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -159,16 +160,45 @@ Napi::Value ApplySiteOn(const Napi::CallbackInfo& info) {
 struct HeldSums {
   std::vector<GradientSums> sums;
   std::vector<std::shared_ptr<Statistics>> held;
+  std::vector<std::shared_ptr<const LowRank>> changes;
 
   Statistics* Take(const Napi::Object& options, const std::string& key) {
     auto statistics = GetStatistics(options, key.c_str());
     if (statistics) held.push_back(statistics);
     return statistics.get();
   }
+  const LowRank* TakeChange(Context& context, const Napi::Object& options) {
+    const auto numbers = [&](const char* key) {
+      const std::vector<float> given = GetFloats(options.Get(key), key);
+      auto buffer = context.Allocate<float>(given.size());
+      std::ranges::copy(given, buffer.data());
+      return buffer;
+    };
+    changes.push_back(std::make_shared<const LowRank>(
+        LowRank{GetSize(options.Get("rank"), "rank"), numbers("left"), numbers("right"),
+                Take(options, "leftSums"), Take(options, "rightSums")}));
+    return changes.back().get();
+  }
 };
 
-// by_site: {[site]: {output?, input?}}; factors: {[tensor]: statistics}; either may be undefined
-HeldSums GetSums(const BlockSpec& spec, const Napi::Value& by_site, const Napi::Value& factors) {
+// fn(sublayer, part, object of the tensor's name) for {[tensor]: …}, which may be undefined
+template <typename Fn>
+void EachTensor(const BlockSpec& spec, const Napi::Value& value, const char* what, Fn&& fn) {
+  if (value.IsUndefined()) return;
+  const auto by_name = GetObject(value, what);
+  const Napi::Array names = by_name.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = GetString(names.Get(i), "name");
+    const auto [sublayer, part] = TensorNamed(spec, name);
+    fn(sublayer, static_cast<size_t>(part), by_name, name);
+  }
+}
+
+// {sums?: {[site]: {output?, input?}}, factors?: {[tensor]: statistics}, changes?: {[tensor]:
+// {rank, left, right, leftSums, rightSums}}}
+HeldSums GetSums(const Block& block, const Napi::Object& options) {
+  const BlockSpec& spec = block.spec();
+  const Napi::Value by_site = options.Get("sums");
   HeldSums all;
   all.sums.resize(spec.sublayers.size());
   if (!by_site.IsUndefined()) {
@@ -181,26 +211,26 @@ HeldSums GetSums(const BlockSpec& spec, const Napi::Value& by_site, const Napi::
       all.sums[i].input = all.Take(options, "input");
     }
   }
-  if (factors.IsUndefined()) return all;
-  const auto by_name = GetObject(factors, "factors");
-  const Napi::Array names = by_name.GetPropertyNames();
-  for (uint32_t i = 0; i < names.Length(); ++i) {
-    const std::string name = GetString(names.Get(i), "name");
-    const auto [sublayer, part] = TensorNamed(spec, name);
-    all.sums[sublayer].factors[static_cast<size_t>(part)] = all.Take(by_name, name);
-  }
+  EachTensor(spec, options.Get("factors"), "factors",
+             [&](size_t sublayer, size_t part, const Napi::Object& by_name, const auto& name) {
+               all.sums[sublayer].factors[part] = all.Take(by_name, name);
+             });
+  EachTensor(spec, options.Get("changes"), "changes",
+             [&](size_t sublayer, size_t part, const Napi::Object& by_name, const auto& name) {
+               all.sums[sublayer].changes[part] =
+                   all.TakeChange(block.context(), GetObject(by_name.Get(name), "a change"));
+             });
   return all;
 }
 
-// (block, {purpose, window, inputs, gradient, sums?: {[site]: {output?, input?}}, factors?:
-// {[tensor]: statistics}}) -> Promise
+// (block, {purpose, window, inputs, gradient, and what GetSums takes}) -> Promise
 Napi::Value BackwardBlockOn(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
   const auto options = GetObject(info[1], "options");
   const size_t window = GetSize(options.Get("window"), "window");
   const auto inputs = GetHandle<PagedMatrix>(options.Get("inputs"), "inputs");
   const auto gradient = GetHandle<PagedMatrix>(options.Get("gradient"), "gradient");
-  const HeldSums sums = GetSums(block->spec(), options.Get("sums"), options.Get("factors"));
+  const HeldSums sums = GetSums(*block, options);
   return RunOn(
       info.Env(), block->shared_context(),
       [=] {
@@ -313,6 +343,17 @@ Napi::Value ScaleBlock(const Napi::CallbackInfo& info) {
   });
 }
 
+// (block, tensor, rank, left, right: Float32Array) -> Promise: adds their product to a matrix
+Napi::Value AddProductTo(const Napi::CallbackInfo& info) {
+  const auto block = BlockOf(info);
+  const TensorId id = GetTensorId(*block, info[1]);
+  const size_t rank = GetSize(info[2], "rank");
+  return RunOnBlock(info, *block,
+                    [=, left = GetFloats(info[3], "left"), right = GetFloats(info[4], "right")] {
+                      block->AddProduct(id, rank, left, right);
+                    });
+}
+
 // (block, site, width): columns of its output map, after all slices
 Napi::Value ResizeSite(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
@@ -404,6 +445,7 @@ void InitBlock(Napi::Env env, Napi::Object exports) {
   Export<KeepExpertsOf>(env, exports, "keepExperts");
   Export<SliceBlock>(env, exports, "sliceBlock");
   Export<ScaleBlock>(env, exports, "scaleBlock");
+  Export<AddProductTo>(env, exports, "addProduct");
   Export<ResizeSite>(env, exports, "resizeSite");
   Export<FinishSite>(env, exports, "finishSite");
   Export<SetOutput>(env, exports, "setOutput");

@@ -73,7 +73,7 @@ class Call {
     std::vector<Statistics::Sizes> sums;
     for (uint32_t i = 0; i < given.Length(); ++i) {
       const Call each(GetObject(given.Get(i), "sum"));
-      sums.push_back({each.Size("dim"), each.Flag("gram")});
+      sums.push_back({each.Size("dim"), each.Flag("gram"), each.Size("residual")});
     }
     return sums;
   }
@@ -171,7 +171,7 @@ const std::map<std::string, Answer>& Answers() {
       {"backwardBlock",
        [](const Context& context, const Call& c) {
          return BackwardNeeds(context, c.Block(), c.Window(), c.Summed(), c.Sums(),
-                              c.Flag("factors"));
+                              c.Flag("factors"), c.Size("rank"));
        }},
       {"embed",
        [](const Context& context, const Call& c) {

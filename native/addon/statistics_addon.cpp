@@ -67,6 +67,16 @@ Napi::Value GramRows(const Napi::CallbackInfo& info) {
   return values;
 }
 
+// (statistics) -> Float64Array[residual * dim], the cross products, a copy
+Napi::Value CrossProducts(const Napi::CallbackInfo& info) {
+  const auto statistics = StatisticsOf(info);
+  const size_t rows = statistics->residual_dim();
+  if (rows == 0) throw BadArgument("there are no cross products");
+  auto values = Napi::Float64Array::New(info.Env(), rows * statistics->dim());
+  ReadRows(*statistics->cross(), 0, rows, values.Data());
+  return values;
+}
+
 // (statistics, matrix, row) -> Promise: G = Gram / tokens as rows [row, row + dim) of a matrix
 Napi::Value StoreMetricOf(const Napi::CallbackInfo& info) {
   const auto statistics = StatisticsOf(info);
@@ -83,6 +93,7 @@ void InitStatistics(Napi::Env env, Napi::Object exports) {
   Export<ReadStatistics>(env, exports, "readStatistics");
   Export<AddRows>(env, exports, "addRows");
   Export<GramRows>(env, exports, "gramRows");
+  Export<CrossProducts>(env, exports, "crossProducts");
   Export<StoreMetricOf>(env, exports, "storeMetric");
 }
 

@@ -27,6 +27,9 @@ void LinearBackward(const Sublayer& layer, Part weight, size_t rows, const float
 // several times a page of hidden states.
 constexpr size_t kFlightTokens = 2048;
 
+// The matrices of a block that gradients go through.
+constexpr Part kMaps[] = {Part::kQ, Part::kK, Part::kV, Part::kOut, Part::kUp, Part::kGate};
+
 // The width of what a part's factors are summed in; 0 for parts without factors.
 size_t FactorWidth(const Sublayer& layer, Part part) {
   switch (part) {
@@ -50,14 +53,22 @@ struct Wanted {
         norm(Has(sums, layer.norm ? Part::kNorm : Part::kStreamNorm)),
         columns(Has(sums, Part::kOut)),
         bias(Has(sums, Part::kOutBias)),
-        out_norm(Has(sums, Part::kOutNorm)) {}
+        out_norm(Has(sums, Part::kOutNorm)) {
+    for (const LowRank* change : sums.changes) rank = std::max(rank, change ? change->rank : 0);
+  }
   // Everything, or deltas alone.
-  explicit Wanted(bool factors)
-      : output(true), norm(factors), columns(factors), bias(factors), out_norm(factors) {}
+  Wanted(bool factors, size_t rank)
+      : output(true),
+        norm(factors),
+        columns(factors),
+        bias(factors),
+        out_norm(factors),
+        rank(rank) {}
   static bool Has(const GradientSums& sums, Part part) {
     return sums.factors[static_cast<size_t>(part)] != nullptr;
   }
   bool output, norm, columns, bias, out_norm;  // columns: factors of the output map's
+  size_t rank = 0;                             // the largest of the changes; 0: none
 };
 
 // Numbers of the buffers that a sublayer has for a whole flight.
@@ -70,12 +81,14 @@ struct WorkCounts {
     if (layer.out_norm && wanted.out_norm) out_norm_factors = tokens * hidden;
     if (const FeedForwardSpec* ffn = layer.ffn()) {
       if (!last) x = tokens * ffn->width;
-      if (layer.stream_norm && (wanted.output || wanted.bias)) delta = tokens * hidden;
+      const bool asked = wanted.output || wanted.bias || wanted.rank > 0;
+      if (layer.stream_norm && asked) delta = tokens * hidden;
       return;
     }
     const AttentionSpec& spec = *layer.attention();
     x = q = tokens * spec.q_width();
     kv = tokens * spec.kv_width();
+    if (wanted.rank > 0) read = tokens * hidden;
     log_sum = tokens * spec.heads();
     if (spec.head_norm) q_raw = q, k_raw = kv;
     if (spec.rope) angles = RopeTable::Count(*spec.rope, spec.head_dim, window);
@@ -84,11 +97,12 @@ struct WorkCounts {
   size_t Total() const {
     const size_t gradient = q > 0 ? x : 0;
     const size_t factors = norm_factors + out_norm_factors;
-    return x + gradient + 2 * q + 4 * kv + q_raw + k_raw + log_sum + delta + factors + angles;
+    return x + gradient + 2 * q + 4 * kv + q_raw + k_raw + read + log_sum + delta + factors +
+           angles;
   }
 
-  size_t x = 0, q = 0, kv = 0, q_raw = 0, k_raw = 0, log_sum = 0, delta = 0, norm_factors = 0;
-  size_t out_norm_factors = 0, angles = 0;
+  size_t x = 0, q = 0, kv = 0, q_raw = 0, k_raw = 0, read = 0, log_sum = 0, delta = 0;
+  size_t norm_factors = 0, out_norm_factors = 0, angles = 0;
 };
 
 // Rows of a flight, and numbers of the buffers that its sublayers share.
@@ -106,24 +120,27 @@ struct FlightCounts {
       const bool last = i + 1 == spec.sublayers.size();
       work.emplace_back(layer, spec.hidden, window, tokens, last, wanted[i]);
       if (wanted[i].bias) bias = tokens * spec.hidden;
+      ranked = std::max(ranked, (layer.ffn() ? group : tokens) * wanted[i].rank);
       if (const FeedForwardSpec* ffn = layer.ffn()) {
         up = std::max(up, group * ffn->width);
         if (ffn->gated) gate = std::max(gate, group * ffn->width);
-        if (wanted[i].columns) grad_x = std::max(grad_x, group * ffn->width);
+        if (wanted[i].columns || wanted[i].rank > 0) {
+          grad_x = std::max(grad_x, group * ffn->width);
+        }
       } else if (const AttentionSpec& a = *layer.attention(); a.head_norm) {
         head = std::max(head, WorkerRows(context, tokens) * std::max(a.q_width(), a.kv_width()));
       }
     }
   }
   size_t Total() const {
-    size_t total = stream + 2 * normed + 2 * up + gate + grad_x + head + bias + aside;
+    size_t total = stream + 2 * normed + 2 * up + gate + grad_x + head + bias + aside + 2 * ranked;
     for (const WorkCounts& of : work) total += of.Total();
     return total;
   }
 
   size_t tokens, group;  // rows
   size_t stream, normed;
-  size_t up = 0, gate = 0, grad_x = 0, head = 0, bias = 0, aside = 0;
+  size_t up = 0, gate = 0, grad_x = 0, head = 0, bias = 0, aside = 0, ranked = 0;
   std::vector<WorkCounts> work;
 };
 
@@ -138,6 +155,7 @@ struct Work {
     for (auto* buffer : {&k, &grad_k, &v, &grad_v}) *buffer = allocate(n.kv);
     q_raw = allocate(n.q_raw);
     k_raw = allocate(n.k_raw);
+    read = allocate(n.read);
     log_sum = allocate(n.log_sum);
     delta = allocate(n.delta);
     norm_factors = allocate(n.norm_factors);
@@ -146,6 +164,9 @@ struct Work {
   }
 
   Statistics* factors(Part part) const { return sums.factors[static_cast<size_t>(part)]; }
+  const LowRank* change(Part part) const { return sums.changes[static_cast<size_t>(part)]; }
+  // Whether the output map's input is still wanted where its gradient is known.
+  bool keeps_x() const { return factors(Part::kOut) || change(Part::kOut); }
   Part norm() const { return layer.spec().norm ? Part::kNorm : Part::kStreamNorm; }
 
   Sublayer layer;
@@ -154,8 +175,8 @@ struct Work {
   const GradientSums& sums;
   std::optional<RopeTable> rope;
   // Of the whole flight: what goes into the output map (of the last FFN it is made by groups), and
-  // what the attention needs.
-  Buffer<float> x, q, k, v, q_raw, k_raw, log_sum, grad_q, grad_k, grad_v, grad_x;
+  // what the attention needs; read: by q, k and v, where a change of them is to know it.
+  Buffer<float> x, q, k, v, q_raw, k_raw, read, log_sum, grad_q, grad_k, grad_v, grad_x;
   // dL/dy where that is not the gradient of the stream; products of the norms' factors.
   Buffer<float> delta, norm_factors, out_norm_factors;
 };
@@ -201,6 +222,7 @@ class GradientFlight {
     grad_x_ = allocate(n_.grad_x);
     head_ = allocate(n_.head);
     bias_ = allocate(n_.bias);
+    for (auto* buffer : {&ranked_x_, &ranked_grad_}) *buffer = allocate(n_.ranked);
     aside_ = allocate(n_.aside);
   }
 
@@ -305,6 +327,25 @@ class GradientFlight {
       for (size_t i = first * cols; i < (first + count) * cols; ++i) x[i] *= gradient[i];
     });
     AddFactors(work, Part::kOut, rows, x);
+  }
+
+  // Of a map with a change of low rank: x[rows, cols] is what it reads, gradient[rows, rows of W]
+  // the loss's at what it gives.
+  void AddChange(const Work& work, Part part, size_t rows, const float* x, const float* gradient) {
+    const LowRank* const change = work.change(part);
+    if (!change) return;
+    const auto [outputs, inputs] = work.layer.shape(part);
+    const size_t rank = change->rank;
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      Gemm(Trans::kNo, Trans::kYes, count, rank, inputs, 1.0f, x + first * inputs, inputs,
+           change->right.data(), inputs, 0.0f, ranked_x_.data() + first * rank, rank);
+      Gemm(Trans::kNo, Trans::kNo, count, rank, outputs, 1.0f, gradient + first * outputs, outputs,
+           change->left.data(), rank, 0.0f, ranked_grad_.data() + first * rank, rank);
+    });
+    // How long a group is depends on the threads.
+    constexpr size_t page = Statistics::kExactPage;
+    change->left_sums->Add(segment_, rows, ranked_x_.data(), gradient, page);
+    change->right_sums->Add(segment_, rows, x, ranked_grad_.data(), page);
   }
 
   // What is wanted of delta[rows, hidden], the gradient at a sublayer's output.
@@ -416,6 +457,7 @@ class GradientFlight {
       Project(work.layer, work.rope ? &*work.rope : nullptr, run_.window, first, count, x,
               at(work.q, spec.q_width()), at(work.k, spec.kv_width()), at(work.v, spec.kv_width()),
               at(work.q_raw, spec.q_width()), at(work.k_raw, spec.kv_width()));
+      if (!work.read.empty()) std::copy_n(x, count * hidden_, at(work.read, hidden_));
     });
     AttendWindows(context_, ShapeOf(work.layer, run_.window), rows, work.q.data(), work.k.data(),
                   work.v.data(), work.x.data(), work.log_sum.data(), scratch_);
@@ -449,12 +491,26 @@ class GradientFlight {
       if (work.sums.input) {
         work.sums.input->Add(segment_, count, x_.data(), nullptr, Statistics::kExactPage);
       }
+      const bool plain = work.delta.empty();
+      if (plain) AddChange(work, Part::kOut, count, x_.data(), grad + first * hidden_);
       each([&](size_t at, size_t row, size_t some) {
         FfnBackward(i, at, row, some, grad + row * hidden_);
       });
+      if (!plain)
+        AddChange(work, Part::kOut, count, x_.data(), work.delta.data() + first * hidden_);
+      AddInputChanges(i, first, count);
       AddProducts(work, count, x_.data(), grad_x_.data());
     }
     if (!work.delta.empty()) AtOutput(work, rows, work.delta.data());
+  }
+
+  // Of gate and up, once their gradients lie in the group's buffers.
+  void AddInputChanges(size_t i, size_t first, size_t count) {
+    const Work& work = work_[i];
+    const float* const stream = ReadsInput(i) ? input_ + first * hidden_ : stream_.data();
+    const float* const read = work.layer.spec().norm ? normed_.data() : stream;
+    AddChange(work, Part::kUp, count, read, up_.data());
+    if (work.ffn->gated) AddChange(work, Part::kGate, count, read, gate_.data());
   }
 
   // What the FFN makes of rows [row, row + count) of the flight, kept at row `at` of the group's
@@ -470,7 +526,7 @@ class GradientFlight {
     UpAndGate(work.layer, count, in, up, gate);
     const bool last = i + 1 == work_.size();
     const bool plain = work.layer.spec().adds_plainly();
-    if (last && plain && !work.sums.input && !work.factors(Part::kOut)) return;
+    if (last && plain && !work.sums.input && !work.keeps_x()) return;
     Activate(work.ffn->activation, count * width, gate, up, x_.data() + at * width);
   }
 
@@ -485,7 +541,7 @@ class GradientFlight {
     float* up = up_.data() + at * width;
     float* gate = work.ffn->gated ? gate_.data() + at * width : nullptr;
     const float* delta = ThroughOutput(work, row, count, read, x, grad, grad_in, scratch);
-    float* grad_x = work.factors(Part::kOut) ? grad_x_.data() + at * width : x;
+    float* grad_x = work.keeps_x() ? grad_x_.data() + at * width : x;
     LinearBackward(work.layer, Part::kOut, count, delta, 0, grad_x);
     ActivateBackward(work.ffn->activation, count * width, gate, up, grad_x, gate, up);
     const bool normed = work.layer.spec().norm.has_value();
@@ -515,7 +571,9 @@ class GradientFlight {
           LinearBackward(work.layer, Part::kOut, count, delta, 0, work.grad_x.data() + row * width);
         },
         [](size_t, size_t) {});
-    AtOutput(work, rows, work.delta.empty() ? grad : work.delta.data());
+    const float* const delta = work.delta.empty() ? grad : work.delta.data();
+    AtOutput(work, rows, delta);
+    AddChange(work, Part::kOut, rows, work.x.data(), delta);
     AttendWindowsBackward(context_, ShapeOf(work.layer, run_.window), rows, work.q.data(),
                           work.k.data(), work.v.data(), work.x.data(), work.log_sum.data(),
                           work.grad_x.data(), work.grad_q.data(), work.grad_k.data(),
@@ -523,6 +581,9 @@ class GradientFlight {
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       ThroughProjections(i, first, count, grad + first * hidden_, worker);
     });
+    AddChange(work, Part::kQ, rows, work.read.data(), work.grad_q.data());
+    AddChange(work, Part::kK, rows, work.read.data(), work.grad_k.data());
+    AddChange(work, Part::kV, rows, work.read.data(), work.grad_v.data());
     AddProducts(work, rows, work.x.data(), work.grad_x.data());
     if (!spec.head_norm) return;
     const auto norms = [&](size_t heads) {
@@ -594,9 +655,28 @@ class GradientFlight {
   const float* input_ = nullptr;  // of the flight, [rows, hidden]
   // Of a group, of a chunk a worker, or of either.
   Buffer<float> stream_, up_, gate_, x_, grad_x_, head_, normed_, grad_in_;
-  Buffer<float> bias_;   // of the flight
+  Buffer<float> bias_;                    // of the flight
+  Buffer<float> ranked_x_, ranked_grad_;  // of a flight or a group, as many numbers as the rank
   Buffer<float> aside_;  // the same: the gradient of the block's input by who reads it beside
 };
+
+void CheckChange(const Block& block, TensorId id, const GradientSums& sums) {
+  const LowRank* const change = sums.changes[static_cast<size_t>(id.part)];
+  if (!change) return;
+  const PagedMatrix* const matrix = block.matrix(id);
+  const size_t rank = change->rank;
+  const auto fits = [](const Statistics* sums, size_t dim, size_t residual) {
+    return sums && sums->dim() == dim && sums->residual_dim() == residual;
+  };
+  if (matrix && rank > 0 && change->left.size() == matrix->rows() * rank &&
+      change->right.size() == rank * matrix->cols() &&
+      fits(change->left_sums, rank, matrix->rows()) &&
+      fits(change->right_sums, matrix->cols(), rank)) {
+    return;
+  }
+  throw Error("ERR_ARGUMENT", "a change of " + NameOf(block.spec(), id) +
+                                  " and its sums must have the matrix's rows and columns");
+}
 
 void CheckSums(const Block& block, const BackwardRun& run) {
   const auto check = [](const Statistics* statistics, size_t width, const std::string& what) {
@@ -619,6 +699,7 @@ void CheckSums(const Block& block, const BackwardRun& run) {
       if (width == 0) throw Error("ERR_ARGUMENT", "the block has no " + what);
       check(run.sums[i].factors[p], width, what);
     }
+    for (size_t p = 0; p < kParts; ++p) CheckChange(block, {i, static_cast<Part>(p)}, run.sums[i]);
   }
 }
 
@@ -628,6 +709,9 @@ std::vector<Statistics*> AllSums(const BackwardRun& run) {
   for (const GradientSums& sums : run.sums) {
     all.insert(all.end(), {sums.output, sums.input});
     all.insert(all.end(), sums.factors.begin(), sums.factors.end());
+    for (const LowRank* change : sums.changes) {
+      if (change) all.insert(all.end(), {change->left_sums, change->right_sums});
+    }
   }
   std::erase(all, nullptr);
   return all;
@@ -639,7 +723,7 @@ PackedWeights PackedFor(const Block& block, size_t tokens) {
   for (size_t i = 0; i < block.sublayers(); ++i) {
     const Sublayer layer = block.sublayer(i);
     const bool last = i + 1 == block.sublayers();
-    for (const Part part : {Part::kQ, Part::kK, Part::kV, Part::kOut, Part::kUp, Part::kGate}) {
+    for (const Part part : kMaps) {
       PagedMatrix* const matrix = layer.matrix(part);
       if (!matrix) continue;
       backward.push_back(matrix);
@@ -660,18 +744,32 @@ void RefuseForwardAlone(const BlockSpec& spec) {
   }
 }
 
+// Of all matrices.
+size_t RowsAndColumns(const BlockSpec& spec) {
+  size_t sum = 0;
+  for (const SublayerSpec& layer : spec.sublayers) {
+    for (const Part part : kMaps) {
+      if (const auto shape = ShapeOf(layer, spec.hidden, part)) sum += shape->rows + shape->cols;
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
-                    const TokenPages& tokens, std::span<const Statistics::Sizes> sums,
-                    bool factors) {
+                    const TokenPages& tokens, std::span<const Statistics::Sizes> sums, bool factors,
+                    size_t rank) {
   RefuseForwardAlone(spec);
-  const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factors));
+  const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factors, rank));
   const FlightCounts n(context, spec, window, tokens.flight(), wanted);
   Needs needs = HeldFloats(n.Total()) + tokens.View(2 * spec.hidden);
   needs += Statistics::WaitingNeeds(context, sums, tokens);
   // The forward again, and as much back.
   needs.float_flops = 2 * BlockFlops(spec, tokens.rows, window);
+  const size_t changes = rank * RowsAndColumns(spec);
+  needs += HeldFloats(changes);
+  needs.float_flops += 4 * static_cast<double>(changes) * static_cast<double>(tokens.rows);
   return needs;
 }
 

@@ -14,6 +14,17 @@
 
 namespace struprune {
 
+// A change of low rank: W[rows, cols] + left[rows, rank] right[rank, cols], which the weight holds
+// already. A backward pass sums its gradients as cross products: dL/d(left) in those of left_sums,
+// [rank] wide with a residual of [rows], and dL/d(right) in those of right_sums, [cols] wide with a
+// residual of [rank].
+struct LowRank {
+  size_t rank = 0;
+  Buffer<float> left, right;
+  Statistics* left_sums = nullptr;
+  Statistics* right_sums = nullptr;
+};
+
 // Sums of a sublayer's rows that a backward pass makes beside; null: not wanted.
 struct GradientSums {
   // Receives the rows delta = dL/dy of the output y as it is added to the stream, [hidden] wide:
@@ -27,6 +38,8 @@ struct GradientSums {
   // Statistics as wide receive dL/d(factor) of every token (and head) as rows: their sums are the
   // gradient.
   std::array<Statistics*, kParts> factors{};
+  // By part, of matrices.
+  std::array<const LowRank*, kParts> changes{};
 };
 
 struct BackwardRun {
@@ -40,9 +53,10 @@ struct BackwardRun {
 // ERR_ABORTED.
 void BackwardBlock(const Block& block, const BackwardRun& run);
 // Of BackwardBlock beside the block and the statistics, which are of those sizes, with deltas and
-// inputs of every sublayer, and with all factors or none.
+// inputs of every sublayer, with all factors or none, and with changes of that rank, or 0, of all
+// matrices, whose numbers are counted.
 Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
                     const TokenPages& tokens, std::span<const Statistics::Sizes> sums,
-                    bool factors = false);
+                    bool factors = false, size_t rank = 0);
 
 }  // namespace struprune

@@ -6,7 +6,9 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/row_chunks.h"
 #include "ops/codec.h"
+#include "ops/gemm.h"
 #include "tiles/strips.h"
 
 namespace struprune {
@@ -253,6 +255,26 @@ void Block::Scale(TensorId id, std::span<const float> factors) {
     }
     At(id).origin.reset();
   }
+  Round(id);
+}
+
+void Block::AddProduct(TensorId id, size_t rank, std::span<const float> left,
+                       std::span<const float> right) {
+  PagedMatrix* const weight = matrix(id);
+  if (!weight || rank == 0 || left.size() != weight->rows() * rank ||
+      right.size() != rank * weight->cols()) {
+    throw Error("ERR_ARGUMENT", "a matrix gets a product of its own rows and columns");
+  }
+  const size_t strip = weight->page_rows(), cols = weight->cols();
+  for (size_t row = 0; row < weight->rows(); row += strip) {
+    const size_t count = weight->Run(row, strip);
+    const PagedMatrix::View values(*weight, row, count, PagedMatrix::Access::kUpdate);
+    ForChunks(*context_, count, [&](size_t first, size_t some, size_t) {
+      Gemm(Trans::kNo, Trans::kNo, some, cols, rank, 1.0f, left.data() + (row + first) * rank, rank,
+           right.data(), cols, 1.0f, values.data() + first * cols, cols);
+    });
+  }
+  At(id).origin.reset();
   Round(id);
 }
 

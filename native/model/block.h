@@ -73,6 +73,10 @@ class Block {
   // Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored.
   // Throws ERR_ARGUMENT where there are not as many factors.
   void Scale(TensorId id, std::span<const float> factors);
+  // A matrix[rows, cols] += left[rows, rank] right[rank, cols], rounded to what is stored. Throws
+  // ERR_ARGUMENT for other sizes.
+  void AddProduct(TensorId id, size_t rank, std::span<const float> left,
+                  std::span<const float> right);
   // Keeps those experts of a sublayer, ascending, with their rows of the router. Throws
   // ERR_ARGUMENT where there are fewer than a token passes.
   void KeepExperts(size_t sublayer, std::span<const int32_t> indices);

@@ -521,6 +521,12 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
     factors.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = &wide;
     EXPECT_EQ(code(factors), "ERR_ARGUMENT") << NameOf(block.spec(), id);
   }
+  LowRank empty;
+  for (const TensorId id : {test::kDown, test::kQNorm}) {
+    BackwardRun changes{6, &inputs, &gradient, {{}, {}}};
+    changes.sums[id.sublayer].changes[static_cast<size_t>(id.part)] = &empty;
+    EXPECT_EQ(code(changes), "ERR_ARGUMENT") << NameOf(block.spec(), id);
+  }
   EXPECT_EQ(code({6, &inputs, &gradient}), "");
   context->abort = true;
   EXPECT_EQ(code({6, &inputs, &gradient}), "ERR_ABORTED");

@@ -348,6 +348,57 @@ TEST(NeedsTest, OfFactorsOnTheWayBackThroughABlock) {
   }
 }
 
+TEST(NeedsTest, OfChangesOnTheWayBackThroughABlock) {
+  constexpr size_t kRank = 3;
+  const auto is_map = [](TensorId id) { return !IsVector(id.part) && !Routes(id.part); };
+  for (const Family& family : Families()) {
+    const test::DecoderSpec spec = SpecOf(family);
+    const size_t d = spec.hidden;
+    std::vector<std::pair<TensorId, PartShape>> tuned;
+    std::vector<Statistics::Sizes> sums;
+    for (const TensorId id : TensorsOf(spec)) {
+      if (!is_map(id)) continue;
+      const PartShape shape = ShapeOf(spec.Block(), id);
+      tuned.push_back({id, shape});
+      sums.push_back({kRank, false, shape.rows});
+      sums.push_back({shape.cols, false, kRank});
+    }
+    ExpectPeak(
+        family.name,
+        [&](const Context& context, bool paged) {
+          Needs needs =
+              BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) + Kept(2 * d, paged) +
+              BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), sums, false, kRank);
+          for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
+          return needs;
+        },
+        [&](const SharedContext& context, const SharedStore& store) {
+          const Block block = MakeBlock(context, store, spec);
+          const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
+          const TileSpace space{context, store};
+          std::vector<std::unique_ptr<Statistics>> made;
+          std::vector<std::unique_ptr<LowRank>> changes;
+          BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
+          const auto sum = [&](size_t dim, size_t residual) {
+            made.push_back(std::make_unique<Statistics>(space, dim, false, residual));
+            return made.back().get();
+          };
+          const auto zeros = [&](size_t count) {
+            auto buffer = context->Allocate<float>(count);
+            std::fill_n(buffer.data(), count, 0.0f);
+            return buffer;
+          };
+          for (const auto& [id, shape] : tuned) {
+            changes.push_back(std::make_unique<LowRank>(
+                LowRank{kRank, zeros(shape.rows * kRank), zeros(kRank * shape.cols),
+                        sum(kRank, shape.rows), sum(shape.cols, kRank)}));
+            run.sums[id.sublayer].changes[static_cast<size_t>(id.part)] = changes.back().get();
+          }
+          BackwardBlock(block, run);
+        });
+  }
+}
+
 // A model's ends, with or without everything that there may be.
 struct Ends {
   static constexpr size_t kHidden = 20, kWidth = 12, kVocab = 300;

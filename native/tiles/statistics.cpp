@@ -70,7 +70,12 @@ struct SumCounts {
   SumCounts(const Context& context, const Statistics::Sizes& sizes, size_t side)
       : sums(sizes.dim),
         residual_sums(sizes.residual),
-        products(sizes.gram || sizes.residual > 0 ? context.pool.size() * side * side : 0) {}
+        products(context.pool.size() * TileOf(sizes, side)) {}
+  // Of the largest product: that of cross products alone may be narrow.
+  static size_t TileOf(const Statistics::Sizes& sizes, size_t side) {
+    if (sizes.gram) return side * side;
+    return std::min(side, sizes.residual) * std::min(side, sizes.dim);
+  }
   size_t Moments() const { return 2 * (sums + residual_sums); }
   size_t sums, residual_sums, products;
 };
@@ -196,7 +201,7 @@ void Statistics::AddProducts(const Input& input, Sums& to) {
           return;
         }
         AddProduct(input, packed, sum == to.cross.get(), *sum, i, j,
-                   products_.data() + worker * space_.side * space_.side);
+                   products_.data() + worker * (products_.size() / space_.context->pool.size()));
       });
 }
 

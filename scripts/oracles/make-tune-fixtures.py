@@ -1,9 +1,10 @@
-"""Tuning of small random models by torch's autograd: the gradient of every factor, and where ten steps of Adam lead.
+"""Tuning of small random models by torch's autograd: the gradient of every factor and of every change of low rank, and
+where ten steps of Adam lead.
 
 Usage: PYTHONPATH=<torch, transformers> python3 scripts/oracles/make-tune-fixtures.py [OUT]
 
 OUT (default test/fixtures/tuning) receives one JSON file a model and versions.json. The model itself is the dense one; the
-one that is tuned is the same with every tuned tensor times a factor. Everything is computed in float64. Run
+one that is tuned is the same with a product of rank 2 added to every map, and every tuned tensor times a factor. Everything is computed in float64. Run
 make-model-fixtures.py first.
 """
 
@@ -19,6 +20,7 @@ import transformers
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MODELS = ROOT / "test" / "fixtures" / "models"
 STEPS, RATE, DECAY = 10, 0.01, (0.5, 0.95)
+RANK, CHANGE_RATE = 2, 0.001
 LLAMA = {
     "attnNorm": "model.layers.{}.input_layernorm.weight",
     "qNorm": "model.layers.{}.self_attn.q_norm.weight",
@@ -54,6 +56,33 @@ GPT_NEOX = {
     "downBias": "gpt_neox.layers.{}.mlp.dense_4h_to_h.bias",
     "finalNorm": "gpt_neox.final_layer_norm.weight",
 }
+LLAMA_MAPS = {
+    "q": "model.layers.{}.self_attn.q_proj.weight",
+    "k": "model.layers.{}.self_attn.k_proj.weight",
+    "v": "model.layers.{}.self_attn.v_proj.weight",
+    "o": LLAMA["o"],
+    "gate": "model.layers.{}.mlp.gate_proj.weight",
+    "up": "model.layers.{}.mlp.up_proj.weight",
+    "down": LLAMA["down"],
+}
+OPT_MAPS = {
+    "q": "model.decoder.layers.{}.self_attn.q_proj.weight",
+    "k": "model.decoder.layers.{}.self_attn.k_proj.weight",
+    "v": "model.decoder.layers.{}.self_attn.v_proj.weight",
+    "o": OPT["o"],
+    "up": "model.decoder.layers.{}.fc1.weight",
+    "down": OPT["down"],
+}
+# q, k and v lie in one tensor, a head after the other: three changes of it.
+FUSED = "gpt_neox.layers.{}.attention.query_key_value.weight"
+GPT_NEOX_MAPS = {
+    "q": FUSED,
+    "k": FUSED,
+    "v": FUSED,
+    "o": GPT_NEOX["o"],
+    "up": "gpt_neox.layers.{}.mlp.dense_h_to_4h.weight",
+    "down": GPT_NEOX["down"],
+}
 NAMES = {
     "llama-bias": LLAMA,
     "llama3-tied": LLAMA,
@@ -74,6 +103,41 @@ def tuned_tensors(weights, names, blocks):
     return {place: name for place, name in places.items() if name in weights}
 
 
+def maps_of(names):
+    return {"model.l": LLAMA_MAPS, "model.d": OPT_MAPS, "gpt_neo": GPT_NEOX_MAPS}[names["o"][:7]]
+
+
+def first_changes(weights, maps, blocks):
+    """Products by `block.map`: [rows, rank] and [rank, cols]. test/tuning/oracle.test.ts has the same numbers."""
+    changes = {}
+    for block in range(blocks):
+        for role, name in maps.items():
+            weight = weights[name.format(block)]
+            rows = weight.shape[0] // (3 if name == FUSED else 1)
+
+            def numbers(count, phase):
+                at = torch.arange(count, dtype=torch.float64)
+                return 0.1 * torch.sin(phase + len(role) + block + 3 * at)
+
+            left = numbers(rows * RANK, 1).reshape(rows, RANK)
+            right = numbers(RANK * weight.shape[1], 2).reshape(RANK, weight.shape[1])
+            changes[f"{block}.{role}.left"], changes[f"{block}.{role}.right"] = left, right
+    return changes
+
+
+def added(changes, maps, block, name, heads):
+    """What one tensor gets."""
+    sums = {
+        role: changes[f"{block}.{role}.left"] @ changes[f"{block}.{role}.right"]
+        for role, of in maps.items()
+        if of.format(block) == name
+    }
+    if FUSED.format(block) != name:
+        return next(iter(sums.values()))
+    parts = [sums[role].reshape(heads, -1, sums[role].shape[1]) for role in ("q", "k", "v")]
+    return torch.stack(parts, 1).reshape(-1, parts[0].shape[-1])
+
+
 def fixture(model_name):
     folder = MODELS / model_name
     model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -87,6 +151,9 @@ def fixture(model_name):
         for place, name in places.items()
     }
     logs = {place: value.double().requires_grad_() for place, value in start.items()}
+    maps, blocks = maps_of(NAMES[model_name]), model.config.num_hidden_layers
+    first_values = first_changes(weights, maps, blocks)
+    changes = {place: value.clone().requires_grad_() for place, value in first_values.items()}
 
     # What a stored weight is less than the one that computes.
     gemma = model.config.model_type.startswith("gemma")
@@ -99,15 +166,24 @@ def fixture(model_name):
         dense = log_probabilities(weights)
 
     def divergence():
+        changed = dict(weights)
+        for block in range(blocks):
+            for name in {of.format(block) for of in maps.values()}:
+                heads = model.config.num_attention_heads
+                changed[name] = weights[name] + added(changes, maps, block, name, heads)
         scaled = {
-            name: (weights[name] + offsets[name]) * logs[place].exp() - offsets[name]
+            name: (changed[name] + offsets[name]) * logs[place].exp() - offsets[name]
             for place, name in places.items()
         }
-        ours = log_probabilities({**weights, **scaled})
+        ours = log_probabilities({**changed, **scaled})
         return (dense.exp() * (dense - ours)).sum(-1).mean()
 
-    adam = torch.optim.Adam(logs.values(), lr=RATE, betas=DECAY, eps=1e-12)
-    history, first = [], {}
+    groups = [
+        {"params": list(logs.values())},
+        {"params": list(changes.values()), "lr": CHANGE_RATE},
+    ]
+    adam = torch.optim.Adam(groups, lr=RATE, betas=DECAY, eps=1e-12)
+    history, first, first_of_changes = [], {}, {}
     for step in range(STEPS):
         adam.zero_grad()
         loss = divergence()
@@ -115,6 +191,7 @@ def fixture(model_name):
         history.append(loss.item())
         if step == 0:
             first = {place: value.grad.tolist() for place, value in logs.items()}
+            first_of_changes = flat({place: value.grad for place, value in changes.items()})
         adam.step()
     with torch.no_grad():
         history.append(divergence().item())
@@ -124,7 +201,17 @@ def fixture(model_name):
         "gradient": first,
         "divergence": history,
         "logs": {place: value.tolist() for place, value in logs.items()},
+        "changes": {
+            "rank": RANK,
+            "rate": CHANGE_RATE,
+            "gradient": first_of_changes,
+            "values": flat(changes),
+        },
     }
+
+
+def flat(values):
+    return {place: [float(f"{v:.6g}") for v in value.detach().flatten().tolist()] for place, value in values.items()}
 
 
 def rounded(value):

@@ -1,5 +1,5 @@
 /** Tuning in a whole run: on fresh text, towards the dense model, the same bytes however often the run was stopped. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
@@ -92,6 +92,12 @@ for (const [name, more] of ROWS) {
       await t.throwsAsync(stopping, { message: 'enough' });
       const journal = readdirSync(`${settings.output}.struprune-journal`);
       t.true(journal.includes('tune.safetensors') && !journal.includes('final-norm.bin'));
+      const isQuantised = more.dtype === 'q8_0';
+      t.is(
+        journal.some((name) => name.startsWith('tune-')),
+        !isQuantised,
+        journal.join(),
+      );
       let first = 0;
       const resumed = await prune(model, {
         ...settings,
@@ -108,6 +114,31 @@ for (const [name, more] of ROWS) {
   );
 }
 
+test.serial(
+  'where a block of the journal is damaged, tuning begins anew, with the same bytes',
+  async (t) => {
+    const model = work.model('llama2');
+    const whole = await prune(model, options());
+    const settings = options();
+    const controller = new AbortController();
+    const stopping = prune(model, {
+      ...settings,
+      signal: controller.signal,
+      onProgress: ({ stage, message }) => {
+        if (stage === 'tune' && message.startsWith('step 4')) controller.abort(new Error('enough'));
+      },
+    });
+    await t.throwsAsync(stopping, { message: 'enough' });
+    const path = join(`${settings.output}.struprune-journal`, 'tune-0-1.safetensors');
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 100]! ^= 1;
+    writeFileSync(path, bytes);
+    const { warnings } = await prune(model, { ...settings, resume: true });
+    t.deepEqual(warnings, ['what the journal has of tuning is damaged: it begins anew']);
+    t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+  },
+);
+
 /** Tuned and not, of the trained model. */
 async function both(more: Partial<PruneOptions> = {}): Promise<[string, string]> {
   const all = { window: 64, ...more };
@@ -116,8 +147,8 @@ async function both(more: Partial<PruneOptions> = {}): Promise<[string, string]>
   return [tuned.output, plain.output];
 }
 
-test.serial('matrices but o and down have the bytes that they had', async (t) => {
-  const [tuned, plain] = await both();
+test.serial('without changes, matrices but o and down have the bytes that they had', async (t) => {
+  const [tuned, plain] = await both({ tuneRank: 0 });
   const rows = (folder: string, name: string) => safetensorsRows(folder, `model.${name}.weight`);
   for (const name of ['self_attn.q_proj', 'mlp.up_proj', 'mlp.gate_proj']) {
     t.true(isDeepStrictEqual(rows(tuned, `layers.1.${name}`), rows(plain, `layers.1.${name}`)));
@@ -126,6 +157,40 @@ test.serial('matrices but o and down have the bytes that they had', async (t) =>
     t.false(isDeepStrictEqual(rows(tuned, name), rows(plain, name)), name);
   }
 });
+
+test.serial('every map changes by a product of no more than the rank', async (t) => {
+  const rank = 3;
+  const [tuned, plain] = await both({ tuneRank: rank, dtype: 'f32' });
+  for (const name of ['self_attn.q_proj', 'self_attn.v_proj', 'mlp.gate_proj', 'mlp.up_proj']) {
+    const rows = (folder: string) =>
+      safetensorsRows(folder, `model.layers.1.${name}.weight`).map(
+        (hex) => new Float32Array(new Uint8Array(Buffer.from(hex, 'hex')).buffer),
+      );
+    const [after, before] = [rows(tuned), rows(plain)];
+    const change = after.map((row, i) => Array.from(row, (value, j) => value - before[i]![j]!));
+    const sizes = pivots(change);
+    t.true(sizes[rank - 1]! > 1e-2 * sizes[0]! && sizes[rank]! < 1e-3 * sizes[0]!, `${sizes}`);
+  }
+});
+
+/** Sizes of the first pivots of an elimination with full pivoting. */
+function pivots(matrix: number[][], count = 6): number[] {
+  const left = matrix.map((row) => [...row]);
+  return Array.from({ length: count }, () => {
+    let [size, i, j] = [0, 0, 0];
+    for (const [r, row] of left.entries()) {
+      for (const [c, value] of row.entries()) {
+        if (Math.abs(value) > size) [size, i, j] = [Math.abs(value), r, c];
+      }
+    }
+    const pivot = left[i]!.slice();
+    for (const row of left) {
+      const share = row[j]! / pivot[j]!;
+      for (const [c, value] of pivot.entries()) row[c]! -= share * value;
+    }
+    return size;
+  });
+}
 
 test.serial('norms alone are tuned where columns have few steps', async (t) => {
   const [tuned, plain] = await both({ format: 'gguf', dtype: 'q4_1' });

@@ -4,6 +4,7 @@ import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { exportModel } from '../../lib/export-model';
+import { blockTensors } from '../../lib/model/axes';
 import { expertAt } from '../../lib/model/sublayers';
 import { planRun } from '../../lib/models/decoders/plan';
 import { planInput } from '../../lib/models/decoders/plan-input';
@@ -206,7 +207,8 @@ test('tuning is a stage of its own: its states lie in scratch, and what it came 
   const untimed = (stages: Plan['stages']) => stages.map((stage) => ({ ...stage, seconds: 0 }));
   t.deepEqual(untimed(tuned.stages.slice(0, -1)), untimed(plain.stages));
   const { stage, scratch, flops } = tuned.stages.at(-1)!;
-  const { hidden, headDim, blocks } = (await openCheckpoint(model)).architecture;
+  const { architecture } = await openCheckpoint(model);
+  const { hidden, headDim, blocks } = architecture;
   // Four windows are held out, and two at most train in a step.
   const states = 2 * 40 + 2 * 4 + (blocks.length + 3) * 2;
   t.deepEqual([stage, scratch], ['tune', 4 * hidden * WINDOW * states]);
@@ -216,7 +218,14 @@ test('tuning is a stage of its own: its states lie in scratch, and what it came 
     (sum, { ffn, heads }) => sum + 2 * hidden + ffn + heads * headDim,
     hidden,
   );
-  t.is(tuned.disk, plain.disk + 3 * 8 * factors);
+  // Of two steps: changes of rank 32 of all maps, and their moments.
+  const changes = blocks.flatMap((_, block) =>
+    blockTensors(architecture, block).flatMap(({ shape: [rows, cols] }) =>
+      cols === undefined ? [] : [Math.min(32, rows!, cols) * (rows! + cols)],
+    ),
+  );
+  const numbers = changes.reduce((sum, count) => sum + count);
+  t.is(tuned.disk, plain.disk + 3 * 8 * factors + 2 * 3 * 4 * numbers);
 });
 
 test('a target in bytes counts the vocabulary of a GGUF file, as prune does', async (t) => {

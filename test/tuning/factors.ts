@@ -1,11 +1,12 @@
-/** Every factor of a whole model, and names for them. */
+/** Every factor and change of a whole model, and names for the factors. */
 import type { PlannedPart } from '../../lib/checkpoint/export';
 import type { Architecture } from '../../lib/model/architecture';
 import { blockTensors, modelShapes } from '../../lib/model/axes';
 import { WHOLE } from '../../lib/model/file-tensors';
-import { type FactorPlaces, factorPlaces, type Place } from '../../lib/tuning/factors';
+import type { FactorPlaces, Place } from '../../lib/tuning/factors';
+import { type TunedPlaces, tunedPlaces } from '../../lib/tuning/tuning';
 
-export function allPlaces(architecture: Architecture): FactorPlaces {
+export function allPlaces(architecture: Architecture, rank: number): TunedPlaces {
   const planned = (role: PlannedPart['role'], block: number | null, shape: number[]) => ({
     ...{ ...WHOLE, name: '', dtype: 'F32' as const, block, shape },
     parts: [{ role, shape, fill: 'source' as const }],
@@ -15,7 +16,7 @@ export function allPlaces(architecture: Architecture): FactorPlaces {
   );
   const { finalNorm } = modelShapes(architecture);
   const outside = finalNorm ? [planned('finalNorm', null, finalNorm)] : [];
-  return factorPlaces({ tensors: [...inside, ...outside] });
+  return tunedPlaces({ tensors: [...inside, ...outside] }, rank);
 }
 
 /** What the fixtures call them; a norm is one thing there, wherever it stands. */

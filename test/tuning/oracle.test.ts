@@ -7,9 +7,11 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
 import { adamState, adamStep } from '../../lib/tuning/adam';
+import { type ChangePlace, firstState } from '../../lib/tuning/changes';
 import { endsWith } from '../../lib/tuning/ends';
-import { scaledBlock } from '../../lib/tuning/factors';
 import { type Gradients, gradientsOf, lessonOf } from '../../lib/tuning/passes';
+import { type Tuning, tunedBlock } from '../../lib/tuning/tuning';
+import { atOnce } from '../../lib/turns';
 import { allPlaces, namedPlaces } from './factors';
 
 const FIXTURES = join(__dirname, '../fixtures');
@@ -22,6 +24,33 @@ interface Expected {
   logs: Record<string, number[]>;
   /** Before every step and after the last one. */
   divergence: number[];
+  /** Of low rank, numbers by `block.map.left` and `.right`. */
+  changes: {
+    rank: number;
+    rate: number;
+    gradient: Record<string, number[]>;
+    values: Record<string, number[]>;
+  };
+}
+
+/** As scripts/oracles/make-tune-fixtures.py has them. */
+const MAP_NAMES: Record<string, string> = { 'attention.out': 'o', 'ffn.out': 'down' };
+const mapOf = (role: string) => MAP_NAMES[role] ?? role.slice(role.indexOf('.') + 1);
+const firstNumbers = (count: number, phase: number) =>
+  Array.from({ length: count }, (_, i) => 0.1 * Math.sin(phase + 3 * i));
+
+/** Where each factor of a change lies among its block's numbers. */
+function sidesOf(places: readonly ChangePlace[], block: number) {
+  return places.flatMap(({ role, rows, cols, rank, at }) => [
+    { name: `${block}.${mapOf(role)}.left`, role, at, count: rows * rank, phase: 1 },
+    {
+      name: `${block}.${mapOf(role)}.right`,
+      role,
+      at: at + rows * rank,
+      count: rank * cols,
+      phase: 2,
+    },
+  ]);
 }
 
 const read = (...names: string[]) => JSON.parse(readFileSync(join(FIXTURES, ...names), 'utf8'));
@@ -53,8 +82,22 @@ for (const name of NAMES) {
       // Gradients are torch's to float's precision.
       const engine = new Engine({ threads: 2, fullPrecision: true });
       const session = new Session(engine, await openCheckpoint(join(FIXTURES, 'models', name)));
-      const places = allPlaces(session.architecture);
+      const { rank, rate: changeRate, ...changed } = expected.changes;
+      const all = allPlaces(session.architecture, rank);
+      const places = all.factors;
       const named = namedPlaces(places);
+      const states = all.changes.map((own, block) => {
+        const state = firstState(block, own);
+        for (const { role, at, count, phase } of sidesOf(own, block)) {
+          state.values.set(firstNumbers(count, phase + mapOf(role).length + block), at);
+        }
+        return state;
+      });
+      const sides = all.changes.flatMap((own, block) =>
+        sidesOf(own, block).map((side) => ({ ...side, block })),
+      );
+      t.deepEqual(sides.map(({ name }) => name).sort(), Object.keys(changed.values).sort());
+      const gradients: Float64Array[] = [];
       t.deepEqual(named.map(([place]) => place).sort(), Object.keys(expected.start).sort());
       const flat = (values: Record<string, number[]>) => {
         const all = new Float64Array(places.count);
@@ -65,32 +108,51 @@ for (const name of NAMES) {
       const dense = { ...reading, session, load: (index: number) => session.loadBlock(index) };
       const lesson = await lessonOf(dense, Int32Array.from(inputIds.flat()));
       const logs = flat(expected.start);
+      const tuning: Tuning = { ...all, logs, valuesOf: async (block) => states[block]!.values };
+      const learn = async (block: number, gradient: Float64Array) => {
+        gradients[block] = gradient;
+      };
       const pass = async (): Promise<Gradients> => {
         const ends = await endsWith(session, places.finalNorm, logs, join(folder, 'norm.bin'));
         const load = async (index: number) =>
-          scaledBlock(await session.loadBlock(index), places.blocks[index], logs);
-        const found = await gradientsOf({ ...reading, session: ends, load }, places, lesson);
+          tunedBlock(await session.loadBlock(index), index, tuning);
+        const of = { ...reading, session: ends, load };
+        const found = await gradientsOf(of, tuning, lesson, learn);
         ends.dispose();
         return found;
       };
       const adam = adamState(places.count);
+      const near = (found: Float64Array, wanted: Float64Array, place: string) => {
+        const largest = Math.max(...wanted.map(Math.abs));
+        t.true(Math.max(...difference(found, wanted).map(Math.abs)) < 1e-4 * largest, place);
+      };
       for (const [step, divergence] of expected.divergence.entries()) {
         const found = await pass();
         t.true(Math.abs(found.divergence - divergence) < 1e-4 * divergence, `step ${step}`);
         if (step === 0) {
           const wanted = flat(expected.gradient);
           for (const [place, { at, count }] of named) {
-            const own = wanted.subarray(at, at + count);
-            const off = difference(found.gradient.subarray(at, at + count), own);
-            const largest = Math.max(...own.map(Math.abs));
-            t.true(Math.max(...off.map(Math.abs)) < 1e-4 * largest, place);
+            near(found.gradient.subarray(at, at + count), wanted.subarray(at, at + count), place);
+          }
+          for (const { block, name, at, count } of sides) {
+            const own = gradients[block]!.subarray(at, at + count);
+            near(own, Float64Array.from(changed.gradient[name]!), name);
           }
         }
-        if (step < 10) adamStep(logs, found.gradient, adam, expected.rate);
+        if (step === 10) break;
+        atOnce(adamStep(logs, found.gradient, adam, expected.rate));
+        for (const [block, { values, ...moments }] of states.entries()) {
+          atOnce(adamStep(values, gradients[block]!, { ...moments, steps: step }, changeRate));
+        }
       }
       // The first steps go by the sign of the gradient, and by that of a rounding error where it is 0.
       const off = difference(logs, flat(expected.logs)).map(Math.abs).sort();
       t.true(off[Math.floor(0.99 * off.length)]! < 0.01 * expected.rate, `${off.at(-1)}`);
+      for (const { block, name, at, count } of sides) {
+        const own = Float64Array.from(states[block]!.values.subarray(at, at + count));
+        const off = difference(own, Float64Array.from(changed.values[name]!)).map(Math.abs).sort();
+        t.true(off[Math.floor(0.95 * off.length)]! < 0.02 * changeRate, `${name} ${off.at(-1)}`);
+      }
       await lesson.dense.mean[Symbol.asyncDispose]();
       session.dispose();
       await engine.dispose();

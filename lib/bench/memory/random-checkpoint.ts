@@ -8,6 +8,7 @@ import { familyNamed } from '../../model/families';
 import { fileTensors } from '../../model/file-tensors';
 import { architectureFromConfig } from '../../model/from-config';
 import { isNorm } from '../../model/sublayers';
+import { uniform } from '../../random';
 
 /** Half-precision numbers of one piece: what is in memory at a time. */
 const PIECE = 1 << 20;
@@ -44,7 +45,7 @@ export async function writeRandomCheckpoint(
     folder,
     tensors.map(({ name, shape }) => ({ name, shape, dtype: 'F16' })),
   );
-  const next = generator(1);
+  const next = uniform(1);
   const pool = Uint16Array.from({ length: 2 * PIECE }, () => half(SPREAD * normal(next)));
   const ones = new Uint16Array(PIECE).fill(half(1));
   for (const { name, shape, norm } of tensors) {
@@ -62,17 +63,6 @@ export async function writeRandomCheckpoint(
   for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
     await copyFile(join(tokenizerFrom, file), join(folder, file));
   }
-}
-
-/** Uniform on [0, 1); the same numbers everywhere. (mulberry32) */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Box-Muller. */

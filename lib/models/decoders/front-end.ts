@@ -17,7 +17,7 @@ import { DecoderPass } from './pass';
 import type { DecoderRun } from './run';
 import { settingsUsed } from './settings-used';
 import { structureOf } from './structure';
-import { type TunedModel, tuneFactors } from './tune';
+import { type TunedModel, tuneModel } from './tune';
 import { openSink, writeTensors } from './write';
 
 export class Decoder extends DenseDecoder implements FrontEnd {
@@ -76,7 +76,7 @@ class ShrinkingDecoder implements Shrinking {
   }
 
   async tune(): Promise<Tuned | null> {
-    this.#tuned = await tuneFactors(this.#run, this.#plan);
+    this.#tuned = await tuneModel(this.#run, this.#plan);
     return this.#tuned;
   }
 

@@ -1,7 +1,7 @@
 import { readsCurves } from '../../allocation';
 import type { RunSpec } from '../../spec';
 import { planOutput, uniformAllocation } from '../../spec/planned';
-import { factorPlaces } from '../../tuning/factors';
+import { tunedPlaces } from '../../tuning/tuning';
 import type { PlanInput } from './plan';
 
 /** What the plan of a run's memory is made from: its parts, and what is known of its texts and threads. */
@@ -15,8 +15,8 @@ export function planInput(
   const removed = readsCurves(spec.allocation.rule) ? null : evenly;
   const saves = settings.saveCalibration !== undefined;
   const whole = planOutput(spec, new Int32Array(spec.layers.length));
-  const factors = factorPlaces(whole);
+  const tuned = tunedPlaces(whole, settings.tuneRank);
   const copied = whole.copied.reduce((sum, { bytes }) => sum + bytes, 0);
   const { stored } = spec.output;
-  return { ...spec, ...sizes, architecture, stored, evenly, removed, factors, copied, saves };
+  return { ...spec, ...sizes, architecture, stored, evenly, removed, tuned, copied, saves };
 }

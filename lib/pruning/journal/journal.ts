@@ -79,7 +79,7 @@ const TUNE = 'tune.safetensors';
 const FINAL_NORM = 'final-norm.bin';
 /** Also of files that are being written (`temporaryName`) or locked (lock.ts). */
 const OWN_NAMES =
-  /^(journal\.json|survey\.safetensors|depth\.json|tune\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
+  /^(journal\.json|survey\.safetensors|depth\.json|tune(-\d+-[01])?\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
 
 export class Journal {
   readonly folder: string;
@@ -195,6 +195,11 @@ export class Journal {
 
   get tunePath(): string {
     return join(this.folder, TUNE);
+  }
+
+  /** Of a block's changes after so many steps of tuning; those of two steps lie side by side. */
+  changesPath(block: number, steps: number): string {
+    return join(this.folder, `tune-${block}-${steps % 2}.safetensors`);
   }
 
   get finalNormPath(): string {
@@ -337,8 +342,11 @@ export class Journal {
   private async dropWork(): Promise<void> {
     await this.dropFrom(0);
     this.complete = false;
-    for (const name of [SURVEY, DEPTH, TUNE, RESULT])
-      await rm(join(this.folder, name), { force: true });
+    for (const name of await readdir(this.folder)) {
+      if ([SURVEY, DEPTH, RESULT].includes(name) || isTuning(name)) {
+        await unlink(join(this.folder, name));
+      }
+    }
   }
 
   private async dropFrom(index: number): Promise<void> {
@@ -351,7 +359,8 @@ export class Journal {
   private tidy(): Promise<void> {
     return asOutput(this.folder, async () => {
       for (const name of await readdir(this.folder)) {
-        if ([HEAD, SURVEY, DEPTH, TUNE, LOCK].includes(name) || blockOf(name) !== -1) continue;
+        if ([HEAD, SURVEY, DEPTH, LOCK].includes(name)) continue;
+        if (isTuning(name) || blockOf(name) !== -1) continue;
         if (name === RESULT && this.complete) continue;
         // An output of before that found its place taken is the only copy of it.
         if (name === WORK_NAMES.replaced && !this.complete) continue;
@@ -415,6 +424,10 @@ async function requireOwn(folder: string): Promise<void> {
 function blockOf(name: string): number {
   const match = /^block-(\d+)\.(bin|json)$/.exec(name);
   return match ? Number(match[1]) : -1;
+}
+
+function isTuning(name: string): boolean {
+  return /^tune(-\d+-[01])?\.safetensors$/.test(name);
 }
 
 /** Whether a journal holds anything that took time to make. */

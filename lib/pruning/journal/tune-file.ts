@@ -2,19 +2,20 @@
 import { type ArrayPlan, ArraysFile, writeArrays } from '../../checkpoint/arrays-file';
 import { exists } from '../../checkpoint/output-path';
 import { asStruPruneError, StruPruneError } from '../../errors';
+import type { Numbers } from '../../tuning/adam';
+import { type ChangeState, type ChangeStore, countOf } from '../../tuning/changes';
 import type { TuneState } from '../../tuning/train';
+import type { TunedPlaces } from '../../tuning/tuning';
 import type { Journal } from './journal';
 
 const KIND = 'struprune tuning';
+/** Of a block's changes of low rank. */
+const CHANGES = 'struprune tuning of a block';
+/** Numbers on their way to a file at a time. */
+const PIECE = 2 ** 17;
 
 export function writeTuneState(journal: Journal, state: TuneState): Promise<void> {
   const { logs, adam, heldOut, trained } = state;
-  const array = (name: string, values: Float64Array): ArrayPlan => ({
-    name,
-    dtype: 'F64',
-    shape: [values.length],
-    pieces: () => [values],
-  });
   const arrays = [array('logs', logs), array('mean', adam.mean), array('square', adam.square)];
   const metadata = { kind: KIND, divergences: JSON.stringify({ heldOut, trained }) };
   return writeArrays(journal.tunePath, arrays, metadata, { replace: true });
@@ -26,7 +27,7 @@ export function writeTuneState(journal: Journal, state: TuneState): Promise<void
  */
 export async function readTuneState(
   journal: Journal,
-  count: number,
+  { factors: { count }, changes }: TunedPlaces,
   warn: (warning: string) => void,
 ): Promise<TuneState | null> {
   if (!(await exists(journal.tunePath))) return null;
@@ -37,6 +38,9 @@ export async function readTuneState(
       TuneState,
       'heldOut' | 'trained'
     >;
+    for (const [block, places] of changes.entries()) {
+      if (countOf(places) > 0) await openChanges(journal, block, trained.length, countOf(places));
+    }
     const adam = {
       mean: await file.read('mean'),
       square: await file.read('square'),
@@ -44,10 +48,60 @@ export async function readTuneState(
     };
     return { logs: await file.read('logs'), adam, heldOut, trained };
   } catch (error) {
-    if (asStruPruneError(error).code !== 'ERR_CHECKPOINT') throw error;
+    const { code } = asStruPruneError(error);
+    if (code !== 'ERR_CHECKPOINT' && code !== 'ERR_NOT_FOUND') throw error;
     warn('what the journal has of tuning is damaged: it begins anew');
     return null;
   }
+}
+
+/** In two files a block, of which a step writes the one that the step before has not. */
+export function changeStore(journal: Journal): ChangeStore {
+  return {
+    async read(block, steps) {
+      const file = await openChanges(journal, block, steps);
+      const read = async (name: string) => {
+        const values = new Float32Array(file.shape(name)[0]!);
+        for await (const { row, values: some } of file.rows(name, PIECE)) values.set(some, row);
+        return values;
+      };
+      const [values, mean, square] = [
+        await read('values'),
+        await read('mean'),
+        await read('square'),
+      ];
+      return { values, mean, square } satisfies ChangeState;
+    },
+    write(block, steps, state) {
+      const arrays = Object.entries(state).map(([name, values]) => array(name, values));
+      const metadata = { kind: CHANGES, steps: String(steps) };
+      return writeArrays(journal.changesPath(block, steps), arrays, metadata, { replace: true });
+    },
+  };
+}
+
+async function openChanges(
+  journal: Journal,
+  block: number,
+  steps: number,
+  count?: number,
+): Promise<ArraysFile> {
+  const file = await ArraysFile.open(journal.changesPath(block, steps));
+  const { kind, steps: found } = file.metadata;
+  const fits = count === undefined || file.shape('values')[0] === count;
+  if (kind !== CHANGES || found !== String(steps) || !fits) throw damaged(file.path);
+  return file;
+}
+
+function array(name: string, values: Numbers): ArrayPlan {
+  return {
+    name,
+    dtype: values instanceof Float32Array ? 'F32' : 'F64',
+    shape: [values.length],
+    *pieces() {
+      for (let at = 0; at < values.length; at += PIECE) yield values.subarray(at, at + PIECE);
+    },
+  };
 }
 
 function damaged(path: string): StruPruneError {

@@ -14,7 +14,7 @@ import type { Architecture, Stored } from '../../../model/architecture';
 import type { Site } from '../../../model/sublayers';
 import type { RunSpec } from '../../../spec';
 import { type Layer, layerAt, widthOf } from '../../../spec/widths';
-import type { FactorPlaces } from '../../../tuning/factors';
+import type { TunedPlaces } from '../../../tuning/tuning';
 
 export interface PlanInput
   extends Pick<
@@ -34,7 +34,7 @@ export interface PlanInput
   /** Windows of the text that tunes; 0: nothing is tuned. */
   tuning: number;
   /** Of the output if nothing were removed. */
-  factors: FactorPlaces;
+  tuned: TunedPlaces;
   /** Bytes of it that go as the source has them. */
   copied: number;
   /** Evaluation tokens and their window; null without one. */

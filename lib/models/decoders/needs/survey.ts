@@ -150,7 +150,7 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
   const backward = (block: number) => {
     const own = layersIn(layers, block);
     const dims = [...sitesOf(architecture, block).map(() => hidden), ...own.map(widthOf)];
-    const sums = dims.map((dim) => ({ dim, gram: true }));
+    const sums = dims.map((dim) => ({ dim, gram: true, residual: 0 }));
     const until = inTurn(...own.map((layer) => curveNeeds(input, ask, layer, true)));
     return ask.backward(block, states, sums, { until });
   };

@@ -5,6 +5,7 @@ import {
   type Needs,
   type NeedsOf,
   NOTHING,
+  type StatisticsSizes,
   type Tokens,
   times,
   together,
@@ -66,17 +67,30 @@ function measured(input: PlanInput, ask: NeedsOf, lessons: Tokens[], check: Toke
 }
 
 function step(input: PlanInput, ask: NeedsOf, lesson: Tokens): Needs {
-  const { factors } = input;
+  const { factors, changes } = input.tuned;
   const { finalNorm } = factors;
   const norm = finalNorm ? ask.statistics(finalNorm.count, { gram: false }) : NOTHING;
-  const sumsOf = (block: number) =>
-    (factors.blocks[block] ?? []).map(({ count }) => ({ dim: count, gram: false }));
+  const sumsOf = (block: number) => [
+    ...(factors.blocks[block] ?? []).map(({ count }) => sums(count)),
+    ...(changes[block] ?? []).flatMap(({ rows, cols, rank }) => [
+      sums(rank, rows),
+      sums(cols, rank),
+    ]),
+  ];
+  const rank = Math.max(0, ...changes.flat().map(({ rank }) => rank));
   return inTurn(
     forward(input, ask, lesson),
     ask.copyStates(lesson),
     together(norm, ask.ends('divergenceGradient', lesson)),
     eachBlock(input, (block) =>
-      together(ask.block(block), ask.backward(block, lesson, sumsOf(block), { factors: true })),
+      together(
+        ask.block(block),
+        ask.backward(block, lesson, sumsOf(block), { factors: true, rank }),
+      ),
     ),
   );
+}
+
+function sums(dim: number, residual = 0): StatisticsSizes {
+  return { dim, gram: false, residual };
 }

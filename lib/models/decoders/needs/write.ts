@@ -7,13 +7,15 @@ import { MXFP4_BLOCK } from '../../../model/bind';
 import { totalParameters } from '../../../model/groups';
 import { tuneShares } from '../../../pruning/texts';
 import { type Layer, widthOf } from '../../../spec/widths';
+import { countOf } from '../../../tuning/changes';
 import { ENCODE_BYTES } from '../encode';
 import { keptMetrics, type PlanInput } from './stage';
 
 /** Arrays of SiteStatistics, a number a column each. */
 const COLUMN_STATISTICS = 4;
-/** Arrays of a TuneState, a number a factor each. */
+/** Arrays of a TuneState, a number a factor each; and of a ChangeState, of two steps. */
 const TUNE_STATE = 3;
+const CHANGE_STATES = 2 * 3;
 
 export function encodeNeeds(ask: NeedsOf, block: number): Needs {
   return ask.encode(block, ENCODE_BYTES);
@@ -27,25 +29,33 @@ export function diskBytes(input: PlanInput): number {
   const kept = keptNumbers(input);
   const bytesOf = (numbers: number) => Float64Array.BYTES_PER_ELEMENT * numbers;
   const survey = bytesOf(kept.curves + kept.statistics) + keptMetrics(input);
-  const tuning = bytesOf(TUNE_STATE * kept.factors);
+  const tuning = bytesOf(TUNE_STATE * kept.factors) + changeBytes(input);
   if (!input.surveyOnly) return 2 * outputBytes(input) + input.copied + survey + tuning;
   return input.saves ? survey : 0;
 }
 
 /** Numbers of what lasts as long as the run: see keptReserve. */
 export function keptNumbers(input: PlanInput) {
-  const { layers, survey, tokens, tuning, window, factors } = input;
+  const { layers, survey, tokens, tuning, window, tuned } = input;
   const sum = (of: (layer: Layer) => number) =>
     layers.reduce((total, layer) => total + of(layer), 0);
   const { needed, curves } = survey;
   return {
     tokens: tokens + tuning * window,
-    factors: tuneShares(tuning) ? factors.count : 0,
+    factors: tuneShares(tuning) ? tuned.factors.count : 0,
+    changes: tuneShares(tuning) ? Math.max(0, ...tuned.changes.map(countOf)) : 0,
     groups: sum(({ groups }) => groups),
     curves: needed ? sum(({ groups }) => groups + 1) : 0,
     statistics:
       needed && curves !== 'sweep' ? sum((layer) => COLUMN_STATISTICS * widthOf(layer)) : 0,
   };
+}
+
+/** Of all blocks' changes of low rank in the journal. */
+function changeBytes({ tuned, tuning }: PlanInput): number {
+  if (!tuneShares(tuning)) return 0;
+  const numbers = tuned.changes.reduce((sum, places) => sum + countOf(places), 0);
+  return CHANGE_STATES * Float32Array.BYTES_PER_ELEMENT * numbers;
 }
 
 /** Of the dense model in the output's dtypes, in runs of 32, the storage block of the narrowest. */

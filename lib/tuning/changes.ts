@@ -1,0 +1,148 @@
+/**
+ * Changes of low rank of the maps that stay, (W + left · right) · diag(factors) (docs/method.md, section 9), tuned beside the
+ * factors. A block's numbers, and their two moments, are in memory while it is at hand, and else in the journal.
+ */
+import { isQuantised } from '../checkpoint/container';
+import type { ExportPlan } from '../checkpoint/export';
+import type { Block, LowRank, LowRankSums } from '../engine/block';
+import { disposeAll } from '../engine/owned';
+import type { Session } from '../engine/session';
+import type { Statistics } from '../engine/statistics';
+import type { BlockRole, Part } from '../model/sublayers';
+import { uniform } from '../random';
+import type { Numbers } from './adam';
+
+/** Maps that gradients go through. */
+const MAPS = ['q', 'k', 'v', 'out', 'up', 'gate'] as const satisfies readonly Part[];
+
+/** Where the numbers of one map's change lie among its block's: those of left `[rows, rank]`, then right `[rank, cols]`. */
+export interface ChangePlace {
+  role: BlockRole;
+  rows: number;
+  cols: number;
+  rank: number;
+  at: number;
+}
+
+/** A block's numbers, `mean` and `square` as Adam has them. */
+export interface ChangeState {
+  values: Float32Array;
+  mean: Float32Array;
+  square: Float32Array;
+}
+
+/** Keeps the states of a run's blocks, of its last step and of the one before. */
+export interface ChangeStore {
+  /** After so many steps, one at least. */
+  read(block: number, steps: number): Promise<ChangeState>;
+  write(block: number, steps: number, state: ChangeState): Promise<void>;
+}
+
+/** Of the blocks of an output to come. Maps in a type of few steps have none: their codes would be others. */
+export function changePlaces(
+  { tensors }: Pick<ExportPlan, 'tensors'>,
+  rank: number,
+): ChangePlace[][] {
+  const places: ChangePlace[][] = [];
+  if (rank === 0) return places;
+  for (const { block, dtype, parts } of tensors) {
+    if (block === null) continue;
+    while (places.length <= block) places.push([]);
+    if (isQuantised(dtype)) continue;
+    for (const { role, shape, fill } of parts) {
+      const isMap = MAPS.some((part) => role.endsWith(`.${part}`));
+      if (!isMap || fill === 'zeros' || fill === 'values') continue;
+      const [rows, cols] = shape as [number, number];
+      const own = places[block]!;
+      const at = countOf(own);
+      own.push({ role: role as BlockRole, rows, cols, rank: Math.min(rank, rows, cols), at });
+    }
+  }
+  return places;
+}
+
+/** Numbers of a block's changes. */
+export function countOf(places: readonly ChangePlace[] = []): number {
+  const last = places.at(-1);
+  return last ? last.at + sizeOf(last) : 0;
+}
+
+function sizeOf({ rows, cols, rank }: ChangePlace): number {
+  return rank * (rows + cols);
+}
+
+/** Of no steps: left is 0, and right drawn at random with rows of length 1. */
+export function firstState(block: number, places: readonly ChangePlace[]): ChangeState {
+  const count = countOf(places);
+  const [values, mean, square] = [1, 2, 3].map(() => new Float32Array(count));
+  const next = uniform(block);
+  for (const { rows, cols, rank, at } of places) {
+    const most = Math.sqrt(3 / cols);
+    for (let i = at + rows * rank; i < at + rank * (rows + cols); i++) {
+      values![i] = most * (2 * next() - 1);
+    }
+  }
+  return { values: values!, mean: mean!, square: square! };
+}
+
+function productAt({ rows, cols, rank, at }: ChangePlace, values: Float32Array): LowRank {
+  const middle = at + rows * rank;
+  return {
+    rank,
+    left: values.subarray(at, middle),
+    right: values.subarray(middle, middle + rank * cols),
+  };
+}
+
+/** A block's changes. */
+export interface Changes {
+  places: readonly ChangePlace[];
+  values: Float32Array;
+}
+
+/** Adds them to its maps, which have no factors yet. */
+export async function addChanges(block: Block, { places, values }: Changes): Promise<void> {
+  for (const place of places) await block.addProduct(place.role, productAt(place, values));
+}
+
+/**
+ * Lends sums of the changes that a block holds, and says what they came to: ∂L/∂(its numbers). `scales`: factors of a map's
+ * columns, if any.
+ */
+export async function summingChanges(
+  session: Session,
+  { places, values }: Changes,
+  scales: (role: BlockRole) => Float64Array | null,
+  use: (changes: Record<BlockRole, LowRankSums>) => Promise<void>,
+): Promise<Float64Array> {
+  const owned: Statistics[] = [];
+  const sums = (dim: number, residual: number) => {
+    const made = session.statistics(dim, { gram: false, residual });
+    owned.push(made);
+    return made;
+  };
+  try {
+    const changes = places.map((place) => {
+      const { role, rows, cols, rank } = place;
+      const { left, right } = productAt(place, values);
+      const both = { leftSums: sums(rank, rows), rightSums: sums(cols, rank) };
+      return [role, { rank, left, right: byColumn(right, scales(role)), ...both }] as const;
+    });
+    await use(Object.fromEntries(changes) as Record<BlockRole, LowRankSums>);
+    const gradient = new Float64Array(countOf(places));
+    for (const [i, { role, rows, rank, at }] of places.entries()) {
+      const { leftSums, rightSums } = changes[i]![1];
+      gradient.set(leftSums.crossProducts(), at);
+      gradient.set(byColumn(rightSums.crossProducts(), scales(role)), at + rows * rank);
+    }
+    return gradient;
+  } finally {
+    await disposeAll(owned);
+  }
+}
+
+/** The columns of a matrix times their factors. */
+function byColumn<N extends Numbers>(matrix: N, factors: Float64Array | null): N {
+  if (factors === null) return matrix;
+  return matrix.map((value, i) => value * factors[i % factors.length]!) as N;
+}
