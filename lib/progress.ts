@@ -35,24 +35,33 @@ export interface Progress {
 
 export type OnProgress = (progress: Progress) => void;
 
-/** What a stage tells; `withBytes` of lib/engine/engine.ts adds the memory, and a run of many stages all of them. */
+/**
+ * What a stage tells; `withBytes` of lib/engine/engine.ts adds the memory, and a run of many stages all of them. `resumed`: an
+ * earlier run did what was done since the last time, which says nothing of the pace.
+ */
 export type OnStage = (
   progress: Omit<Progress, 'bytes' | 'overall'> & Partial<Pick<Progress, 'overall'>>,
+  resumed?: boolean,
 ) => void;
 
 /** Hears a warning when it arises; the result has all of them again. */
 export type OnWarning = (message: string) => void;
 
-/** Reports one stage: call it with what is done after every unit of work, and with the block where it was one. */
+/**
+ * Reports one stage: call it with what is done after every unit of work, with the block where it was one, and whether it was
+ * done by an earlier run.
+ */
 export function stageReporter(
   onStage: OnStage | undefined,
   stage: Progress['stage'],
   total: number,
-): (done: number, message: string, block?: number) => void {
-  const start = performance.now();
-  return (done, message, block) => {
-    const elapsed = (performance.now() - start) / 1000;
-    const secondsLeft = done > 0 ? (elapsed / done) * (total - done) : null;
-    onStage?.({ stage, done, total, block: block ?? null, message, secondsLeft });
+): (done: number, message: string, block?: number, resumed?: boolean) => void {
+  let from = { time: performance.now(), done: 0 };
+  return (done, message, block, resumed = false) => {
+    const time = performance.now();
+    if (resumed) from = { time, done };
+    const own = done - from.done;
+    const secondsLeft = own > 0 ? ((time - from.time) / 1000 / own) * (total - done) : null;
+    onStage?.({ stage, done, total, block: block ?? null, message, secondsLeft }, resumed);
   };
 }

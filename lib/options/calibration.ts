@@ -38,7 +38,7 @@ export const CALIBRATION = declare(
     },
     tuneTokens: {
       takes: countOrNone,
-      help: 'how many after them tune what the solve left: factors of channels, norms and biases, towards the dense model; 0: none',
+      help: 'how many after them tune what the solve left, towards the dense model: factors of channels, norms and biases, and changes of low rank; 0: none',
       otherwise:
         'as many as calibrate, twice as many with --effort best, as far as the text goes; 0 with --effort quick, with --no-refit and with other methods',
       changes: 'tokens',

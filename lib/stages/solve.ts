@@ -63,7 +63,7 @@ async function solveParts(work: Work, decision: Decision): Promise<Solved> {
     const { keep, stats } = await take(work, pass, index, mine);
     keeps.push(keep);
     layerStats.push(...stats);
-    report(index + 1, `block ${index + 1} of ${parts}`, index);
+    report(index + 1, `block ${index + 1} of ${parts}`, index, index < resumed);
   }
   const expected = await pass.measure();
   const resumedBlocks = [...keeps.keys()].slice(0, resumed);

@@ -146,7 +146,10 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
       ...start,
       heldOut: (await measured(tuningOf(start), 'as it was solved', [exam])).divergences[0]!,
     };
-    read = blocks * (2 + 2 * state.trained.length);
+    if (input.saved) {
+      read = blocks * (2 + 2 * state.trained.length);
+      report(read, `as it was after step ${state.trained.length} of ${STEPS}`, undefined, true);
+    }
     while (state.trained.length < STEPS) {
       const step = state.trained.length;
       const lesson = await lessonOfStep(step);

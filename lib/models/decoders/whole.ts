@@ -16,7 +16,8 @@ export function wholeProgress(
   const start = performance.now();
   let at = 0;
   let most = 0;
-  // Samples, and what else no plan gives work to, say nothing of the pace.
+  let resumed = 0;
+  // Samples, what else no plan gives work to, and what an earlier run did say nothing of the pace.
   let apart = 0;
   let last = { time: start, counts: true };
   const share = ({ stage, done, total: steps }: Pick<Progress, 'stage' | 'done' | 'total'>) => {
@@ -30,14 +31,17 @@ export function wholeProgress(
   };
   return (
     tell &&
-    ((progress) => {
+    ((progress, isResumed = false) => {
+      const before = most;
       const whole = share(progress);
       const time = performance.now();
       const counts = phases.some(({ stage }) => stage === progress.stage);
-      if (!counts || !last.counts) apart += time - last.time;
+      if (isResumed) resumed += whole - before;
+      if (isResumed || !counts || !last.counts) apart += time - last.time;
       last = { time, counts };
       const seconds = (time - start - apart) / 1000;
-      const secondsLeft = whole < LEAST_SHARE ? null : (seconds / whole) * (1 - whole);
+      const own = whole - resumed;
+      const secondsLeft = own < LEAST_SHARE ? null : (seconds / own) * (1 - whole);
       tell({ ...progress, overall: { share: whole, secondsLeft } });
     })
   );
