@@ -31,8 +31,8 @@ const INDEX = 4;
 
 /** Numbers a factor that tuning has at once: its logarithm, a gradient twice, two moments. */
 const TUNED = 5;
-/** Bytes a number of the changes of a block at hand: it and two moments, a gradient twice, and copies on their way. */
-const CHANGED = 36;
+/** Bytes a number of the changes of a block at hand: it, as the block has it too, two moments, a gradient, and copies of a map's. */
+const CHANGED = 24;
 
 /**
  * What a run keeps to its end of its calibration text, and of its layers' groups and columns where it made a survey; and

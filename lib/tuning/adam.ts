@@ -24,7 +24,7 @@ export function adamState(parameters: number): AdamState {
 /** A step down the gradient, in place. */
 export function* adamStep(
   parameters: Numbers,
-  gradient: Float64Array,
+  gradient: Numbers,
   state: AdamState,
   rate: number,
 ): Steps<void> {

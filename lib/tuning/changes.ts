@@ -114,7 +114,7 @@ export async function summingChanges(
   { places, values }: Changes,
   scales: (role: BlockRole) => Float64Array | null,
   use: (changes: Record<BlockRole, LowRankSums>) => Promise<void>,
-): Promise<Float64Array> {
+): Promise<Float32Array> {
   const owned: Statistics[] = [];
   const sums = (dim: number, residual: number) => {
     const made = session.statistics(dim, { gram: false, residual });
@@ -129,7 +129,7 @@ export async function summingChanges(
       return [role, { rank, left, right: byColumn(right, scales(role)), ...both }] as const;
     });
     await use(Object.fromEntries(changes) as Record<BlockRole, LowRankSums>);
-    const gradient = new Float64Array(countOf(places));
+    const gradient = new Float32Array(countOf(places));
     for (const [i, { role, rows, rank, at }] of places.entries()) {
       const { leftSums, rightSums } = changes[i]![1];
       gradient.set(leftSums.crossProducts(), at);

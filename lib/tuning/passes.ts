@@ -124,7 +124,7 @@ export async function gradientsOf(
   reading: Reading,
   { factors: places, logs, changes, valuesOf }: Tuning,
   lesson: Lesson,
-  learn: (block: number, gradient: Float64Array, divergence: number) => Promise<void>,
+  learn: (block: number, gradient: Float32Array, divergence: number) => Promise<void>,
 ): Promise<Gradients> {
   const { session, window, scratch } = reading;
   const { architecture, ends } = session;
@@ -170,11 +170,8 @@ export async function gradientsOf(
           const by = await summingChanges(session, change, scales, (changes) =>
             block.backward({ ...run, inputs, factors, changes }),
           );
-          return learn(
-            index,
-            by.map((g) => g / tokens),
-            divergence,
-          );
+          for (let i = 0; i < by.length; i++) by[i]! /= tokens;
+          return learn(index, by, divergence);
         }),
       );
     await eachBlock(reading, backwards, architecture.blocks.length - 1);

@@ -156,7 +156,7 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
       const tuning = tuningOf(state);
       const rate = (divergence: number) =>
         rateOf([...state.trained, divergence], lesson.ids.length);
-      const learn = async (block: number, gradient: Float64Array, divergence: number) => {
+      const learn = async (block: number, gradient: Float32Array, divergence: number) => {
         const { values, ...moments } = await stateOf(block, step);
         const adam = { ...moments, steps: step };
         await inTurns(adamStep(values, gradient, adam, CHANGES * rate(divergence)));

@@ -97,7 +97,7 @@ for (const name of NAMES) {
         sidesOf(own, block).map((side) => ({ ...side, block })),
       );
       t.deepEqual(sides.map(({ name }) => name).sort(), Object.keys(changed.values).sort());
-      const gradients: Float64Array[] = [];
+      const gradients: Float32Array[] = [];
       t.deepEqual(named.map(([place]) => place).sort(), Object.keys(expected.start).sort());
       const flat = (values: Record<string, number[]>) => {
         const all = new Float64Array(places.count);
@@ -109,7 +109,7 @@ for (const name of NAMES) {
       const lesson = await lessonOf(dense, Int32Array.from(inputIds.flat()));
       const logs = flat(expected.start);
       const tuning: Tuning = { ...all, logs, valuesOf: async (block) => states[block]!.values };
-      const learn = async (block: number, gradient: Float64Array) => {
+      const learn = async (block: number, gradient: Float32Array) => {
         gradients[block] = gradient;
       };
       const pass = async (): Promise<Gradients> => {
@@ -135,7 +135,7 @@ for (const name of NAMES) {
             near(found.gradient.subarray(at, at + count), wanted.subarray(at, at + count), place);
           }
           for (const { block, name, at, count } of sides) {
-            const own = gradients[block]!.subarray(at, at + count);
+            const own = Float64Array.from(gradients[block]!.subarray(at, at + count));
             near(own, Float64Array.from(changed.gradient[name]!), name);
           }
         }
