@@ -3,12 +3,13 @@ import { embeddedMix } from '../embedded';
 import type { Effort } from './effort';
 import { count, countOrNone, file, ownText } from './kinds';
 import { declare } from './option';
+import { type Tunes, tunedByDefault } from './refit';
 
 const ofEval = (settings: { eval?: string }) =>
   settings.eval === undefined ? 'without --eval' : null;
 
-const ofTuning = ({ tuneTokens }: { tuneTokens?: number }) =>
-  tuneTokens === 0 ? 'with --tune-tokens 0' : null;
+const ofTuning = (settings: Tunes) =>
+  (settings.tuneTokens ?? tunedByDefault(settings)) > 0 ? null : 'where nothing is tuned';
 
 /** Tokens that calibrate, with --effort quick and else. */
 const CALIBRATES = { quick: 16384, else: 65536 };

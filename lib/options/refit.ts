@@ -19,6 +19,10 @@ export interface Refits {
   ffnSolver?: FfnSolver;
 }
 
+export interface Tunes extends Pick<Refits, 'effort' | 'method' | 'refit'> {
+  tuneTokens?: number;
+}
+
 /** Whether gate and up are refitted where nothing is said of it: docs/decisions/0015. */
 export function refitsByDefault({ effort, method, refit, scope }: Refits): boolean {
   const may = readsOption(methodOf(method), 'ffnSolver') && refit && reaches(scope, 'ffn');
@@ -29,11 +33,7 @@ export function refitsByDefault({ effort, method, refit, scope }: Refits): boole
  * Tokens that tune what the solve left where nothing is said of it, for each that calibrates: docs/decisions/0028. Twice as
  * many take twice as long, for 2 % of perplexity at 40 %.
  */
-export function tunedByDefault({
-  effort,
-  method,
-  refit,
-}: Pick<Refits, 'effort' | 'method' | 'refit'>): number {
+export function tunedByDefault({ effort, method, refit }: Tunes): number {
   if (!readsOption(methodOf(method), 'refit') || !refit) return 0;
   return byEffort({ quick: 0, balanced: 1, best: 2 })({ effort });
 }

@@ -191,6 +191,11 @@ test('options that other options leave without effect', (t) => {
       'surveyTokens has no effect with allocation uniform',
     ],
     [
+      { effort: 'quick', tuneRank: 8 },
+      { tuneTokens: 512 },
+      'tuneRank has no effect where nothing is tuned',
+    ],
+    [
       { method: 'wanda-sp', temperature: 3 },
       { allocation: 'energy' },
       'temperature has no effect without allocation energy',
