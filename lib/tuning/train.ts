@@ -148,7 +148,7 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
     };
     if (input.saved) {
       read = blocks * (2 + 2 * state.trained.length);
-      report(read, `as it was after step ${state.trained.length} of ${STEPS}`, undefined, true);
+      report(read, `${state.trained.length} of ${STEPS} steps are in the journal`, undefined, true);
     }
     while (state.trained.length < STEPS) {
       const step = state.trained.length;

@@ -54,11 +54,9 @@ Needs CopiesNeeds(const Context& context, const FfnDemand& demand, size_t inputs
   return Pages(all * sizeof(float), at_hand * sizeof(float), demand.paged);
 }
 
-Needs SumsNeeds(const Context& context, const FfnShape& shape) {
+Needs SumsNeeds(const Context& context, const FfnShape& shape, bool gram) {
   Needs needs;
-  for (size_t part = 0; part < shape.parts(); ++part) {
-    needs += Statistics::Buffers(context, {shape.inputs, part == 0, shape.width});
-  }
+  for (const auto& sizes : SizesOf(shape, gram)) needs += Statistics::Buffers(context, sizes);
   return needs;
 }
 

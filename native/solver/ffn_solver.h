@@ -31,7 +31,7 @@ size_t FitTiles(const FfnShape& shape);
 // strips at hand are those of the block but for a column of `ones`.
 Needs CopiesNeeds(const Context& context, const FfnDemand& demand, size_t inputs, size_t outputs);
 // Of the sums of a round, beside their tiles.
-Needs SumsNeeds(const Context& context, const FfnShape& shape);
+Needs SumsNeeds(const Context& context, const FfnShape& shape, bool gram);
 // Of FfnSolver::Moved, and of what else takes rows of a weight as doubles.
 Needs MovedNeeds(const FfnShape& shape);
 // A pass over the tokens that a round takes, in place of one over all of them.

@@ -77,7 +77,7 @@ Needs LineariseNeeds(const Context& context, const FfnDemand& demand, size_t fix
   }
   // The residual, and what a part of θ has moved from the origin.
   const size_t pulled = fixed + sums + iterate + TileBytes(shape.width, shape.inputs);
-  return CopiesNeeds(context, demand, 2, 1) + SumsNeeds(context, shape) +
+  return CopiesNeeds(context, demand, 2, 1) + SumsNeeds(context, shape, true) +
          pass.Then(made).Then(TileNeeds(context, pulled, demand.paged) + MovedNeeds(shape));
 }
 
@@ -99,7 +99,7 @@ Needs DirectionNeeds(const Context& context, const FfnDemand& demand, size_t fix
                Searching(OverTaken(ProductNeeds(context, shape, demand.tokens, !last), demand));
   Needs penalty = CopiesNeeds(context, demand, 2, 1) + tiles(held + 2 * image, part);
   if (!last) {
-    const Needs buffers = SumsNeeds(context, shape);
+    const Needs buffers = SumsNeeds(context, shape, false);
     pass += buffers, penalty += buffers;
   }
   return precondition.Then(pass).Then(penalty);
