@@ -242,17 +242,12 @@ void Block::Scale(TensorId id, std::span<const float> factors) {
     Buffer<float>& vector = At(id).vector;
     for (size_t j = 0; j < factors.size(); ++j) vector[j] *= factors[j];
   } else {
-    PagedMatrix& matrix = *At(id).matrix;
-    const size_t strip = matrix.page_rows();
-    for (size_t row = 0; row < matrix.rows() && !factors.empty(); row += strip) {
-      context_->CheckAbort();
-      const size_t count = matrix.Run(row, strip);
-      const PagedMatrix::View values(matrix, row, count, PagedMatrix::Access::kUpdate);
+    UpdateStrips(*context_, *matrix(id), [&](size_t, size_t count, float* values) {
       for (size_t i = 0; i < count; ++i) {
-        float* to = values.data() + i * factors.size();
+        float* to = values + i * factors.size();
         for (size_t j = 0; j < factors.size(); ++j) to[j] *= factors[j];
       }
-    }
+    });
     At(id).origin.reset();
   }
   Round(id);
@@ -265,15 +260,13 @@ void Block::AddProduct(TensorId id, size_t rank, std::span<const float> left,
       right.size() != rank * weight->cols()) {
     throw Error("ERR_ARGUMENT", "a matrix gets a product of its own rows and columns");
   }
-  const size_t strip = weight->page_rows(), cols = weight->cols();
-  for (size_t row = 0; row < weight->rows(); row += strip) {
-    const size_t count = weight->Run(row, strip);
-    const PagedMatrix::View values(*weight, row, count, PagedMatrix::Access::kUpdate);
+  const size_t cols = weight->cols();
+  UpdateStrips(*context_, *weight, [&](size_t row, size_t count, float* values) {
     ForChunks(*context_, count, [&](size_t first, size_t some, size_t) {
       Gemm(Trans::kNo, Trans::kNo, some, cols, rank, 1.0f, left.data() + (row + first) * rank, rank,
-           right.data(), cols, 1.0f, values.data() + first * cols, cols);
+           right.data(), cols, 1.0f, values + first * cols, cols);
     });
-  }
+  });
   At(id).origin.reset();
   Round(id);
 }

@@ -30,29 +30,36 @@ inline size_t StripsAtHand(const Context& context) {
   return std::max<size_t>(2, context.pool.size());
 }
 
-// Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order; polls the
-// abort flag before each.
+// Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order, each as it is
+// accessed; polls the abort flag before each.
 template <typename Visit>
-void EachStrip(Context& context, PagedMatrix& matrix, Visit visit) {
+void VisitStrips(Context& context, PagedMatrix& matrix, PagedMatrix::Access access, Visit visit) {
   if (matrix.cols() == 0) return;
   for (size_t row = 0; row < matrix.rows(); row += matrix.page_rows()) {
     context.CheckAbort();
     const size_t count = matrix.Run(row, matrix.page_rows());
-    const PagedMatrix::View strip(matrix, row, count, PagedMatrix::Access::kRead);
-    visit(row, count, static_cast<const float*>(strip.data()));
+    const PagedMatrix::View strip(matrix, row, count, access);
+    visit(row, count, strip.data());
   }
 }
 
-// The same for fill(first, count, rows[count, cols]), which overwrites all of them.
+// Reads them.
+template <typename Visit>
+void EachStrip(Context& context, PagedMatrix& matrix, Visit visit) {
+  VisitStrips(context, matrix, PagedMatrix::Access::kRead,
+              [&](size_t row, size_t count, const float* values) { visit(row, count, values); });
+}
+
+// Overwrites all of them.
 template <typename Fill>
 void FillStrips(Context& context, PagedMatrix& matrix, Fill fill) {
-  if (matrix.cols() == 0) return;
-  for (size_t row = 0; row < matrix.rows(); row += matrix.page_rows()) {
-    context.CheckAbort();
-    const size_t count = matrix.Run(row, matrix.page_rows());
-    const PagedMatrix::View strip(matrix, row, count, PagedMatrix::Access::kWrite);
-    fill(row, count, strip.data());
-  }
+  VisitStrips(context, matrix, PagedMatrix::Access::kWrite, fill);
+}
+
+// Changes them in place.
+template <typename Update>
+void UpdateStrips(Context& context, PagedMatrix& matrix, Update update) {
+  VisitStrips(context, matrix, PagedMatrix::Access::kUpdate, update);
 }
 
 }  // namespace struprune
