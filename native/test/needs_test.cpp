@@ -266,32 +266,36 @@ TEST(NeedsTest, OfAppliedSites) {
   }
 }
 
+// Of a way back through a loaded block with those sums.
+Asked WayBack(const test::DecoderSpec& spec, std::vector<Statistics::Sizes> sums,
+              bool factors = false, size_t rank = 0) {
+  return [=](const Context& context, bool paged) {
+    const BlockSpec block = spec.Block();
+    Needs needs = BlockNeeds(context, block, TensorsOf(spec), paged) +
+                  Kept(2 * spec.hidden, paged) +
+                  BackwardNeeds(context, block, kWindow, Tokens(paged), sums, factors, rank);
+    for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
+    return needs;
+  };
+}
+
 TEST(NeedsTest, OfTheWayBackThroughABlock) {
   for (const Family& family : Families()) {
     const test::DecoderSpec spec = SpecOf(family);
     const size_t d = spec.hidden, ffn = spec.ffn, attention = spec.heads * spec.head_dim;
-    const Statistics::Sizes sums[] = {{d, true}, {d, true}, {ffn, true}, {attention, true}};
-    ExpectPeak(
-        family.name,
-        [&](const Context& context, bool paged) {
-          Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
-                        Kept(2 * d, paged) +
-                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), sums);
-          for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
-          return needs;
-        },
-        [&](const SharedContext& context, const SharedStore& store) {
-          const Block block = MakeBlock(context, store, spec);
-          const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
-          const TileSpace space{context, store};
-          Statistics at_ffn(space, d, true, 0), at_attention(space, d, true, 0),
-              into_ffn(space, ffn, true, 0), into_attention(space, attention, true, 0);
-          BackwardBlock(block, {kWindow,
-                                inputs.get(),
-                                gradient.get(),
-                                {{.output = &at_attention, .input = &into_attention},
-                                 {.output = &at_ffn, .input = &into_ffn}}});
-        });
+    ExpectPeak(family.name, WayBack(spec, {{d, true}, {d, true}, {ffn, true}, {attention, true}}),
+               [&](const SharedContext& context, const SharedStore& store) {
+                 const Block block = MakeBlock(context, store, spec);
+                 const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
+                 const TileSpace space{context, store};
+                 Statistics at_ffn(space, d, true, 0), at_attention(space, d, true, 0),
+                     into_ffn(space, ffn, true, 0), into_attention(space, attention, true, 0);
+                 BackwardBlock(block, {kWindow,
+                                       inputs.get(),
+                                       gradient.get(),
+                                       {{.output = &at_attention, .input = &into_attention},
+                                        {.output = &at_ffn, .input = &into_ffn}}});
+               });
   }
 }
 
@@ -324,27 +328,19 @@ TEST(NeedsTest, OfFactorsOnTheWayBackThroughABlock) {
     }
     std::vector<Statistics::Sizes> sums;
     for (const auto& [id, width] : tuned) sums.push_back({width});
-    ExpectPeak(
-        family.name,
-        [&](const Context& context, bool paged) {
-          Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
-                        Kept(2 * d, paged) +
-                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), sums, true);
-          for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
-          return needs;
-        },
-        [&](const SharedContext& context, const SharedStore& store) {
-          const Block block = MakeBlock(context, store, spec);
-          const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
-          std::vector<std::unique_ptr<Statistics>> made;
-          BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
-          for (const auto& [id, width] : tuned) {
-            made.push_back(
-                std::make_unique<Statistics>(TileSpace{context, store}, width, false, 0));
-            run.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = made.back().get();
-          }
-          BackwardBlock(block, run);
-        });
+    ExpectPeak(family.name, WayBack(spec, sums, true),
+               [&](const SharedContext& context, const SharedStore& store) {
+                 const Block block = MakeBlock(context, store, spec);
+                 const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
+                 std::vector<std::unique_ptr<Statistics>> made;
+                 BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
+                 for (const auto& [id, width] : tuned) {
+                   made.push_back(
+                       std::make_unique<Statistics>(TileSpace{context, store}, width, false, 0));
+                   run.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = made.back().get();
+                 }
+                 BackwardBlock(block, run);
+               });
   }
 }
 
@@ -363,39 +359,32 @@ TEST(NeedsTest, OfChangesOnTheWayBackThroughABlock) {
       sums.push_back({kRank, false, shape.rows});
       sums.push_back({shape.cols, false, kRank});
     }
-    ExpectPeak(
-        family.name,
-        [&](const Context& context, bool paged) {
-          Needs needs =
-              BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) + Kept(2 * d, paged) +
-              BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), sums, false, kRank);
-          for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
-          return needs;
-        },
-        [&](const SharedContext& context, const SharedStore& store) {
-          const Block block = MakeBlock(context, store, spec);
-          const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
-          const TileSpace space{context, store};
-          std::vector<std::unique_ptr<Statistics>> made;
-          std::vector<std::unique_ptr<LowRank>> changes;
-          BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
-          const auto sum = [&](size_t dim, size_t residual) {
-            made.push_back(std::make_unique<Statistics>(space, dim, false, residual));
-            return made.back().get();
-          };
-          const auto zeros = [&](size_t count) {
-            auto buffer = context->Allocate<float>(count);
-            std::fill_n(buffer.data(), count, 0.0f);
-            return buffer;
-          };
-          for (const auto& [id, shape] : tuned) {
-            changes.push_back(std::make_unique<LowRank>(
-                LowRank{kRank, zeros(shape.rows * kRank), zeros(kRank * shape.cols),
-                        sum(kRank, shape.rows), sum(shape.cols, kRank)}));
-            run.sums[id.sublayer].changes[static_cast<size_t>(id.part)] = changes.back().get();
-          }
-          BackwardBlock(block, run);
-        });
+    ExpectPeak(family.name, WayBack(spec, sums, false, kRank),
+               [&](const SharedContext& context, const SharedStore& store) {
+                 const Block block = MakeBlock(context, store, spec);
+                 const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
+                 const TileSpace space{context, store};
+                 std::vector<std::unique_ptr<Statistics>> made;
+                 std::vector<std::unique_ptr<LowRank>> changes;
+                 BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
+                 const auto sum = [&](size_t dim, size_t residual) {
+                   made.push_back(std::make_unique<Statistics>(space, dim, false, residual));
+                   return made.back().get();
+                 };
+                 const auto zeros = [&](size_t count) {
+                   auto buffer = context->Allocate<float>(count);
+                   std::fill_n(buffer.data(), count, 0.0f);
+                   return buffer;
+                 };
+                 for (const auto& [id, shape] : tuned) {
+                   changes.push_back(std::make_unique<LowRank>(
+                       LowRank{kRank, zeros(shape.rows * kRank), zeros(kRank * shape.cols),
+                               sum(kRank, shape.rows), sum(shape.cols, kRank)}));
+                   run.sums[id.sublayer].changes[static_cast<size_t>(id.part)] =
+                       changes.back().get();
+                 }
+                 BackwardBlock(block, run);
+               });
   }
 }
 
