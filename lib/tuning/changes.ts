@@ -11,6 +11,7 @@ import type { Statistics } from '../engine/statistics';
 import type { BlockRole, Part } from '../model/sublayers';
 import { uniform } from '../random';
 import type { Numbers } from './adam';
+import { isOneOf, writtenParts } from './factors';
 
 /** Maps that gradients go through. */
 const MAPS = ['q', 'k', 'v', 'out', 'up', 'gate'] as const satisfies readonly Part[];
@@ -38,25 +39,18 @@ export interface ChangeStore {
   write(block: number, steps: number, state: ChangeState): Promise<void>;
 }
 
-/** Of the blocks of an output to come. Maps in a type of few steps have none: their codes would be others. */
-export function changePlaces(
-  { tensors }: Pick<ExportPlan, 'tensors'>,
-  rank: number,
-): ChangePlace[][] {
+/** By block of an output to come. Maps in a quantised type have none: their codes would be others. */
+export function changePlaces(plan: Pick<ExportPlan, 'tensors'>, rank: number): ChangePlace[][] {
   const places: ChangePlace[][] = [];
   if (rank === 0) return places;
-  for (const { block, dtype, parts } of tensors) {
+  for (const { role, block, shape, dtype } of writtenParts(plan)) {
     if (block === null) continue;
     while (places.length <= block) places.push([]);
-    if (isQuantised(dtype)) continue;
-    for (const { role, shape, fill } of parts) {
-      const isMap = MAPS.some((part) => role.endsWith(`.${part}`));
-      if (!isMap || fill === 'zeros' || fill === 'values') continue;
-      const [rows, cols] = shape as [number, number];
-      const own = places[block]!;
-      const at = countOf(own);
-      own.push({ role: role as BlockRole, rows, cols, rank: Math.min(rank, rows, cols), at });
-    }
+    if (isQuantised(dtype) || !isOneOf(role, MAPS)) continue;
+    const [rows, cols] = shape as [number, number];
+    const own = places[block]!;
+    const at = countOf(own);
+    own.push({ role: role as BlockRole, rows, cols, rank: Math.min(rank, rows, cols), at });
   }
   return places;
 }
@@ -64,25 +58,20 @@ export function changePlaces(
 /** Numbers of a block's changes. */
 export function countOf(places: readonly ChangePlace[] = []): number {
   const last = places.at(-1);
-  return last ? last.at + sizeOf(last) : 0;
-}
-
-function sizeOf({ rows, cols, rank }: ChangePlace): number {
-  return rank * (rows + cols);
+  return last ? last.at + last.rank * (last.rows + last.cols) : 0;
 }
 
 /** Of no steps: left is 0, and right drawn at random with rows of length 1. */
 export function firstState(block: number, places: readonly ChangePlace[]): ChangeState {
-  const count = countOf(places);
-  const [values, mean, square] = [1, 2, 3].map(() => new Float32Array(count));
+  const zeros = () => new Float32Array(countOf(places));
+  const values = zeros();
   const next = uniform(block);
-  for (const { rows, cols, rank, at } of places) {
-    const most = Math.sqrt(3 / cols);
-    for (let i = at + rows * rank; i < at + rank * (rows + cols); i++) {
-      values![i] = most * (2 * next() - 1);
-    }
+  for (const place of places) {
+    const most = Math.sqrt(3 / place.cols);
+    const { right } = productAt(place, values);
+    for (let i = 0; i < right.length; i++) right[i] = most * (2 * next() - 1);
   }
-  return { values: values!, mean: mean!, square: square! };
+  return { values, mean: zeros(), square: zeros() };
 }
 
 function productAt({ rows, cols, rank, at }: ChangePlace, values: Float32Array): LowRank {

@@ -36,14 +36,22 @@ export interface FactorPlaces {
   count: number;
 }
 
+/** Parts of an output to come that the solve leaves, with where and as what they are written. */
+export function writtenParts({ tensors }: Pick<ExportPlan, 'tensors'>) {
+  return tensors
+    .flatMap(({ parts, block, dtype }) => parts.map((part) => ({ ...part, block, dtype })))
+    .filter(({ fill }) => fill !== 'zeros' && fill !== 'values');
+}
+
+/** Whether a tensor is one of these parts of a sublayer. */
+export function isOneOf(role: string, parts: readonly Part[]): boolean {
+  return parts.some((part) => role.endsWith(`.${part}`));
+}
+
 /** The factors of an output to come. Columns of a type of few steps have none: their codes would be others. */
-export function factorPlaces({ tensors }: Pick<ExportPlan, 'tensors'>): FactorPlaces {
+export function factorPlaces(plan: Pick<ExportPlan, 'tensors'>): FactorPlaces {
   const places: FactorPlaces = { blocks: [], finalNorm: null, count: 0 };
-  const all = tensors.flatMap(({ parts, block, dtype }) =>
-    parts.map((part) => ({ ...part, block, dtype })),
-  );
-  for (const { role, block, shape, dtype, fill } of all) {
-    if (fill === 'zeros' || fill === 'values') continue;
+  for (const { role, block, shape, dtype } of writtenParts(plan)) {
     const place = { at: places.count, count: shape.at(-1)! };
     if (block === null) {
       if (role !== 'finalNorm') continue;
@@ -59,8 +67,8 @@ export function factorPlaces({ tensors }: Pick<ExportPlan, 'tensors'>): FactorPl
 }
 
 function isTuned(role: string, dtype: Dtype): role is TunedRole & BlockRole {
-  const isOne = (parts: readonly string[]) => parts.some((part) => role.endsWith(`.${part}`));
-  return isOne(NORMS) || (isOne(OUTPUTS) && (!isQuantised(dtype) || dtype === 'Q8_0'));
+  const isFine = !isQuantised(dtype) || dtype === 'Q8_0';
+  return isOneOf(role, NORMS) || (isOneOf(role, OUTPUTS) && isFine);
 }
 
 /** The factors of a place, out of the logarithms of all. */

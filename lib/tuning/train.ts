@@ -98,9 +98,20 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
     onBlock: (index: number) =>
       report(++read, `${message}, block ${index + 1} of ${blocks}`, index),
   });
-  const stateOf = (block: number, steps: number): Promise<ChangeState> | ChangeState =>
-    steps === 0 ? firstState(block, places.changes[block]!) : store.read(block, steps);
-  const tuningOf = ({ logs, trained: { length } }: Omit<TuneState, 'heldOut'>): Tuning => ({
+  // Of the block at hand, which a step back asks for three times.
+  let atHand: { block: number; steps: number; state: ChangeState } | null = null;
+  const stateOf = async (block: number, steps: number): Promise<ChangeState> => {
+    if (atHand?.block === block && atHand.steps === steps) return atHand.state;
+    atHand = null;
+    const state =
+      steps === 0 ? firstState(block, places.changes[block]!) : await store.read(block, steps);
+    atHand = { block, steps, state };
+    return state;
+  };
+  const tuningOf = ({
+    logs,
+    trained: { length },
+  }: Pick<TuneState, 'logs' | 'trained'>): Tuning => ({
     ...places,
     logs,
     valuesOf: async (block) => (await stateOf(block, length)).values,
@@ -155,9 +166,10 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
       const lesson = await lessonOfStep(step);
       const tuning = tuningOf(state);
       const rate = (divergence: number) =>
-        rateOf([...state.trained, divergence], lesson.ids.length);
+        rateOf(state.trained[0] ?? divergence, step, lesson.ids.length);
       const learn = async (block: number, gradient: Float32Array, divergence: number) => {
         const { values, ...moments } = await stateOf(block, step);
+        atHand = null; // changed in place
         const adam = { ...moments, steps: step };
         await inTurns(adamStep(values, gradient, adam, CHANGES * rate(divergence)));
         await store.write(block, step + 1, { values, ...moments });
@@ -195,8 +207,8 @@ function windowsOf(step: number, windows: number): number[] {
   return Array.from({ length: count }, (_, i) => step + i * STEPS);
 }
 
-/** Of the step that was just measured: it falls to 0 evenly. */
-function rateOf(trained: readonly number[], tokens: number): number {
-  const first = Math.min(RATE.most, RATE.ofDivergence * trained[0]!);
-  return first * Math.sqrt(Math.min(1, tokens / RATE.tokens)) * (1 - (trained.length - 1) / STEPS);
+/** Of a step of so many tokens, from 0: it falls to 0 evenly. `divergence`: of the first one. */
+function rateOf(divergence: number, step: number, tokens: number): number {
+  const first = Math.min(RATE.most, RATE.ofDivergence * divergence);
+  return first * Math.sqrt(Math.min(1, tokens / RATE.tokens)) * (1 - step / STEPS);
 }

@@ -3,7 +3,7 @@ import { type ArrayPlan, ArraysFile, writeArrays } from '../../checkpoint/arrays
 import { exists } from '../../checkpoint/output-path';
 import { asStruPruneError, StruPruneError } from '../../errors';
 import type { Numbers } from '../../tuning/adam';
-import { type ChangeState, type ChangeStore, countOf } from '../../tuning/changes';
+import { type ChangeStore, countOf } from '../../tuning/changes';
 import type { TuneState } from '../../tuning/train';
 import type { TunedPlaces } from '../../tuning/tuning';
 import type { Journal } from './journal';
@@ -65,12 +65,11 @@ export function changeStore(journal: Journal): ChangeStore {
         for await (const { row, values: some } of file.rows(name, PIECE)) values.set(some, row);
         return values;
       };
-      const [values, mean, square] = [
-        await read('values'),
-        await read('mean'),
-        await read('square'),
-      ];
-      return { values, mean, square } satisfies ChangeState;
+      return {
+        values: await read('values'),
+        mean: await read('mean'),
+        square: await read('square'),
+      };
     },
     write(block, steps, state) {
       const arrays = Object.entries(state).map(([name, values]) => array(name, values));
