@@ -3,6 +3,7 @@ import { closest } from '../closest';
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
 import type { PruneOptions } from '../options';
+import { CALIBRATES } from '../options/calibration';
 import { cutsExperts } from '../options/method';
 import { tunedByDefault } from '../options/refit';
 
@@ -258,19 +259,41 @@ const OF_EXPERTS: readonly MethodEntry[] = [
 
 const TUNED = ['wanda-sp', 'flap', 'osscar', 'sparsellm', BASE];
 
+/** The words of `--effort` whole; `balanced` is what tunes by default. */
+const OF_EFFORT: readonly MethodEntry[] = [
+  {
+    id: 'effort-quick',
+    label: 'StruPrune, --effort quick',
+    kind: 'struprune',
+    base: null,
+    about: 'fewer calibration tokens, output maps alone, untuned',
+    options: { effort: 'quick', calibrationTokens: CALIBRATES.quick, tuneTokens: 0 },
+  },
+  {
+    id: 'effort-best',
+    label: 'StruPrune, --effort best',
+    kind: 'struprune',
+    base: null,
+    about: 'tuned on twice as much text',
+    options: { effort: 'best', tuneTokens: 2 * TUNE_TOKENS },
+  },
+];
+
 export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ...UNTUNED,
   ...UNTUNED.filter(({ id }) => TUNED.includes(id)).map(tuned),
+  ...OF_EFFORT,
   ...OF_EXPERTS,
 ];
 
 /** Names that stand for several. */
 const GROUPS: Readonly<Record<string, (entry: MethodEntry) => boolean>> = {
-  all: (entry) => !isOfExperts(entry),
-  baselines: (entry) => entry.kind === 'baseline' && !isTuned(entry) && !isOfExperts(entry),
-  struprune: (entry) => entry.kind === 'struprune' && !isTuned(entry) && !isOfExperts(entry),
+  all: (entry) => !isOfExperts(entry) && !isOfEffort(entry),
+  baselines: (entry) => entry.kind === 'baseline' && isPlain(entry),
+  struprune: (entry) => entry.kind === 'struprune' && isPlain(entry),
   experts: isOfExperts,
-  tuned: isTuned,
+  tuned: (entry) => isTuned(entry) && !isOfEffort(entry),
+  efforts: (entry) => isOfEffort(entry) || entry.id === `${BASE}-tuned`,
   ablations: (entry) => (entry.kind === 'ablation' && !isOfExperts(entry)) || entry.id === BASE,
 };
 
@@ -281,6 +304,15 @@ function insideExperts(method: 'magnitude-l2' | 'wanda-sp', label: string): Meth
 
 function isOfExperts({ options: { scope } }: MethodEntry): boolean {
   return cutsExperts(scope);
+}
+
+function isOfEffort({ options: { effort } }: MethodEntry): boolean {
+  return effort !== undefined;
+}
+
+/** Of dense models, as it is solved, with the effort of all. */
+function isPlain(entry: MethodEntry): boolean {
+  return !isTuned(entry) && !isOfExperts(entry) && !isOfEffort(entry);
 }
 
 function isTuned({ options: { tuneTokens = 0 } }: MethodEntry): boolean {

@@ -12,7 +12,7 @@ const ofTuning = (settings: Tunes) =>
   (settings.tuneTokens ?? tunedByDefault(settings)) > 0 ? null : 'where nothing is tuned';
 
 /** Tokens that calibrate, with --effort quick and else. */
-const CALIBRATES = { quick: 16384, else: 65536 };
+export const CALIBRATES = { quick: 16384, else: 65536 };
 
 export const CALIBRATION = declare(
   { group: 'Text' },

@@ -97,8 +97,7 @@ export const REFIT = declare(
     gaussNewtonRounds: {
       takes: count,
       help: 'linearisations of an FFN, each with a refit of its output map',
-      derive: byEffort({ quick: 2, balanced: 2, best: 4 }),
-      otherwise: '2; 4 with --effort best',
+      default: 2,
       changes: 'run',
       read: [ofGaussNewton],
     },

@@ -59,8 +59,9 @@ test('names of groups stand for their entries, in the order of the table', (t) =
     'expert-channels-without-refit',
     'struprune-moe',
   ]);
+  t.deepEqual(ids('efforts'), ['struprune-threshold-tuned', 'effort-quick', 'effort-best']);
   t.deepEqual(
-    [...ids('all'), ...ids('experts')],
+    [...ids('all'), ...ids('efforts').slice(1), ...ids('experts')],
     METHOD_ENTRIES.map(({ id }) => id),
   );
   const found = methodEntries(['struprune-threshold', 'baselines', 'magnitude-l2']);
