@@ -7,7 +7,7 @@ import { StruPruneError } from './errors';
 import { allocationSchema } from './options';
 import { requireOneTarget } from './options/target';
 import { budgetFor } from './spec/widths';
-import { allocateBy } from './stages/allocate';
+import { allocateBy, expertScopeOf } from './stages/allocate';
 import type { LayerCurves } from './survey';
 
 /** Those of prune() that decide how much goes where. */
@@ -22,9 +22,11 @@ export async function allocate(curves: LayerCurves, options: AllocateOptions): P
   requireCurves(curves);
   const settings = settingsFrom(allocationSchema, options);
   requireOneTarget(settings);
-  const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
+  const { layers } = curves;
+  const usual = expertScopeOf(layers) === null ? 'threshold' : 'uniform';
+  const { allocation: rule = usual, energyForm: form, temperature, apart } = settings;
   const spec = { rule, form, temperature, apart };
-  return allocateBy(spec, curves.layers, budgetFor(settings, curves));
+  return allocateBy(spec, layers, budgetFor(settings, curves));
 }
 
 function requireCurves(curves: LayerCurves): void {

@@ -15,7 +15,7 @@ import { placesRead } from './models/decoders/places';
 import { planInput } from './models/decoders/plan-input';
 import { requireRoom, requireSurveySpace } from './models/decoders/room';
 import { tokenizerBytes } from './models/decoders/tokenizer-output';
-import { settingsOf, surveySchema } from './options';
+import { type Settings, settingsOf, surveySchema } from './options';
 import type { OnProgress, OnWarning } from './progress';
 import { surveyIdentity } from './pruning/journal/identity';
 import { writeSurvey } from './pruning/survey-file';
@@ -30,6 +30,14 @@ import { makeSurvey } from './stages/survey';
 /** Those of prune() that a survey depends on. `saveCalibration` keeps it for prune()'s `fromCalibration`. */
 export type SurveyOptions = z.input<typeof surveySchema> &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
+
+/** The scope is that of a prune by the same method, or what wins for a mixture of experts; curves are there whatever its allocation. */
+function surveySettings(own: z.output<typeof surveySchema>): Settings {
+  const { scope, given } = settingsOf({ ...own, output: '-', sparsity: 0 });
+  const settings = settingsOf({ ...own, scope, output: '-', sparsity: 0, allocation: 'threshold' });
+  const isGiven = given.includes('scope');
+  return { ...settings, given: settings.given.filter((key) => isGiven || key !== 'scope') };
+}
 
 /** Error curves of a model's layers, and what a target is counted in. */
 export interface LayerCurves extends TargetFacts {
@@ -47,9 +55,7 @@ export async function survey(
   options: SurveyOptions,
 ): Promise<LayerCurves> {
   const own = settingsFrom(surveySchema, options);
-  // The scope of a prune by the same method; curves are there whatever its allocation.
-  const { scope } = settingsOf({ ...own, output: '-', sparsity: 0 });
-  const settings = settingsOf({ ...own, scope, output: '-', sparsity: 0, allocation: 'threshold' });
+  const settings = surveySettings(own);
   const { saveCalibration: file, force, calibration, calibrationTokens: maxTokens } = settings;
   const { signal } = options;
   return withEngine(options, async (engine) => {

@@ -2,6 +2,7 @@ import { choicesFor } from '../choices';
 import type { Choices } from '../choices/types';
 import { finished, type Steps } from '../turns';
 import { allocateEnergy, siteEnergies } from './energy';
+import { type PairedLayer, pairedSites } from './pairs';
 import { beyondTarget, choicesOf, describe, removableWeights, scopeWeights } from './sites';
 import { allocateThreshold } from './threshold';
 import type {
@@ -78,7 +79,33 @@ export function* allocate(
   budget: Budget,
   options: AllocateOptions,
 ): Steps<JointAllocation> {
-  const sites = layers.map(choicesFor);
+  return yield* allocateSites(layers.map(choicesFor), budget, options);
+}
+
+/** The same where whole experts go, and channels inside the others: a pair of numbers a block. Energies know no pairs. */
+export function* allocateExperts(
+  layers: readonly PairedLayer[],
+  budget: Budget,
+): Steps<JointAllocation> {
+  const { sites, removedBy } = pairedSites(layers);
+  const { counted } = budget;
+  const freed = counted?.freed && ((places: Int32Array) => counted.freed!(removedBy(places)));
+  const byPlaces = { ...budget, ...(counted && { counted: { ...counted, freed } }) };
+  const pairs = yield* allocateSites(sites, byPlaces, { rule: 'threshold' });
+  const removed = removedBy(pairs.removed);
+  const sparsities = Float64Array.from(layers, ({ groups }, l) => removed[l]! / groups);
+  const parts = pairs.parts.map(({ scope, part }) => ({
+    scope,
+    part: { ...part, removed, sparsities },
+  }));
+  return { ...pairs, removed, sparsities, parts };
+}
+
+function* allocateSites(
+  sites: readonly Choices[],
+  budget: Budget,
+  options: AllocateOptions,
+): Steps<JointAllocation> {
   const freed = budget.counted?.freed;
   return yield* freed
     ? allocateUnits(sites, budget, freed, options)

@@ -1,6 +1,7 @@
 /**
  * Whole experts, and channels inside those that stay: one number of each for all layers, since stock classes know no more
- * (docs/decisions/0048). Of the pairs that suffice the one with the least predicted loss is taken.
+ * (docs/decisions/0048): of the pairs that suffice the one with the least predicted loss is taken. Or a pair a layer, each a choice
+ * of its block as a width is of a site (docs/decisions/0053).
  */
 import type { Choices } from '../choices/types';
 import { beyondTarget, checkBudget } from './sites';
@@ -46,6 +47,60 @@ function suffices({ removed, weights }: Pair, { remove, counted }: Budget): bool
   return counted.now - counted.freed(removed) <= counted.keep;
 }
 
+/** Blocks as sites, whose choices are pairs. */
+export interface PairedSites {
+  sites: Choices[];
+  /** Groups that go of every layer, by the places of the pairs. */
+  removedBy(places: Int32Array): Int32Array;
+}
+
+export function pairedSites(layers: readonly PairedLayer[]): PairedSites {
+  const blocks = [...new Set(layers.map(({ block }) => block))].map((block) => {
+    const at = [...layers.keys()].filter((l) => layers[l]!.block === block);
+    return { at, pairs: front(pairsOf(at.map((l) => layers[l]!))) };
+  });
+  return {
+    sites: blocks.map(({ at, pairs }) => choicesOf(layers[at[0]!]!, pairs)),
+    removedBy(places) {
+      const removed = new Int32Array(layers.length);
+      for (const [i, { at, pairs }] of blocks.entries()) {
+        pairs[places[i]!]!.removed.forEach((count, k) => {
+          removed[at[k]!] = count;
+        });
+      }
+      return removed;
+    },
+  };
+}
+
+/** Those that no other beats: ascending in what they free and in what they lose, the first one frees nothing. */
+function front(pairs: readonly Pair[]): Pair[] {
+  const kept: Pair[] = [];
+  for (const pair of pairs.toSorted((a, b) => b.weights - a.weights || a.loss - b.loss)) {
+    const last = kept.at(-1);
+    if (last && pair.weights === last.weights) continue;
+    if (!last || pair.loss < last.loss || pair.weights === 0) kept.push(pair);
+  }
+  return kept.reverse();
+}
+
+/** `whole`: the experts of the block. */
+function choicesOf(whole: PairedLayer, pairs: readonly Pair[]): Choices {
+  const weights = Float64Array.from(pairs, (pair) => pair.weights);
+  const all = whole.cost * whole.groups;
+  const place = (share: number) =>
+    Math.max(
+      0,
+      weights.findLastIndex((freed) => freed <= share * all),
+    );
+  return {
+    ...{ scope: 'experts', groups: pairs.length, whole: all, cost: whole.cost },
+    ...{ removed: Int32Array.from(pairs.keys()), freed: weights, weights },
+    loss: whole.curve && Float64Array.from(pairs, ({ loss }) => loss),
+    lossOf: (share) => pairs[place(share)]!.loss,
+  };
+}
+
 function pairsOf(layers: readonly PairedLayer[]): Pair[] {
   const [whole, inside] = ['experts', 'expert-channels'].map((kind) =>
     layers.filter(({ scope }) => scope === kind),
@@ -55,8 +110,9 @@ function pairsOf(layers: readonly PairedLayer[]): Pair[] {
   );
 }
 
-/** Removals that all of them allow. */
+/** Removals that all of them allow; none without any. */
 function common(layers: readonly PairedLayer[]): number[] {
+  if (layers.length === 0) return [0];
   return [...layers[0]!.allowed].filter((count) =>
     layers.every(({ allowed }) => allowed.includes(count)),
   );

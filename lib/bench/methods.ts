@@ -255,6 +255,14 @@ const OF_EXPERTS: readonly MethodEntry[] = [
       'whole experts, and channels of those that stay: the pair with the least error by a survey of both',
     options: { scope: 'moe' },
   },
+  {
+    id: 'struprune-moe-threshold',
+    label: 'StruPrune, experts and channels, a pair a block',
+    kind: 'ablation',
+    base: 'struprune-moe',
+    about: 'of every block so many as trials say, in our own modeling code',
+    options: { scope: 'moe', allocation: 'threshold' },
+  },
 ];
 
 const TUNED = ['wanda-sp', 'flap', 'osscar', 'sparsellm', BASE];

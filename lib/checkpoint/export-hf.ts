@@ -209,7 +209,7 @@ function ffnKeys({ blocks, routing, clampedGate }: Architecture, { hf: { keys } 
   return {
     ...(dense.length > 0 && { [keys.ffn]: widest(dense) }),
     [keys.expertWidth ?? keys.ffn]: widest(routed),
-    [keys.experts!]: routed[0]!.experts,
+    [keys.experts!]: Math.max(...routed.map(({ experts }) => experts!)),
     [keys.topK!]: routing.topK,
     ...(keys.renormalises && { [keys.renormalises]: routing.renormalised }),
     ...(clampedGate && {
@@ -332,11 +332,16 @@ function tokens(output: Architecture, source: Record<string, unknown>): Record<s
   };
 }
 
-function ownWidths({ blocks, headDim, biases }: Architecture): OwnConfig {
+function ownWidths({ family, blocks, routing, headDim, biases }: Architecture): OwnConfig {
+  const { keys } = familyNamed(family).hf;
   return {
     intermediate_sizes: blocks.map(({ ffn }) => ffn),
     attention_heads: blocks.map(({ heads }) => heads),
     key_value_heads: blocks.map(({ kvHeads }) => kvHeads),
+    ...(routing && {
+      experts: blocks.map(({ experts = 0 }) => experts),
+      expert_keys: [keys.experts!, keys.expertWidth ?? keys.ffn],
+    }),
     head_dim: headDim,
     biases,
   };
@@ -361,11 +366,12 @@ function ownConfig(output: Architecture, family: Family): Record<string, unknown
 /** Every block's widths under the stock keys, by its number: what transformers, and runtimes built on it, size caches by. */
 function perLayer({ blocks }: Architecture, { hf }: Family): Record<string, object> {
   const digits = String(blocks.length - 1).length;
-  const { ffn, heads, kvHeads } = hf.keys;
+  const { ffn, heads, kvHeads, experts, expertWidth = ffn } = hf.keys;
   const entries = blocks.map((block, index) => [
     String(index).padStart(digits, '0'),
     {
-      ...(block.ffn > 0 && { [ffn]: block.ffn }),
+      ...(block.ffn > 0 && { [block.experts ? expertWidth : ffn]: block.ffn }),
+      ...(block.experts && { [experts!]: block.experts }),
       ...(block.heads > 0 && { [heads]: block.heads }),
       ...(block.heads > 0 && kvHeads && { [kvHeads]: block.kvHeads }),
     },

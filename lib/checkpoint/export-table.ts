@@ -56,10 +56,8 @@ export interface ExportTraits {
   miscounts: string | null;
   /** What no block has. */
   lacks: 'attention' | 'FFN' | null;
-  /** All blocks have the same widths, and both sublayers. */
+  /** All blocks have the same widths, both sublayers and, those with experts, as many. */
   uniform: boolean;
-  /** All blocks with experts have as many. */
-  expertsAlike: boolean;
   /** heads × head_dim is still the hidden size. */
   headsFillHidden: boolean;
   /** Whether the stock class takes a head_dim of its own beside this rope. */
@@ -101,14 +99,13 @@ export function traitsOf(
     freeHeadDim: !wrapper?.headsFillHidden && takesHeadDim(pruned),
     uniform:
       attentions.length > 0 &&
-      blocks.every(
-        ({ ffn, experts, heads, kvHeads, mixer }) =>
-          ffn > 0 &&
-          ffn === blocks.find((other) => !other.experts === !experts)!.ffn &&
-          (mixer !== undefined ||
-            (heads > 0 && heads === attentions[0]!.heads && kvHeads === attentions[0]!.kvHeads)),
-      ),
-    expertsAlike: new Set(blocks.flatMap(({ experts = [] }) => experts)).size < 2,
+      blocks.every(({ ffn, experts, heads, kvHeads, mixer }) => {
+        const alike = blocks.find((other) => !other.experts === !experts)!;
+        const sameFfn = ffn > 0 && ffn === alike.ffn && experts === alike.experts;
+        const head = attentions[0]!;
+        const sameHeads = heads > 0 && heads === head.heads && kvHeads === head.kvHeads;
+        return sameFfn && (mixer !== undefined || sameHeads);
+      }),
     headsFillHidden: attentions.every(({ heads }) => heads * headDim === hidden),
     headsDivideHidden: attentions.every(({ heads }) => hidden % heads === 0),
     deciBlocks: blocks.every(({ ffn }, block) => ffn > 0 && (block > 0 || first!.heads > 0)),
@@ -238,10 +235,6 @@ export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | R
     const why = `no block would keep its ${traits.lacks}`;
     return { kind: null, why, mend: 'ask for less sparsity or bound it per block' };
   }
-  if (!traits.expertsAlike) {
-    const why = `${traits.family.name} models have one number of experts for all blocks`;
-    return { kind: null, why, mend: 'remove as many of every block' };
-  }
   return format === 'hf' ? hfHolder(traits) : ggufHolder(traits);
 }
 
@@ -334,8 +327,7 @@ export function exportTable(): ExportRow[] {
             family,
             miscounts: null,
             lacks: null,
-            uniform: widths === 'uniform' || scope === 'experts',
-            expertsAlike: widths === 'uniform' || scope !== 'experts',
+            uniform: widths === 'uniform',
             headsFillHidden: !prunesHeads(scope) || family.qkNorm === 'heads',
             freeHeadDim: family.hf.freeHeadDim !== false,
             headsDivideHidden: true,
@@ -368,10 +360,9 @@ function keepsBiases(scope: ExportRow['scope']): boolean {
   return !['ffn', 'attention', 'all'].includes(scope);
 }
 
-/** Channels go from every expert alike. */
+/** Channels go from every expert alike, where no whole ones go. */
 function widthsOf(scope: ExportRow['scope']): ExportRow['widths'][] {
-  const alike = scope === 'expert-channels' || scope === 'moe';
-  return alike ? ['uniform'] : ['uniform', 'per-block'];
+  return scope === 'expert-channels' ? ['uniform'] : ['uniform', 'per-block'];
 }
 
 /** isLlamaBlock() of its usual models. */

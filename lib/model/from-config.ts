@@ -34,6 +34,10 @@ const OWN = fieldsOf({
   intermediate_sizes: sizes,
   attention_heads: sizes,
   key_value_heads: sizes,
+  /** Of every block; 0: its FFN is none. Of mixtures of experts alone. */
+  experts: sizes.optional(),
+  /** The stock keys of their number and their width. */
+  expert_keys: z.array(text).optional(),
   head_dim: size,
   biases: fieldsOf({ qkv: flag, o: flag, ffnIn: flag, down: flag }),
 });
@@ -188,7 +192,7 @@ export function architectureFromConfig(
   const unturned = unturnedBlocks(family, common, named.blocks, file);
   const { slidingWindow, global } = windowsOf(family, common, named, unturned, file);
   const mixed = withMixers(family, withTraits(widths, { global, unturned }), common, named, file);
-  const blocks = withExperts(mixed, named, file, keys);
+  const blocks = withExperts(mixed, named, own?.experts, file, keys);
   return {
     family: family.name,
     hidden,
@@ -303,11 +307,22 @@ function deltaOf(named: Named, file: Stated, keys: ConfigKeys): Architecture['de
 function withExperts(
   blocks: BlockWidths[],
   { experts, topK, expertWidth, expertsEvery = 1, denseBlocks, denseBelow = 0 }: Named,
+  own: number[] | undefined,
   file: Stated,
   keys: ConfigKeys,
 ): BlockWidths[] {
   if (!experts) return blocks;
-  requireExperts({ experts, topK: topK! }, file, { experts: keys.experts!, topK: keys.topK! });
+  const names = { experts: keys.experts!, topK: keys.topK! };
+  requireExperts({ experts, topK: topK! }, file, names);
+  if (own) {
+    const counts = spread(own, blocks.length, file, ['struprune', 'experts']);
+    return blocks.map((block, i) => {
+      const count = counts[i]!;
+      if (count === 0) return block;
+      requireExperts({ experts: count, topK: topK! }, file, names);
+      return { ...block, experts: count };
+    });
+  }
   const has = everyNth(blocks.length, expertsEvery);
   return blocks.map((block, i) =>
     has[i] && block.ffn > 0 && i >= denseBelow && !denseBlocks?.includes(i)

@@ -32,16 +32,16 @@ export interface Dense {
   visit<Found>(survey: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>>;
   /**
    * Visits every layer of a part that has experts: those inside each, to which tokens are routed, and then the experts as wholes.
-   * Left out where a network has none.
+   * Gives `losses`, as of `Visited`. Left out where a network has none.
    */
-  visitExperts?(survey: SurveySpec, visit: VisitExpertSite): Promise<void>;
+  visitExperts?(survey: SurveySpec, visit: VisitExpertSite): Promise<Float64Array>;
 }
 
 export type VisitExpertSite = (at: number, site: ExpertSite) => Promise<void>;
 
 /**
  * Sums of what reads the channels inside an expert; or trials without some experts, and, last of all, the squared error of the output
- * without some where the others are refitted. For the time of a visit.
+ * without some where the others are refitted, with which the network is tried out if layer weights are `probe`. For the time of a visit.
  */
 export type ExpertSite =
   | { by: 'gram'; solver: Solver }

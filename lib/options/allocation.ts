@@ -12,6 +12,10 @@ export type LayerWeights = (typeof LAYER_WEIGHTS)[number];
 const ofSurvey = ({ allocation, scope }: { allocation: Allocation; scope: Scope }) =>
   readsCurves(allocation) || scope === 'moe' ? null : `with --allocation ${allocation}`;
 
+/** One pair of numbers for all layers of experts weighs none against another. */
+const ofTrials = ({ allocation }: { allocation: Allocation }) =>
+  readsCurves(allocation) ? null : `with --allocation ${allocation}`;
+
 const ofFisher = ({ layerWeights }: { layerWeights: LayerWeights }) =>
   layerWeights === 'fisher' ? null : `with --layer-weights ${layerWeights}`;
 
@@ -36,7 +40,7 @@ export const ALLOCATION = {
           selection === 'fisher' || fisherLabels === 'sampled' ? 'fisher' : 'probe',
         changes: 'survey',
         also: ['survey', 'graph'],
-        read: [ofSurvey],
+        read: [ofTrials],
       },
       fisherLabels: {
         takes: choice(FISHER_LABELS),

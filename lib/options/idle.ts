@@ -8,10 +8,12 @@ import type { Option } from './option';
 /** What is read of a method's options where whole experts go, and where channels of them do. */
 const OF_EXPERTS = ['refit', 'lambda', 'sequential'];
 const OF_MASKS = Object.keys(MASK).filter((key) => key !== 'selection');
+/** Whether there is a survey, and trials, is what they say themselves. */
+const OF_SURVEY = ['surveyTokens', 'layerWeights'];
 const READ: Readonly<Record<string, readonly string[]>> = {
-  experts: OF_EXPERTS,
+  experts: [...OF_EXPERTS, ...OF_SURVEY],
   'expert-channels': [...OF_EXPERTS, ...OF_MASKS],
-  moe: [...OF_EXPERTS, ...OF_MASKS, 'surveyTokens'],
+  moe: [...OF_EXPERTS, ...OF_MASKS, ...OF_SURVEY],
 };
 
 /** A warning for each reason; none where all that is given is read. */

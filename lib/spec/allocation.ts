@@ -4,7 +4,7 @@ import type { AllocationFunction } from '../allocation/own';
 import { StruPruneError } from '../errors';
 import type { Method } from '../methods';
 import type { Settings } from '../options';
-import { cutsExperts } from '../options/method';
+import { cutsExperts, type Scope } from '../options/method';
 import { Own } from '../own';
 
 export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
@@ -14,14 +14,7 @@ export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
 /** @throws StruPruneError ERR_ARGUMENT */
 export function allocationSpec(method: Method, settings: Settings): AllocationSpec {
   const { allocation: rule, energyForm: form, temperature, apart, scope } = settings;
-  if (cutsExperts(scope) && rule !== 'uniform') {
-    const what = scope === 'expert-channels' ? 'channels of experts' : 'whole experts';
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `${what} go from every block alike: they have no ${rule} allocation`,
-      'choose --allocation uniform, or --scope attention',
-    );
-  }
+  requireForScope(scope, rule);
   if (scope === 'moe' && apart) {
     const what = 'whole experts and channels of the others share one budget';
     throw new StruPruneError('ERR_ARGUMENT', what, 'leave --apart out');
@@ -43,4 +36,23 @@ export function allocationSpec(method: Method, settings: Settings): AllocationSp
     );
   }
   return { rule, form, temperature, apart };
+}
+
+/** @throws StruPruneError ERR_ARGUMENT where experts, or channels inside them, do not go by the rule */
+export function requireForScope(scope: Scope, rule: AllocationSpec['rule']): void {
+  if (!cutsExperts(scope) || rule === 'uniform') return;
+  const named = rule instanceof Own ? 'own' : rule;
+  if (scope === 'expert-channels') {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `channels of experts alone go from every block alike: they have no ${named} allocation`,
+      'choose --allocation uniform, or --scope moe or attention',
+    );
+  }
+  if (rule === 'threshold') return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `whole experts have no ${named} allocation`,
+    'choose --allocation uniform or threshold, or --scope attention',
+  );
 }

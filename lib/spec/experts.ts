@@ -21,11 +21,12 @@ export function withScope({ routing }: Architecture, method: Method, settings: S
 }
 
 /** What was chosen there, and what else there is. */
-export function scopeNotes({ given, scope }: Settings): string[] {
+export function scopeNotes({ given, scope, allocation }: Settings): string[] {
   if (given.includes('scope') || !cutsInsideExperts(scope)) return [];
   const goes = scope === 'moe' ? 'whole experts go, and channels of the others' : 'channels go';
+  const many = allocation === 'uniform' ? 'as many everywhere' : 'of each block its own number';
   return [
-    `a mixture of experts: ${goes}, as many everywhere, and all else stays (--scope ${scope}); --scope attention removes heads`,
+    `a mixture of experts: ${goes}, ${many}, and all else stays (--scope ${scope}); --scope attention removes heads`,
   ];
 }
 

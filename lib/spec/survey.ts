@@ -12,8 +12,8 @@ export interface SurveySpec
     > {
   /** For the allocation, or since the method scores on what it finds. */
   needed: boolean;
-  /** Of whole experts and of channels inside them, which are weighed against each other. */
-  moe: boolean;
+  /** Of whole experts, and of channels inside them where both may go. */
+  experts: boolean;
   /** A file that has it already. */
   from: string | undefined;
 }
@@ -33,13 +33,21 @@ export function surveySpec(recipe: Recipe, settings: Settings): SurveySpec {
       'choose --allocation threshold or energy with --layer-weights fisher',
     );
   }
-  const moe = settings.scope === 'moe';
-  const needed = byCurves || inputs === 'survey' || moe;
+  const { scope } = settings;
+  const experts = scope === 'moe' || (scope === 'experts' && byCurves);
+  const needed = byCurves || inputs === 'survey' || experts;
   // One pair for all layers: trials would weigh nothing.
-  const layerWeights = moe ? 'output' : settings.layerWeights;
+  const layerWeights = experts && !byCurves ? 'output' : settings.layerWeights;
+  if (experts && layerWeights !== 'probe' && layerWeights !== 'output') {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `errors of experts have no layer weights by ${layerWeights}`,
+      'choose --layer-weights probe or output',
+    );
+  }
   requireUse(needed, settings);
   return {
-    ...{ curves, statistics, needed, moe, from: settings.fromCalibration },
+    ...{ curves, statistics, needed, experts, from: settings.fromCalibration },
     ...{ layerWeights, fisherLabels, seed, selection, surveyTokens, lambda },
   };
 }

@@ -2,6 +2,8 @@
 import {
   type Allocation,
   allocate as allocateByRule,
+  allocateExperts,
+  allocatePairs,
   type Budget,
   type JointAllocation,
   layerEnergies,
@@ -9,10 +11,12 @@ import {
 } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import type { SiteStatistics } from '../masks/statistics';
+import type { Site } from '../model/sublayers';
 import type { Shrinking } from '../models/front-end';
+import type { Scope } from '../options/method';
 import { Own } from '../own';
 import type { Measured, Survey } from '../pruning/survey-file';
-import type { AllocationSpec } from '../spec/allocation';
+import { type AllocationSpec, requireForScope } from '../spec/allocation';
 import type { SurveySpec } from '../spec/survey';
 import { allocationLayers, type Layer, uniformly } from '../spec/widths';
 import { inTurns } from '../turns';
@@ -81,7 +85,8 @@ async function byCurves(work: Work, measured: Measured): Promise<Decided> {
         gone: NONE,
       };
   const asked = budget.counted?.freed ? allocation.removedWeights : budget.remove;
-  const energies = layerEnergies(placed, asked);
+  // Widths and experts of a block are choices of one site.
+  const energies = work.survey.experts ? null : layerEnergies(placed, asked);
   return { allocation, survey, energies, gone };
 }
 
@@ -91,8 +96,21 @@ export async function allocateBy(
   layers: readonly PlacedLayer[],
   budget: Budget,
 ): Promise<Allocation | JointAllocation> {
+  const scope = expertScopeOf(layers);
+  if (scope !== null) {
+    requireForScope(scope, rule);
+    if (rule === 'threshold') return inTurns(allocateExperts(layers, budget));
+    if (scope === 'moe') return allocatePairs(layers, budget);
+  }
   if (rule instanceof Own) return allocateByCaller(rule, layers, budget);
   return inTurns(allocateByRule(layers, budget, { rule, ...options }));
+}
+
+/** What goes of experts; null: layers are of dense blocks. */
+export function expertScopeOf(layers: readonly { scope: Site }[]): Scope | null {
+  const has = (scope: Site) => layers.some((layer) => layer.scope === scope);
+  if (has('experts')) return has('expert-channels') ? 'moe' : 'experts';
+  return has('expert-channels') ? 'expert-channels' : null;
 }
 
 /** The curves that an allocation reads. */

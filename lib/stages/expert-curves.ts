@@ -25,15 +25,16 @@ export async function surveyExperts(input: CurvesInput): Promise<Survey> {
     throw new StruPruneError('ERR_INTERNAL', 'this network has no experts');
   }
   const curves: Float64Array[] = layers.map(({ allowed }) => new Float64Array(allowed.at(-1)! + 1));
-  const energies = new Map<number, number>();
-  await network.visitExperts(survey, async (at, site) => {
+  /** Of every block, what an error of its layer is divided by, times what a trial lost. */
+  const scales = new Map<number, { at: number; energy: number; refitted: number }>();
+  const losses = await network.visitExperts(survey, async (at, site) => {
     const layer = layers[at]!;
     const most = layer.allowed.at(-1)!;
     if (site.by === 'trials') {
       const curve = await expertCurve(site.trial, most);
-      const left = await leftByRefit(curve, triedExperts(layer), site);
+      const { left, refitted } = await refitWithout(curve, triedExperts(layer), site);
       curves[at] = monotone(curve.error.map((error) => left * error));
-      energies.set(layer.block, curve.energy);
+      scales.set(layer.block, { at, energy: curve.energy, refitted });
       return;
     }
     const sweep = await site.solver.sweep({
@@ -46,19 +47,21 @@ export async function surveyExperts(input: CurvesInput): Promise<Survey> {
     tellOfRidge(input, layer, { lambda, ridgeRaised });
   });
   const weights = layers.map(({ block }) => {
-    const energy = energies.get(block) ?? 0;
-    return energy > 0 ? 1 / energy : 0;
+    const { at, energy, refitted } = scales.get(block)!;
+    const [loss, scale] = survey.layerWeights === 'probe' ? [losses[at]!, refitted] : [1, energy];
+    return scale > 0 ? loss / scale : 0;
   });
   return { curves, weights, metrics: null };
 }
 
-/** The part of an error that a refit of those that stay leaves. */
-async function leftByRefit(
+/** The error that a refit of those that stay leaves, and the part that it is of the error before. */
+async function refitWithout(
   { rounds }: ExpertCurve,
   count: number,
-  { refitted }: ExpertSite & { by: 'trials' },
-): Promise<number> {
+  site: ExpertSite & { by: 'trials' },
+): Promise<{ left: number; refitted: number }> {
   const tried = rounds.find(({ gone }) => gone.length === count);
-  if (!tried || tried.error === 0) return 1;
-  return Math.min(1, (await refitted(tried.gone)) / tried.error);
+  if (!tried || tried.error === 0) return { left: 1, refitted: 0 };
+  const refitted = await site.refitted(tried.gone);
+  return { left: Math.min(1, refitted / tried.error), refitted };
 }

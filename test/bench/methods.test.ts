@@ -58,6 +58,7 @@ test('names of groups stand for their entries, in the order of the table', (t) =
     'struprune-expert-channels',
     'expert-channels-without-refit',
     'struprune-moe',
+    'struprune-moe-threshold',
   ]);
   t.deepEqual(ids('efforts'), ['struprune-threshold-tuned', 'effort-quick', 'effort-best']);
   t.deepEqual(

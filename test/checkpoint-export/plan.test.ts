@@ -218,81 +218,91 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'attention uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/llama.cpp', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
     'moe uniform': ['stock/llama.cpp', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'qwen2-moe': {
     'attention uniform': ['stock/null', 'own-modeling/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/llama.cpp', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
     'moe uniform': ['stock/llama.cpp', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'qwen3-moe': {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/llama.cpp', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
     'moe uniform': ['stock/llama.cpp', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'qwen3-next': {
     'attention uniform': ['stock/null', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/null', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/null', ''],
     'moe uniform': ['stock/null', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'qwen3.5-moe': {
     'attention uniform': ['stock/null', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/null', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/null', ''],
     'moe uniform': ['stock/null', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'lfm2-moe': {
     'attention uniform': ['stock/null', 'own-modeling/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/null', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/null', ''],
     'moe uniform': ['stock/null', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'granite-moe-shared': {
     'attention uniform': ['stock/null', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/null', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/null', ''],
     'moe uniform': ['stock/null', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   olmoe: {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/llama.cpp', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
     'moe uniform': ['stock/llama.cpp', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'granite-moe': {
     'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/llama.cpp', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
     'moe uniform': ['stock/llama.cpp', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   'gpt-oss': {
     'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'experts uniform': ['stock/llama.cpp', ''],
-    'experts per-block': ['null/null', ''],
+    'experts per-block': ['own-modeling/null', ''],
     'expert-channels uniform': ['stock/llama.cpp', ''],
     'moe uniform': ['stock/llama.cpp', ''],
+    'moe per-block': ['own-modeling/null', ''],
   },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],
@@ -598,7 +608,7 @@ test('experts beside other mixers: a folder reads back as what it was made for',
   }
 });
 
-test('experts: one number for all blocks, each by itself in the file', (t) => {
+test('experts: each by itself in the file, in the stock class where all blocks have as many', (t) => {
   const architecture = architectureFromConfig(fixtureConfig('qwen3-moe'), 'qwen3-moe');
   const withExperts = (counts: number[]) =>
     prunedArchitecture(
@@ -631,10 +641,13 @@ test('experts: one number for all blocks, each by itself in the file', (t) => {
     undefined,
   );
   const unlike = withExperts([5, 0, 4]);
-  t.throws(() => planExport({ architecture, pruned: unlike, format: 'hf', dtype: 'F16' }), {
-    code: 'ERR_UNSUPPORTED',
-    message: /one number of experts for all blocks/,
+  const own = planExport({ architecture, pruned: unlike, format: 'hf', dtype: 'F16' });
+  t.is(own.kind, 'own-modeling');
+  t.like(own.config!.struprune, {
+    experts: [5, 0, 4],
+    expert_keys: ['num_experts', 'moe_intermediate_size'],
   });
+  t.deepEqual(architectureFromConfig(own.config!, 'qwen3-moe'), unlike);
 });
 
 test('GGUF: llama stays llama where blocks are alike, q and k interleaved, vectors in F32', (t) => {

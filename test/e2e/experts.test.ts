@@ -122,7 +122,13 @@ const REFUSED_BOTH: [string, Partial<PruneOptions>, string, RegExp][] = [
   ['mixtral', { method: 'wanda-sp' }, 'ERR_ARGUMENT', /wanda-sp chooses no whole experts/],
   ['mixtral', { apart: true }, 'ERR_ARGUMENT', /share one budget; leave apart: true out/],
   ['mixtral', { method: 'reap' }, 'ERR_ARGUMENT', /reap chooses whole experts alone/],
-  ['mixtral', { allocation: 'energy' }, 'ERR_ARGUMENT', /experts go from every block alike/],
+  ['mixtral', { allocation: 'energy' }, 'ERR_ARGUMENT', /experts have no energy allocation/],
+  [
+    'mixtral',
+    { allocation: 'threshold', layerWeights: 'residual' },
+    'ERR_ARGUMENT',
+    /no layer weights by residual; choose layerWeights probe or output/,
+  ],
   [
     'mixtral',
     { sparsity: undefined, targetMacs: '80%' },
@@ -151,7 +157,7 @@ test('without a scope experts and their channels go, and the run says so', async
   // Of what the model has decided.
   t.deepEqual(
     chosen.warnings.filter((warning) => /no effect/.test(warning)),
-    ['layerWeights has no effect with scope moe'],
+    ['layerWeights has no effect with allocation uniform'],
   );
   const asked = await prune(model, options({ ...BOTH, swaps: 4 }));
   t.deepEqual(chosen.layers, asked.layers);
@@ -161,6 +167,36 @@ test('without a scope experts and their channels go, and the run says so', async
   }
   const planned = await plan(model, options(both));
   t.true(planned.notes.some((note) => said.test(note)));
+});
+
+test('by trials each block loses experts of its own, and what they say is what is lost', async (t) => {
+  for (const name of ['mixtral', 'olmoe']) {
+    const model = work.model(name);
+    const tokens = 10 * WINDOW;
+    const more = {
+      scope: 'experts',
+      allocation: 'threshold',
+      dtype: 'f32',
+      fullPrecision: true,
+    } as const;
+    const asked = {
+      ...more,
+      calibrationTokens: tokens,
+      surveyTokens: tokens,
+      maxLayerSparsity: 0.25,
+    };
+    // As many as a trial is without, of one block alone: its calibration is that of the trial.
+    const { output, layerStats, kind } = await prune(model, options({ ...asked, sparsity: 0.08 }));
+    t.is(kind, 'own-modeling');
+    const pruned = layerStats.filter(({ removed }) => removed > 0);
+    t.is(pruned.length, 1);
+    const [{ groups, removed, predicted }] = pruned as [(typeof pruned)[number]];
+    t.is(removed, groups / 4);
+    const text = { text: CALIBRATION, maxTokens: tokens, window: WINDOW };
+    const { against } = await evaluate(output, { ...text, against: model, fullPrecision: true });
+    const lost = against!.klToDense;
+    t.true(Math.abs(predicted! - lost) < 2e-3 * lost, `${name}: ${predicted}, ${lost}`);
+  }
 });
 
 test('a scope that is given stays, and one of methods that choose no channels of experts', async (t) => {
@@ -178,9 +214,10 @@ test('a scope that is given stays, and one of methods that choose no channels of
   t.is(scopeOf({ method: 'reap' }), 'experts');
   t.is(scopeOf({ method: 'osscar' }), 'ffn', 'of a dense block');
   t.is(scopeOf({}, dense), 'all');
-  t.throws(() => scopeOf({ allocation: 'threshold' }), {
+  t.is(scopeOf({ allocation: 'threshold' }), 'moe');
+  t.throws(() => scopeOf({ allocation: 'energy' }), {
     code: 'ERR_ARGUMENT',
-    message: /no threshold allocation; choose allocation uniform, or scope attention/,
+    message: /no energy allocation; choose allocation uniform or threshold, or scope attention/,
   });
 });
 
@@ -192,7 +229,6 @@ const REFUSED_EXPERTS: [string, Partial<PruneOptions>, string, RegExp][] = [
     /sparsity 0.6000 asks for .* ask for at most 0\.37\d+, .* more experts stay than a token passes/,
   ],
   ['mixtral', { method: 'flap' }, 'ERR_ARGUMENT', /method flap chooses no whole experts/],
-  ['mixtral', { allocation: 'threshold' }, 'ERR_ARGUMENT', /experts go from every block alike/],
   [
     'mixtral',
     { method: 'reap', scope: 'attention' },
@@ -220,7 +256,7 @@ for (const [model, more, code, message] of REFUSED_EXPERTS) {
 const REFUSED_CHANNELS: [string, Partial<PruneOptions>, string, RegExp][] = [
   ['mixtral', { sparsity: 0.95 }, 'ERR_ARGUMENT', /ask for at most 0\.62\d+/],
   ['mixtral', { method: 'flap' }, 'ERR_ARGUMENT', /flap chooses no channels inside experts/],
-  ['mixtral', { allocation: 'threshold' }, 'ERR_ARGUMENT', /channels of experts go .* alike/],
+  ['mixtral', { allocation: 'threshold' }, 'ERR_ARGUMENT', /channels of experts alone go .* alike/],
   ['mixtral', { method: 'reap' }, 'ERR_ARGUMENT', /reap chooses whole experts alone/],
   ['mixtral', { bias: 'add' }, 'ERR_ARGUMENT', /adds no biases/],
   ['llama2', {}, 'ERR_UNSUPPORTED', /this model has no experts/],

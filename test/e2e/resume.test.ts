@@ -59,6 +59,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   // Both kinds have to go.
   ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28, dtype: 'f32' }],
   ['lfm2-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.24, sequential: false }],
+  ['qwen3-moe', { scope: 'moe', allocation: 'threshold', maxLayerSparsity: 0.4, sparsity: 0.15 }],
   ['granite-moe', { scope: 'expert-channels', method: 'wanda-sp', sparsity: 0.2 }],
   ['mixtral', { scope: 'expert-channels', method: 'magnitude-l2', sparsity: 0.2 }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],

@@ -69,6 +69,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28 }],
   ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28, sequential: false }],
   ['gpt-oss', { scope: 'moe', sparsity: 0.1, swaps: 4 }],
+  ['gpt-oss', { scope: 'moe', allocation: 'threshold', sparsity: 0.1 }],
+  ['qwen3-moe', { scope: 'experts', allocation: 'threshold', sparsity: 0.2 }],
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5, threads: 12 }],
   ['gpt-neox', { scope: 'attention', sparsity: 0.1, layerWeights: 'probe' }],

@@ -47,7 +47,14 @@ for (const name of ['mixtral', 'qwen2-moe', 'qwen3-moe', 'olmoe']) {
         ...{ calibration: text, calibrationTokens: ids.flat().length, window },
         ...{ eval: text, evalTokens: ids.flat().length },
         // Which experts a token passes may go by the last bit of a float.
-        ...{ method, refit, scope: 'expert-channels', dtype: 'f32', threads: 2, fullPrecision: true },
+        ...{
+          method,
+          refit,
+          scope: 'expert-channels',
+          dtype: 'f32',
+          threads: 2,
+          fullPrecision: true,
+        },
         sparsity: 1 - linearParameters(wanted) / linear,
       } satisfies Partial<PruneOptions>;
       const result = await prune(model, { ...options, output: work.path('out') });

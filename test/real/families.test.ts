@@ -47,6 +47,8 @@ const experts: Shape = { scope: 'experts', sparsity: 0.2 };
 const channels: Shape = { scope: 'expert-channels', sparsity: 0.2 };
 /** Whole experts, and channels inside those that stay: one of both would not suffice. */
 const both = (sparsity: number): Shape => ({ scope: 'moe', maxLayerSparsity: 0.4, sparsity });
+/** So many of each block as trials say. */
+const apiece = (sparsity: number): Shape => ({ ...both(sparsity), allocation: 'threshold' });
 /** Output maps get a bias that makes up for the mean of what is removed. */
 const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
 
@@ -181,6 +183,16 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['qwen3.5-moe', both(0.23), 'Qwen3_5MoeForCausalLM'],
   ['lfm2-moe', both(0.24), 'Lfm2MoeForCausalLM'],
   ['granite-moe-shared', both(0.25), 'GraniteMoeSharedForCausalLM'],
+  ['mixtral', apiece(0.15), 'StrupruneMixtralForCausalLM'],
+  ['qwen2-moe', apiece(0.25), 'StrupruneQwen2MoeForCausalLM'],
+  ['qwen3-moe', apiece(0.15), 'StrupruneQwen3MoeForCausalLM'],
+  ['olmoe', apiece(0.25), 'StrupruneOlmoeForCausalLM'],
+  ['granite-moe', apiece(0.06), 'StrupruneGraniteMoeForCausalLM'],
+  ['gpt-oss', apiece(0.15), 'StrupruneGptOssForCausalLM'],
+  ['qwen3-next', apiece(0.1), 'StrupruneQwen3NextForCausalLM'],
+  ['qwen3.5-moe', apiece(0.1), 'StrupruneQwen3_5MoeForCausalLM'],
+  ['lfm2-moe', apiece(0.1), 'StrupruneLfm2MoeForCausalLM'],
+  ['granite-moe-shared', apiece(0.06), 'StrupruneGraniteMoeSharedForCausalLM'],
   ['lfm2', uniform('ffn'), 'Lfm2ForCausalLM'],
   ['lfm2', heads, 'Lfm2ForCausalLM'],
   ['lfm2', perBlock('all'), 'StrupruneLfm2ForCausalLM'],

@@ -65,7 +65,7 @@ async function pruned(
       survey: {
         ...{ curves: 'sweep', statistics: 'gram', layerWeights: 'probe', selection: 'plain' },
         ...{ lambda: LAMBDA, surveyTokens: ROWS, fisherLabels: 'empirical', seed: 0 },
-        ...{ needed: true, moe: false, from: undefined },
+        ...{ needed: true, experts: false, from: undefined },
       },
       allocation: { rule: 'threshold' },
       depth: false,

@@ -6,6 +6,8 @@ It is its family's stock configuration plus one entry, `struprune`:
     intermediate_sizes   FFN channels of every block; 0: it has no FFN
     attention_heads      query heads of every block; 0: it has no attention
     key_value_heads      key-value heads of every block
+    experts              experts of every block, in mixtures of them; 0: it has an FFN of its own. Their width is the FFN's
+    expert_keys          the stock keys of their number and their width
     head_dim             entries of one head, whatever the number of heads
     biases               which maps have one: qkv, o, ffnIn (gate and up, or fc1), down (or fc2)
 

@@ -7,6 +7,7 @@ size, or by nothing where the block has lost its attention or its FFN. Attention
 generation stay the stock code.
 """
 
+import copy
 from contextlib import contextmanager
 
 import torch
@@ -140,8 +141,8 @@ def resize_block(layer, config, index):
 
     inside = next((name for name in ("mlp", "feed_forward", "shared_mlp") if hasattr(layer, name)), None)
     ffn = getattr(layer, inside) if inside else layer
-    if inside == "shared_mlp" and getattr(layer, "block_sparse_moe", None) is not None:
-        pass  # beside experts, and as it was
+    if own.get("experts", [0] * (index + 1))[index] > 0:
+        resize_experts(layer, config, index)  # one that all tokens pass beside them is as it was
     elif channels == 0:
         remove_norms(layer, NORMS["ffn"])
         if inside:
@@ -152,6 +153,17 @@ def resize_block(layer, config, index):
         resize_maps(ffn, FFN_MAPS, widths, own["biases"])
         if hasattr(ffn, "intermediate_size"):
             ffn.intermediate_size = channels
+
+
+def resize_experts(layer, config, index):
+    """Makes the layer's experts anew: the stock class reads in its configuration how many there are and how wide."""
+    own = config.struprune
+    of_layer = copy.copy(config)
+    of_layer.per_layer_config = None
+    for key, value in zip(own["expert_keys"], (own["experts"][index], own["intermediate_sizes"][index])):
+        setattr(of_layer, key, value)
+    name = next(name for name in ("block_sparse_moe", "mlp", "feed_forward") if hasattr(layer, name))
+    setattr(layer, name, type(getattr(layer, name))(of_layer))
 
 
 def count_heads(attention, config, heads, groups):

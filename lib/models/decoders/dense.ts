@@ -86,10 +86,25 @@ export class DenseDecoder implements Dense {
     return this.#visitForwards(survey, visit);
   }
 
-  visitExperts({ surveyTokens, lambda }: SurveySpec, visit: VisitExpertSite): Promise<void> {
+  async visitExperts(
+    { surveyTokens, lambda, layerWeights }: SurveySpec,
+    visit: VisitExpertSite,
+  ): Promise<Float64Array> {
     const { session, window, layers, onProgress } = this;
+    const { scratch } = session;
+    const ids = this.#first(surveyTokens);
     const about = { session, window, layers, lambda, onProgress };
-    return visitExperts(about, this.#first(surveyTokens), visit);
+    if (layerWeights !== 'probe') {
+      await visitExperts({ ...about, probe: null }, ids, visit);
+      return new Float64Array(layers.length);
+    }
+    const probe = await Probe.make(session, ids, { window, layers: layers.length, scratch });
+    try {
+      await visitExperts({ ...about, probe }, ids, visit);
+      return probe.losses;
+    } finally {
+      await probe.dispose();
+    }
   }
 
   async #visitForwards<Found>(

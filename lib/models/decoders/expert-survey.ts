@@ -6,10 +6,12 @@ import { expertAt, outerSite, type Site } from '../../model/sublayers';
 import { type OnStage, stageReporter } from '../../progress';
 import { type Layer, layersIn, widthOf } from '../../spec/widths';
 import type { VisitExpertSite } from '../front-end';
+import { batchEnds, stepsFrom } from './batches';
 import { calibrationStates } from './calibration-states';
 import { copyOf } from './copy';
 import { refitExperts } from './expert-refit';
 import { type ExpertStates, trialOf } from './experts';
+import type { Probe } from './probe';
 import { withSolver } from './site-solver';
 
 export interface ExpertVisits {
@@ -18,6 +20,8 @@ export interface ExpertVisits {
   layers: readonly Layer[];
   /** As it was asked for. */
   lambda: number | undefined;
+  /** Tries the model out without some experts of each layer; null: it is not tried. */
+  probe: Probe | null;
   onProgress: OnStage | undefined;
 }
 
@@ -27,17 +31,24 @@ export async function visitExperts(
   ids: Int32Array,
   visit: VisitExpertSite,
 ): Promise<void> {
-  const { session, window, layers, onProgress } = about;
+  const { session, window, layers, probe, onProgress } = about;
   const { scratch, engine, architecture } = session;
   const total = architecture.blocks.length;
-  const report = stageReporter(onProgress, 'survey', total);
+  const ends = probe ? batchEnds(layers.filter(isWhole), total) : [];
+  const steps = ends.reduce((sum, end) => sum + stepsFrom(end + 1, total), 0);
+  const report = stageReporter(onProgress, 'survey', total + steps);
+  let done = 0;
   await using(await calibrationStates(session, ids, window, scratch), async (hidden) => {
     for (let index = 0; index < total; index++) {
       engine.throwIfAborted();
       await using(await session.loadBlock(index), async (block) => {
         for (const site of block.sites) {
           const own = layersIn(layers, index).filter((layer) => outerSite(layer.site) === site);
-          const goOn = () => session.advanceSite(block, site, hidden, window, 'calibrating');
+          const goOn = async () => {
+            if (own.length > 0) await probe?.hold();
+            await session.advanceSite(block, site, hidden, window, 'calibrating');
+            await probe?.advance(block, site);
+          };
           if (own.length === 0) {
             await goOn();
             continue;
@@ -49,14 +60,18 @@ export async function visitExperts(
           });
         }
       });
-      report(index + 1, `block ${index + 1} of ${total}`, index);
+      report(++done, `block ${index + 1} of ${total}`, index);
+      if (!ends.includes(index)) continue;
+      await probe?.runOn(index + 1, (step) => report(++done, step));
     }
   });
 }
 
+const isWhole = ({ site }: Layer) => outerSite(site) === site;
+
 /** `own`: the experts, and those inside. */
 async function visitLayer(
-  { session, layers, lambda }: ExpertVisits,
+  { session, layers, lambda, probe }: ExpertVisits,
   block: Block,
   outer: Site,
   own: readonly Layer[],
@@ -76,7 +91,7 @@ async function visitLayer(
       );
     });
   }
-  const whole = own.find(({ site }) => site === outer)!;
+  const whole = own.find(isWhole)!;
   const { rows, cols, pageRows } = states.hidden;
   await using(session.matrix(rows, cols, pageRows, scratch), async (residual) => {
     const missing = { ...states, residual };
@@ -89,6 +104,10 @@ async function visitLayer(
         all.filter((expert) => !gone.includes(expert)),
       );
       await refitExperts(session, block, whole, missing, lambda);
+      if (probe) {
+        await block.finish(outer);
+        await probe.startWith(layers.indexOf(whole), block, outer);
+      }
       return residual.energy();
     };
     await visit(layers.indexOf(whole), { by: 'trials', trial, refitted });

@@ -130,6 +130,18 @@ export class Probe {
     await this.#join(at, this.#own);
   }
 
+  /** As it is about to change: its trial begins with the states of now. `startWith` goes on when it has. */
+  async hold(): Promise<void> {
+    await this.#states.copyTo(this.#own);
+  }
+
+  /** Behind the site, which the dense states are past: the trial goes through it as `block` has it now. */
+  async startWith(at: number, block: Block, site: Site): Promise<void> {
+    await this.#session.advanceSite(block, site, this.#own, this.#window, 'calibrating');
+    await this.#join(at, this.#own);
+    this.#past = this.#trials.length;
+  }
+
   /** The same without all of it: the states pass it by. */
   startWithout(at: number): Promise<void> {
     return this.#join(at, this.#states);

@@ -36,7 +36,7 @@ export function surveyNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const ask = needsOf(input, paged);
   if (survey.curves !== 'sweep') return columnsNeeds(input, ask);
   const states = inScratch(surveyTokens(input), window);
-  if (survey.moe) return expertsNeeds(input, ask, states);
+  if (survey.experts) return expertsNeeds(input, ask, states);
   if (survey.layerWeights === 'fisher') return fisherNeeds(input, ask, states);
   if (survey.layerWeights === 'probe') return probeNeeds(input, ask, states);
   const needs = inTurn(
@@ -114,21 +114,28 @@ function curveNeeds(
   return inTurn(ask.solver('createSolver', problem), ask.sweep(problem, removed));
 }
 
-/** Curves of whole experts, with a refit of those that stay without some, and of the channels inside each. */
+/** Curves of whole experts, with a refit of those that stay without some, and of the channels inside each; and a trial of each layer then. */
 function expertsNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
+  const { layers, survey, window } = input;
+  const trial =
+    survey.layerWeights === 'probe' ? inScratch(probeTokens(states.rows, window), window) : null;
   const ofLayer = (block: number, site: Site) => {
-    const on = ask.site(block, site, states);
-    const own = layersIn(input.layers, block).filter((layer) => outerSite(layer.site) === site);
+    const past = trial ? ask.site(block, site, trial) : NOTHING;
+    const on = inTurn(ask.site(block, site, states), past);
+    const own = layersIn(layers, block).filter((layer) => outerSite(layer.site) === site);
     const [whole, inside] = own;
-    if (!whole || !inside) return on;
+    if (!whole) return on;
     const { groups, allowed } = whole;
-    const turn = channelTurnNeeds(ask, inside, groups, states, {
-      gram: true,
-      solve: () => curveNeeds(input, ask, inside, false),
-    });
+    const turn = inside
+      ? channelTurnNeeds(ask, inside, groups, states, {
+          gram: true,
+          solve: () => curveNeeds(input, ask, inside, false),
+        })
+      : NOTHING;
     const trials = trialsNeeds(ask, whole, 1 + passesOfCurve(allowed.at(-1)!), states, true);
     const refit = expertRefitNeeds(input, ask, whole, triedExperts(whole), states);
-    return inTurn(ask.copyStates(states), on, times(groups, turn), trials, refit);
+    const start = trial ? inTurn(ask.copyStates(trial), past) : NOTHING;
+    return inTurn(ask.copyStates(states), on, times(groups, turn), trials, refit, start);
   };
   const needs = inTurn(
     ask.ends('embed', states),
@@ -136,9 +143,13 @@ function expertsNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeed
       const sites = sitesOf(input.architecture, block).map((site) => ofLayer(block, site));
       return together(ask.block(block), inTurn(...sites));
     }),
+    trial
+      ? trialsOf(input, ask, trial, layers.filter(({ site }) => outerSite(site) === site).length)
+      : NOTHING,
   );
   // A copy of them, and what is missing of an output.
-  const scratch = statesOnTheirWay(ask, states) + 2 * ask.states(states.rows).memory;
+  const own = statesOnTheirWay(ask, states) + 2 * ask.states(states.rows).memory;
+  const scratch = own + (trial ? trialStates(ask, trial) : 0);
   return staged(needs, scratch, ['hidden states']);
 }
 
