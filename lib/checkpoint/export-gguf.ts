@@ -15,7 +15,7 @@ import {
 } from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
-import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS } from './from-gguf';
+import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS, SIGMOID_GATING } from './from-gguf';
 import { AS_FOLDER } from './output-path';
 import { isReadable, llama3Factors } from './rope-tables';
 
@@ -146,9 +146,12 @@ function metadataOf(
   };
   const { routing } = output;
   if (routing) {
-    own.expert_count = size(blocks[0]!.experts!);
+    const dense = blocks.findIndex((block) => block.experts);
+    own.expert_count = size(blocks[dense]!.experts!);
     own.expert_used_count = size(routing.topK);
-    if (experts?.ownWidth) own.expert_feed_forward_length = size(blocks[0]!.ffn);
+    if (experts?.ownWidth) own.expert_feed_forward_length = size(blocks[dense]!.ffn);
+    if (experts?.denseBelow) own.leading_dense_block_count = size(dense);
+    if (experts?.bySigmoid) own.expert_gating_func = size(SIGMOID_GATING);
     if (routing.sharedWidth) own.expert_shared_feed_forward_length = size(routing.sharedWidth);
   }
   if (output.convolution) own['shortconv.l_cache'] = size(output.convolution.kernel);

@@ -178,8 +178,12 @@ function graphLacks(pruned: Architecture): string | null {
   if (activation !== gguf.activation) return `the activation ${activation}`;
   if (pruned.tiedEmbeddings && gguf.needsHead) return 'a head that is tied to the embedding';
   if (gguf.experts && routing) {
-    const { sums } = gguf.experts;
-    if (!blocks.every(({ experts }) => experts)) return 'blocks without experts';
+    const { sums, denseBelow, bySigmoid } = gguf.experts;
+    const first = denseBelow ? blocks.findIndex(({ experts }) => experts) : 0;
+    if (!blocks.every(({ experts }, block) => block < first || experts)) {
+      return `blocks without experts${denseBelow ? ' behind others' : ''}`;
+    }
+    if (bySigmoid && !routing.choiceBias) return 'routers without biases that choose';
     if (routing.renormalised !== sums)
       return `probabilities of experts that ${sums ? 'do not sum' : 'sum'} to 1`;
   }
@@ -285,19 +289,21 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   if (traits.llamaBlock && traits.deciBlocks) return { kind: 'deci', biases };
   const plain = ropeFits && !BIAS_NAMES.some((name) => biases[name]);
   if (gguf.unlike && plain && traits.wholeBlocks && traits.tied) return { kind: 'openelm', biases };
-  if (!traits.deciBlocks) {
+  if (traits.llamaBlock && !traits.deciBlocks) {
     const why = 'llama.cpp holds no block with attention alone, and no first block without it';
     return { kind: null, why, mend: AS_FOLDER };
   }
   const alone = gguf.unlike && plain && !traits.tied ? ' and a head apart from its embedding' : '';
   const what = traits.uniform
-    ? 'such biases or rope scaling'
+    ? headsFit
+      ? 'such biases or rope scaling'
+      : 'fewer heads'
     : `widths that differ between blocks${alone}`;
   return {
     kind: null,
     why: `no architecture of llama.cpp holds a ${family.name} model with ${what}`,
     mend: traits.uniform
-      ? `prune without bias compensation, or ${AS_FOLDER}`
+      ? `prune ${headsFit ? 'without bias compensation' : 'with its heads, by another --scope'}, or ${AS_FOLDER}`
       : `prune with --allocation uniform, or ${AS_FOLDER}`,
   };
 }

@@ -103,6 +103,8 @@ const NAMED = {
   expert_used_count: sizeOrZero.optional(),
   expert_feed_forward_length: size.optional(),
   expert_shared_feed_forward_length: sizeOrZero.optional(),
+  expert_gating_func: sizeOrZero.optional(),
+  leading_dense_block_count: sizeOrZero.optional(),
   'shortconv.l_cache': size.optional(),
   use_parallel_residual: flag.optional(),
 };
@@ -135,7 +137,11 @@ export function architectureFromGguf(
   const window = named['attention.sliding_window'] ?? 0;
   const slidingWindow = window < maxPositions ? window : 0;
   const experts = named.expert_count ?? 0;
-  const family = familyOfGguf(prefix, { slides: slidingWindow > 0, experts: experts > 0 });
+  const family = familyOfGguf(prefix, {
+    slides: slidingWindow > 0,
+    experts: experts > 0,
+    shared: (named.expert_shared_feed_forward_length ?? 0) > 0,
+  });
   requireTensors(count, tensors.count, file, key('block_count'));
   const gguf = family.gguf!;
   const plain = blocksOf(family, named, file, key);
@@ -258,6 +264,9 @@ function convolutionOf(
   return { kernel, bias: false };
 }
 
+/** Of llama.cpp: a sigmoid makes probabilities of a router's logits. */
+export const SIGMOID_GATING = 2;
+
 /** The blocks as experts, where the file has such. */
 function withExperts(
   family: Family,
@@ -271,16 +280,24 @@ function withExperts(
   if (!held || !experts) return { blocks, routing: null };
   const keys = { experts: key('expert_count'), topK: key('expert_used_count') };
   requireExperts({ experts, topK }, file, keys);
+  const gating = named.expert_gating_func;
+  if ((gating === SIGMOID_GATING) !== (held.bySigmoid === true)) {
+    const mend = 'use its Hugging Face folder';
+    throw unsupported(file.where, `${key('expert_gating_func')} ${gating}`, mend);
+  }
+  const dense = held.denseBelow ? (named.leading_dense_block_count ?? 0) : 0;
   // As llama.cpp has it where the file does not say.
   const widthOf = ({ ffn }: BlockWidths) =>
     held.ownWidth ? (named.expert_feed_forward_length ?? Math.floor(ffn / topK)) : ffn;
   return {
-    blocks: blocks.map((block) => ({ ...block, experts, ffn: widthOf(block) })),
+    blocks: blocks.map((block, i) =>
+      i < dense ? block : { ...block, experts, ffn: widthOf(block) },
+    ),
     routing: {
       topK,
       renormalised: held.sums,
       ...routerOf(family),
-      choiceBias: false,
+      choiceBias: held.bySigmoid === true,
       sharedWidth: named.expert_shared_feed_forward_length ?? 0,
     },
   };

@@ -199,8 +199,12 @@ export interface GgufDescription {
   caps?: { scores: number; logits: number };
   /** The number of blocks at which its graph scales scores by hidden ÷ heads, not by the head width. */
   scalesByHeadsAt?: number;
-  /** Every block has experts. `sums`: its graph makes the probabilities of those that a token passes sum to 1; `ownWidth`: metadata has their width apart from an FFN's. */
-  experts?: { sums: boolean; ownWidth?: true };
+  /**
+   * Every block has experts, but for the first ones where metadata counts those (`denseBelow`). `sums`: its graph makes the probabilities of
+   * those that a token passes sum to 1; `ownWidth`: metadata has their width apart from an FFN's; `bySigmoid`: it says that the router is by
+   * sigmoids, and its loader wants biases that only choose.
+   */
+  experts?: { sums: boolean; ownWidth?: true; denseBelow?: true; bySigmoid?: true };
   /** Its loader wants as many KV heads as heads. */
   headsAlike?: true;
 }

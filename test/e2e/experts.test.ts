@@ -565,6 +565,8 @@ for (const model of [
   'qwen3-moe-even',
   'olmoe-alike',
   'granite-moe',
+  'granite-moe-shared',
+  'lfm2-moe',
   'gpt-oss-mxfp4',
 ]) {
   test(`GGUF of ${model} is the folder's model`, async (t) => {

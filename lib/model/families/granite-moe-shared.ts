@@ -24,5 +24,4 @@ export const graniteMoeShared: Family = {
       },
     },
   },
-  gguf: null,
 };

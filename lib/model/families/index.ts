@@ -93,16 +93,18 @@ export function familiesOfGguf(architecture: string): Family[] {
 }
 
 /**
- * The one among them that a file is of: a sliding window tells Mistral from Llama, and experts tell Mixtral, which share one.
+ * The one among them that a file is of: a sliding window tells Mistral from Llama, experts tell Mixtral, and one that all tokens pass
+ * Granite's two kinds, which share one.
  * @throws StruPruneError ERR_UNSUPPORTED
  */
 export function familyOfGguf(
   architecture: string,
-  { slides, experts }: { slides: boolean; experts: boolean },
+  { slides, experts, shared }: { slides: boolean; experts: boolean; shared: boolean },
 ): Family {
   const family = familiesOfGguf(architecture).find(
     (candidate) =>
       experts === (candidate.gguf?.experts !== undefined) &&
+      (!shared || candidate.hf.keys.sharedWidth !== undefined) &&
       (!slides || slidesEverywhere(candidate) || candidate.gguf?.slides),
   );
   if (family) return family;

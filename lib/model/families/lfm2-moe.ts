@@ -71,5 +71,9 @@ export const lfm2Moe: Family = {
       },
     },
   },
-  gguf: null,
+  gguf: {
+    ...lfm2.gguf!,
+    architectures: ['lfm2moe'],
+    experts: { sums: true, ownWidth: true, denseBelow: true, bySigmoid: true },
+  },
 };

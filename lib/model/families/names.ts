@@ -141,6 +141,7 @@ export const GGUF_NAMES: TensorNames = {
     'experts.norm': 'blk.{}.ffn_norm.weight',
     'experts.router': 'blk.{}.ffn_gate_inp.weight',
     'experts.routerBias': 'blk.{}.ffn_gate_inp.bias',
+    'experts.choiceBias': 'blk.{}.exp_probs_b.bias',
     'experts.{expert}.gate': 'blk.{}.ffn_gate_exps.weight',
     'experts.{expert}.gateBias': 'blk.{}.ffn_gate_exps.bias',
     'experts.{expert}.up': 'blk.{}.ffn_up_exps.weight',
