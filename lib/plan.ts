@@ -19,7 +19,7 @@ import { planInput } from './models/decoders/plan-input';
 import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
 import { type PruneOptions, type Settings, settingsOf } from './options';
 import { EFFORTS, type Effort } from './options/effort';
-import { measuringTokens } from './pruning/texts';
+import { askedWindows, measuringTokens } from './pruning/texts';
 import { withHeaders } from './source';
 import { type RunSpec, resolve } from './spec';
 
@@ -93,8 +93,7 @@ async function planOf(
     const sizesOf = ({ window, settings: asked }: RunSpec) => ({
       engine,
       tokens: wholeWindows(asked.calibrationTokens, window),
-      // As if the text had them: it is not read.
-      tuning: Math.floor(asked.tuneTokens / window),
+      tuning: askedWindows(asked, window),
       evaluation: evaluationOf(asked, architecture, window),
     });
     const input = planInput(spec, sizesOf(spec));

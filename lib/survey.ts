@@ -79,7 +79,7 @@ export async function survey(
     const sizes = {
       engine,
       tokens: ids.length,
-      tuning: 0,
+      tuning: null,
       evaluation: null,
     };
     const input = { ...planInput(spec, sizes), surveyOnly: true };

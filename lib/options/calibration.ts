@@ -44,6 +44,13 @@ export const CALIBRATION = declare(
         'as many as calibrate, twice as many with --effort best, as far as the text goes; 0 with --effort quick, with --no-refit and with other methods',
       changes: 'tokens',
     },
+    tuneMix: {
+      takes: countOrNone,
+      help: "how many tokens of this package's mixed text tune beside them, so that the result stays good at other text than the calibration's; 0: none",
+      otherwise: 'a quarter of those; 0 where the mixed text calibrates',
+      changes: 'tokens',
+      read: [ofTuning],
+    },
     tuneRank: {
       takes: countOrNone,
       help: 'rank of the changes that tuning gives the maps that stay, beside the factors; 0: none',

@@ -82,7 +82,8 @@ type Derived = {
 export type Settings = z.output<typeof schema> & Derived & { given: readonly string[] };
 
 /** Settings of a run whose model is known. */
-export type RunSettings = Settings & Feedback & { ffnSolver: FfnSolver; tuneTokens: number };
+export type RunSettings = Settings &
+  Feedback & { ffnSolver: FfnSolver; tuneTokens: number; tuneMix: number };
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function settingsOf(options: PruneOptions): Settings {

@@ -1,6 +1,7 @@
 /** Which windows of the calibration text calibrate, which tune what the solve leaves, and which measure both models. */
 import { fewerThanAWindow } from '../calibration/corpus';
 import { counted } from '../numbers';
+import type { RunSettings } from '../options';
 
 export interface Texts {
   /** Of sums and refits. */
@@ -108,11 +109,39 @@ export function lastWindows(text: Int32Array, window: number): Int32Array {
   return text.subarray(Math.max(0, text.length - MEASURED * window));
 }
 
-/** How many windows of a text that tunes train, and how many are held out; null: too few to tune. */
-export function tuneShares(windows: number): { train: number; heldOut: number } | null {
+/** Windows of a text that tunes: those that train, and those that are held out. */
+export interface TuneWindows {
+  train: number;
+  heldOut: number;
+}
+
+/** null: too few to tune. */
+export function tuneShares(windows: number): TuneWindows | null {
   if (windows < 2) return null;
   const heldOut = Math.min(HELD_OUT.most, Math.ceil(windows / HELD_OUT.share));
   return { train: windows - heldOut, heldOut };
+}
+
+/** As if the text had as much as is asked for. */
+export function askedWindows(
+  { tuneTokens, tuneMix }: Pick<RunSettings, 'tuneTokens' | 'tuneMix'>,
+  window: number,
+): TuneWindows | null {
+  const own = tuneShares(Math.floor(tuneTokens / window));
+  return own && { ...own, train: own.train + Math.floor(tuneMix / window) };
+}
+
+/** With windows of another text that train too, spread evenly among its own. */
+export function mixedInto({ train, heldOut }: TuneText, mix: Int32Array, window: number): TuneText {
+  const [own, other] = [train, mix].map((text) => text.length / window) as [number, number];
+  const all = new Int32Array(train.length + mix.length);
+  let [mine, others] = [0, 0];
+  for (let at = 0; at < all.length; at += window) {
+    const isMine = others === other || (mine < own && mine * other <= others * own);
+    const from = (isMine ? mine++ : others++) * window;
+    all.set((isMine ? train : mix).subarray(from, from + window), at);
+  }
+  return { train: all, heldOut };
 }
 
 /** Its first windows train. */

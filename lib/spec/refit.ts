@@ -1,4 +1,7 @@
 /** What the weights that stay become, where the model has a say. */
+
+import { isIds } from '../calibration/text';
+import { embeddedMix } from '../embedded';
 import { StruPruneError } from '../errors';
 import type { Method, RefitRecipe } from '../methods';
 import { readsOption } from '../methods';
@@ -14,6 +17,9 @@ export interface RefitSpec extends RefitRecipe {
   /** As it was asked for. */
   lambda: number | undefined;
 }
+
+/** Tokens of the mixed text that tune, for each of the calibration text's: docs/decisions/0054. */
+export const MIXED = 0.25;
 
 /** Of the error before a block, and of the dense output: docs/decisions/0006. */
 const FEEDBACK = 0.5;
@@ -41,7 +47,11 @@ export function withModelDefaults(
   }
   const tuned = tunedUsually(source.architecture, settings);
   const tuneTokens = settings.tuneTokens ?? tuned * settings.calibrationTokens;
-  return { ...settings, ...feedback, ffnSolver, tuneTokens };
+  const { calibration } = settings;
+  // Whoever brings ids may have no tokenizer.
+  const mixes = calibration !== embeddedMix().calibration && !isIds(calibration);
+  const tuneMix = settings.tuneMix ?? (mixes ? Math.floor(MIXED * tuneTokens) : 0);
+  return { ...settings, ...feedback, ffnSolver, tuneTokens, tuneMix };
 }
 
 /** @throws StruPruneError ERR_ARGUMENT */

@@ -81,6 +81,8 @@ export interface Tuned {
 /** What a run says of it. */
 export interface TuneReport extends Pick<Tuned, 'before' | 'after'> {
   tokens: number;
+  /** Of those, of this package's mixed text. */
+  mixTokens: number;
   seconds: number;
 }
 

@@ -32,13 +32,14 @@ test('an ablation changes one thing of its base', async (t) => {
       (key) => before[key] !== after[key],
     );
     // α and β are the two halves of one feedback, which needs sequential inputs and a refit, as gate and up do; what
-    // the Fisher metric alone has asks for it.
+    // the Fisher metric alone has asks for it. What tunes takes a part of the mixed text.
     const together = [
       ['alpha', 'beta'],
       ['refit', 'alpha', 'beta', 'ffnSolver'],
       ['sequential', 'alpha', 'beta'],
       ['layerWeights', 'fisherLabels'],
       ['layerWeights', 'selection'],
+      ['tuneTokens', 'tuneMix'],
     ].map((keys) => `${keys.toSorted()}`);
     t.true(
       changed.length === 1 || together.includes(`${changed.toSorted()}`),

@@ -5,6 +5,8 @@ import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import { embeddedMix } from '../../lib/embedded';
+import { evaluate } from '../../lib/evaluate';
 import { type PruneOptions, settingsOf } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import { resolve } from '../../lib/spec';
@@ -36,13 +38,30 @@ const TINY = join(__dirname, '../../assets/tiny');
 test.serial('windows that nobody trained on come closer to the dense model', async (t) => {
   const more = { window: 128, calibrationTokens: 4096, tuneTokens: 16384, sparsity: 0.4 };
   const { tuning, warnings, ...result } = await prune(TINY, options(more));
-  t.deepEqual([tuning!.tokens, warnings], [16384, []]);
+  // A quarter as many of the package's mixed text train beside them.
+  t.like(tuning!, { tokens: 20480, mixTokens: 4096 });
+  t.deepEqual(warnings, []);
   const { before, after } = tuning!;
   for (const part of ['heldOut', 'trained'] as const) {
     t.true(after[part] < 0.9 * before[part], JSON.stringify(tuning));
   }
   t.is(result.settings.tuneTokens, 16384);
 });
+
+test.serial(
+  'the mixed text tunes too, so that other text than that of the calibration loses less',
+  async (t) => {
+    const more = { window: 128, calibrationTokens: 4096, tuneTokens: 16384, sparsity: 0.4 };
+    const other = { text: embeddedMix().evaluation, maxTokens: 4096, window: 128 };
+    const perplexities: number[] = [];
+    for (const tuneMix of [0, 4096]) {
+      const { tuning, output } = await prune(TINY, options({ ...more, tuneMix }));
+      t.is(tuning!.mixTokens, tuneMix);
+      perplexities.push((await evaluate(output, other)).perplexity);
+    }
+    t.true(perplexities[1]! < 0.97 * perplexities[0]!, `${perplexities}`);
+  },
+);
 
 test('StruPrune tunes by default, on as many tokens as calibrate; what does not refit does not', async (t) => {
   const source = await openCheckpoint(TINY);
@@ -56,7 +75,10 @@ test('StruPrune tunes by default, on as many tokens as calibrate; what does not 
   ];
   for (const [more, tokens] of rows) {
     const settings = settingsOf({ output: 'out', sparsity: 0.2, ...more });
-    t.is(resolve(source, settings).settings.tuneTokens, tokens, JSON.stringify(more));
+    const { tuneTokens, tuneMix } = resolve(source, settings).settings;
+    t.deepEqual([tuneTokens, tuneMix], [tokens, 0], JSON.stringify(more));
+    const own = resolve(source, { ...settings, calibration: 'own.txt' }).settings;
+    t.deepEqual([own.tuneTokens, own.tuneMix], [tokens, tokens / 4], JSON.stringify(more));
   }
 });
 

@@ -13,6 +13,7 @@ import { settingsOf } from '../../lib/options';
 import { type Plan, plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
+import { askedWindows } from '../../lib/pruning/texts';
 import { resolve } from '../../lib/spec';
 import { CALIBRATION, workspace } from '../e2e/models';
 
@@ -126,7 +127,7 @@ async function hindsight(
   const setup = resolve(await openCheckpoint(model), settings, 0);
   await using engine = new Engine({ threads: options.threads });
   const evaluation = settings.eval ? { tokens: settings.evalTokens!, window: WINDOW } : null;
-  const tuning = setup.settings.tuneTokens / WINDOW;
+  const tuning = askedWindows(setup.settings, WINDOW);
   const sizes = { engine, tokens: settings.calibrationTokens, tuning, evaluation };
   const removed = Int32Array.from(setup.layers, ({ block, site }) => {
     const joined = expertAt(site) === null ? site : 'expert-channels';
@@ -211,8 +212,8 @@ test('tuning is a stage of its own: its states lie in scratch, and what it came 
   const { stage, scratch, flops } = tuned.stages.at(-1)!;
   const { architecture } = await openCheckpoint(model);
   const { hidden, headDim, blocks } = architecture;
-  // Four windows are held out, and two at most train in a step.
-  const states = 2 * 40 + 2 * 4 + (blocks.length + 3) * 2;
+  // Ten of the mixed text beside them. Four windows are held out, and three at most train in a step.
+  const states = 2 * 50 + 2 * 4 + (blocks.length + 3) * 3;
   t.deepEqual([stage, scratch], ['tune', 4 * hidden * WINDOW * states]);
   t.true(flops.single > 0);
   // Norms, columns of o and down, and the final norm.

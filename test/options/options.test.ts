@@ -61,7 +61,7 @@ test('a survey is another one by these options, a run by all but those that chan
         'samples',
         'saveCalibration',
       ],
-      ...['scratch', 'tuneTokens', 'window'],
+      ...['scratch', 'tuneMix', 'tuneTokens', 'window'],
     ],
   );
 });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { splitText } from '../../lib/pruning/texts';
+import { mixedInto, splitText } from '../../lib/pruning/texts';
 
 const WINDOW = 4;
 const text = (windows: number) => Int32Array.from({ length: windows * WINDOW }, (_, i) => i);
@@ -69,4 +69,40 @@ test('few windows all calibrate', (t) => {
 test('refuses less than a window', (t) => {
   const ask = { calibration: WINDOW - 1, tuning: 8 * WINDOW, asked: true, measuring: 0 };
   t.throws(() => splitText(text(9), WINDOW, ask), { code: 'ERR_TEXT', message: /one window/ });
+});
+
+test('windows of another text lie evenly among those that train; none is held out', (t) => {
+  const windowsOf = (ids: Int32Array) =>
+    Array.from({ length: ids.length / WINDOW }, (_, i) => ids[i * WINDOW]!);
+  for (const [own, mix] of [
+    [7, 2],
+    [4, 4],
+    [2, 5],
+    [3, 0],
+  ] as const) {
+    const heldOut = text(1);
+    const train = text(own).map((id) => id + 100);
+    const mixed = mixedInto(
+      { train, heldOut },
+      text(mix).map((id) => -id - 1),
+      WINDOW,
+    );
+    t.is(mixed.heldOut, heldOut);
+    const starts = windowsOf(mixed.train);
+    t.deepEqual(
+      starts.filter((id) => id >= 100),
+      windowsOf(train),
+    );
+    const others = starts.flatMap((id, at) => (id < 0 ? [at] : []));
+    t.deepEqual(
+      others.map((at) => starts[at]),
+      Array.from({ length: mix }, (_, i) => -i * WINDOW - 1),
+    );
+    // Of each stretch of the whole as many as of any other, to one.
+    for (let end = 1; end <= starts.length; end++) {
+      const due = (end * mix) / (own + mix);
+      const found = others.filter((at) => at < end).length;
+      t.true(Math.abs(found - due) <= 1, `${own} + ${mix}: ${found} of ${end}`);
+    }
+  }
 });

@@ -85,6 +85,7 @@ test('what tuning came to, held out and not', (t) => {
   const tuned = sampleRun();
   tuned.result.tuning = {
     tokens: 4096,
+    mixTokens: 0,
     before: { heldOut: 0.75, trained: 0.625 },
     after: { heldOut: 0.5, trained: 0.375 },
     seconds: 2,

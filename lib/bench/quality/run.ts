@@ -307,8 +307,8 @@ function tryJob(input: Input, entry: MethodEntry, sparsity: number) {
   } catch (error) {
     refusal = error;
   }
-  const { tuneTokens } = settings;
-  const key = keyOf({ id: entry.id, tuneTokens, settings: settingsInEffect(settings) });
+  const { tuneTokens, tuneMix } = settings;
+  const key = keyOf({ id: entry.id, tuneTokens, tuneMix, settings: settingsInEffect(settings) });
   return { job: { entry, sparsity, key }, refusal };
 }
 

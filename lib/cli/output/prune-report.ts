@@ -88,8 +88,9 @@ function summary(result: PruneResult): string {
   ].join('\n');
 }
 
-function tuned({ tokens, before, after }: TuneReport, window: number): string {
-  return `tuned on ${tokensInWindows(tokens, window)}: KL to dense ${short(before.heldOut)} → ${short(after.heldOut)} on those held out`;
+function tuned({ tokens, mixTokens, before, after }: TuneReport, window: number): string {
+  const mix = mixTokens > 0 ? `, ${mixTokens / window} of them of this package's mixed text` : '';
+  return `tuned on ${tokensInWindows(tokens, window)}${mix}: KL to dense ${short(before.heldOut)} → ${short(after.heldOut)} on those held out`;
 }
 
 function calibrated({ before, after }: NonNullable<PruneResult['perplexityCalibrated']>): string {

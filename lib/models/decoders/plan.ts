@@ -4,7 +4,6 @@
  */
 import { type Flops, inTurn } from '../../engine/needs';
 import { keptReserve, modelReserve, processReserve } from '../../engine/reserve';
-import { tuneShares } from '../../pruning/texts';
 import { evaluateNeeds } from './needs/evaluate';
 import { solveNeeds } from './needs/solve';
 import type { PlanInput, StageNeeds } from './needs/stage';
@@ -91,7 +90,7 @@ type Stage = [name: StageName, needs: (input: PlanInput, paged: boolean) => Stag
 
 function stagesOf({ survey, depth, tuning, surveyOnly = false }: PlanInput): Stage[] {
   const surveyed = survey.needed && survey.from === undefined;
-  const tuned = !surveyOnly && tuneShares(tuning) !== null;
+  const tuned = !surveyOnly && tuning !== null;
   return [
     ...(surveyOnly ? [] : [['evaluate', evaluateNeeds] satisfies Stage]),
     ...(surveyed ? [['survey', surveyNeeds] satisfies Stage] : []),

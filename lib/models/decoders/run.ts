@@ -1,7 +1,8 @@
 /** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
 import { resolve } from 'node:path';
-import { nameOf, readWindows } from '../../calibration/text';
+import { nameOf, readWindows, type TextOptions } from '../../calibration/text';
 import { requireWritable } from '../../checkpoint/atomic';
+import { embeddedMix } from '../../embedded';
 import { type Engine, withBytes } from '../../engine/engine';
 import { Session } from '../../engine/session';
 import { windowFor } from '../../measure/perplexity';
@@ -16,11 +17,13 @@ import {
   type MeasuringText,
   measuringText,
   measuringTokens,
+  mixedInto,
   splitText,
   type TuneText,
 } from '../../pruning/texts';
 import { type RunSpec, resolve as resolveRun } from '../../spec';
 import { requireNoSliding } from '../../spec/output';
+import { MIXED } from '../../spec/refit';
 import { turn } from '../../turns';
 import type { Hashes } from './model-card';
 import { requireBeside } from './places';
@@ -35,6 +38,8 @@ export interface Run extends RunSpec {
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   tuneText: TuneText | null;
+  /** Of its tokens those of this package's mixed text. */
+  mixTokens: number;
   /** Both, one after the other. */
   text: Int32Array;
   /** What measures the dense and the pruned model, by its name for people; null: nothing does. */
@@ -93,9 +98,12 @@ export async function openRun(
   const limits = { window, maxTokens: calibration + tuning + measuring, bounded, signal };
   const read = given ?? (await readWindows(source, settings.calibration, limits));
   const shares = { calibration, tuning, asked: settings.tuneTokens !== undefined, measuring };
-  const { ids, tuneText, warning } = splitText(read, window, shares);
-  const tuneTokens = tuneText ? tuneText.train.length + tuneText.heldOut.length : 0;
+  const { ids, tuneText: own, warning } = splitText(read, window, shares);
+  const tuneTokens = own ? own.train.length + own.heldOut.length : 0;
   const used = ids.length + tuneTokens;
+  const mixed = settings.tuneMix ?? Math.min(spec.settings.tuneMix, Math.floor(MIXED * tuneTokens));
+  const mix = own && (await mixOf(source, mixed, limits));
+  const tuneText = mix ? mixedInto(own, mix, window) : own;
   let evaluation: Run['evaluation'] = given
     ? null
     : { ...measuringText(read, used, window), window };
@@ -118,7 +126,10 @@ export async function openRun(
   const sizes = {
     engine,
     tokens: ids.length,
-    tuning: tuneTokens / window,
+    tuning: tuneText && {
+      train: tuneText.train.length / window,
+      heldOut: tuneText.heldOut.length / window,
+    },
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
   const plan = await requireRoom(planInput(spec, sizes), settings, engine);
@@ -142,6 +153,7 @@ export async function openRun(
     signal,
     ids,
     tuneText,
+    mixTokens: mix?.length ?? 0,
     text: read.subarray(0, used),
     evaluation,
     session,
@@ -152,6 +164,16 @@ export async function openRun(
     warnings,
     warn,
   };
+}
+
+/** Windows of this package's mixed text; null: not one is asked for. */
+async function mixOf(
+  source: ModelSource,
+  tokens: number,
+  limits: TextOptions,
+): Promise<Int32Array | null> {
+  if (tokens < limits.window) return null;
+  return readWindows(source, embeddedMix().calibration, { ...limits, maxTokens: tokens });
 }
 
 /** Refuses a calibration file that is there, or that cannot be written. */

@@ -18,7 +18,7 @@ export interface TunedModel extends Tuned {
 
 /** Gives null where there is no text to tune on, or nothing to tune. */
 export async function tuneModel(run: DecoderRun, plan: ExportPlan): Promise<TunedModel | null> {
-  const { engine, journal, source, settings, session, tuneText, window, ids, onProgress } = run;
+  const { engine, journal, source, settings, session, tuneText, mixTokens, window, ids } = run;
   const places = tunedPlaces(plan, settings.tuneRank);
   const { count, finalNorm } = places.factors;
   if (tuneText === null || count === 0) return null;
@@ -36,7 +36,7 @@ export async function tuneModel(run: DecoderRun, plan: ExportPlan): Promise<Tune
       store: changeStore(journal),
       text: { ...tuneText, check: ids.subarray(ids.length - window), window },
       scratch: settings.scratch,
-      onProgress,
+      onProgress: run.onProgress,
       saved: await readTuneState(journal, places, run.warn),
       save: (state) => writeTuneState(journal, state),
     });
@@ -44,7 +44,7 @@ export async function tuneModel(run: DecoderRun, plan: ExportPlan): Promise<Tune
     const tokens = tuneText.train.length + tuneText.heldOut.length;
     const seconds = (performance.now() - start) / 1000;
     return {
-      report: { tokens, ...tuned, seconds },
+      report: { tokens, mixTokens, ...tuned, seconds },
       expected,
       lend: async (use) => {
         if (tuning === null) return use(session);

@@ -12,6 +12,7 @@ import {
 } from '../../../engine/needs';
 import type { Architecture, Stored } from '../../../model/architecture';
 import type { Site } from '../../../model/sublayers';
+import type { TuneWindows } from '../../../pruning/texts';
 import type { RunSpec } from '../../../spec';
 import { type Layer, layerAt, widthOf } from '../../../spec/widths';
 import type { TunedPlaces } from '../../../tuning/tuning';
@@ -31,8 +32,8 @@ export interface PlanInput
   removed: Int32Array | null;
   /** Calibration tokens, whole windows. */
   tokens: number;
-  /** Windows of the text that tunes; 0: nothing is tuned. */
-  tuning: number;
+  /** Of the text that tunes; null: nothing is tuned. */
+  tuning: TuneWindows | null;
   /** Of the output if nothing were removed. */
   tuned: TunedPlaces;
   /** Bytes of it that go as the source has them. */

@@ -11,7 +11,6 @@ import {
   together,
 } from '../../../engine/needs';
 import { embeddingWidth } from '../../../model/axes';
-import { tuneShares } from '../../../pruning/texts';
 import { STEPS } from '../../../tuning/train';
 import {
   eachBlock,
@@ -26,10 +25,10 @@ import {
 export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const { architecture, window, tuning } = input;
   const { hidden, blocks } = architecture;
-  const { train, heldOut } = tuneShares(tuning)!;
+  const { train, heldOut } = tuning!;
   const ask = needsOf(input, paged);
   const tokens = (windows: number) => inScratch(windows * window, window);
-  const text = tokens(tuning);
+  const text = tokens(train + heldOut);
   const exam = tokens(heldOut);
   const lesson = tokens(Math.ceil(train / STEPS));
   const check = tokens(1);

@@ -5,7 +5,6 @@ import type { Dtype } from '../../../model/architecture';
 import { elements, modelShapes } from '../../../model/axes';
 import { MXFP4_BLOCK } from '../../../model/bind';
 import { totalParameters } from '../../../model/groups';
-import { tuneShares } from '../../../pruning/texts';
 import { type Layer, widthOf } from '../../../spec/widths';
 import { countOf } from '../../../tuning/changes';
 import { ENCODE_BYTES } from '../encode';
@@ -41,9 +40,9 @@ export function keptNumbers(input: PlanInput) {
     layers.reduce((total, layer) => total + of(layer), 0);
   const { needed, curves } = survey;
   return {
-    tokens: tokens + tuning * window,
-    factors: tuneShares(tuning) ? tuned.factors.count : 0,
-    changes: tuneShares(tuning) ? Math.max(0, ...tuned.changes.map(countOf)) : 0,
+    tokens: tokens + (tuning ? (tuning.train + tuning.heldOut) * window : 0),
+    factors: tuning ? tuned.factors.count : 0,
+    changes: tuning ? Math.max(0, ...tuned.changes.map(countOf)) : 0,
     groups: sum(({ groups }) => groups),
     curves: needed ? sum(({ groups }) => groups + 1) : 0,
     statistics:
@@ -53,7 +52,7 @@ export function keptNumbers(input: PlanInput) {
 
 /** Of all blocks' changes of low rank in the journal. */
 function changeBytes({ tuned, tuning }: PlanInput): number {
-  if (!tuneShares(tuning)) return 0;
+  if (!tuning) return 0;
   const numbers = tuned.changes.reduce((sum, places) => sum + countOf(places), 0);
   return CHANGE_STATES * Float32Array.BYTES_PER_ELEMENT * numbers;
 }

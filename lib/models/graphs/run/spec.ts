@@ -29,7 +29,14 @@ export function specOf(given: Settings): StageSpec {
       'choose --allocation threshold, or leave --low-rank out',
     );
   }
-  const settings: RunSettings = { ...given, ffnSolver: 'output', alpha: 0, beta: 0, tuneTokens: 0 };
+  const settings: RunSettings = {
+    ...given,
+    ffnSolver: 'output',
+    alpha: 0,
+    beta: 0,
+    tuneTokens: 0,
+    tuneMix: 0,
+  };
   const recipe = method.recipe(settings);
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
