@@ -20,6 +20,7 @@ import { peersFigures, peersSummary } from './sections/peers';
 import { perplexityFigures } from './sections/perplexity';
 import { resultsTable } from './sections/results';
 import { speedFigures, speedSummary } from './sections/speed';
+import { tradeFigure } from './sections/trade';
 import { qualitySummary } from './summary/quality';
 
 /** The whole report, of documents with different sections; the same ones give the same text. */
@@ -78,6 +79,7 @@ function qualitySections(quality: BenchQuality): Section[] {
     ...section('layers', 'Where it is removed', layerFigures(quality)),
     ...section('curves', 'Error curves', curveFigures(quality)),
     ...section('admm', 'ADMM', admmOf(quality)),
+    ...section('trade', 'Quality against time', tradeFigure(quality)),
     ...section('cost', 'Time and memory', costFigures(quality)),
   ];
 }

@@ -35,6 +35,32 @@ test('perplexities of both texts are those of the JSON', (t) => {
   }
 });
 
+test('quality against time: bold is what no other row beats in both', (t) => {
+  const timed = sampleDocument();
+  // The best first, and times that grow, but for one.
+  const [focus] = timed.quality!.sparsities;
+  const rows = timed
+    .quality!.rows.filter(({ method, sparsity }) => {
+      const { kind } = METHODS.find(({ id }) => id === method)!;
+      return kind !== 'ablation' && sparsity === focus;
+    })
+    .sort((a, b) => b.texts[0]!.perplexity - a.texts[0]!.perplexity);
+  timed.quality!.sparsities = [focus!];
+  timed.quality!.rows = rows;
+  for (const [i, row] of rows.entries()) row.seconds = { survey: 1, solve: 10 * i, evaluate: 3 };
+  rows[1]!.seconds.solve = 1000;
+  const shown = benchHtml(timed);
+  const found = new Map(numbersOf(shown, 'trade-table'));
+  t.is(found.size, rows.length);
+  const [, table] = shown.split('<table id="trade-table" ');
+  const lines = table!.split('</table>')[0]!.split('<tr>');
+  for (const [i, { label, seconds, texts }] of rows.entries()) {
+    t.deepEqual(found.get(label), [seconds.survey + seconds.solve, texts[0]!.perplexity]);
+    const line = lines.find((one) => unescaped(one).includes(`>${label}<`))!;
+    t.is(line.includes('class="best'), i !== 1, label);
+  }
+});
+
 test('what is shown is what is meant: four digits of the value', (t) => {
   for (const [, ...cells] of tableOf(page, 'perplexity-0-table')) {
     for (const { text, values } of cells) {

@@ -129,7 +129,9 @@ function shortened(name: string): string {
 
 /** Pixels for the longest label: it stands in the page's font, which is not measured here, so widely. */
 function labelRoom(series: readonly LineSeries[]): number {
-  const lengths = series.map(({ name }) => Math.min(LONGEST, [...name].length));
+  const labelled = series.filter((one) => one.labelled !== false);
+  if (labelled.length === 0) return 24;
+  const lengths = labelled.map(({ name }) => Math.min(LONGEST, [...name].length));
   return 36 + 7.5 * Math.max(8, ...lengths);
 }
 
