@@ -40,7 +40,8 @@ export function keptNumbers(input: PlanInput) {
     layers.reduce((total, layer) => total + of(layer), 0);
   const { needed, curves } = survey;
   return {
-    tokens: tokens + (tuning ? (tuning.train + tuning.heldOut) * window : 0),
+    // Windows that train stand once more beside those of the mixed text.
+    tokens: tokens + (tuning ? (2 * tuning.train + tuning.heldOut) * window : 0),
     factors: tuning ? tuned.factors.count : 0,
     changes: tuning ? Math.max(0, ...tuned.changes.map(countOf)) : 0,
     groups: sum(({ groups }) => groups),
