@@ -14,6 +14,7 @@ import {
   SINGLE_SHARE,
   type StagePlan,
   smallestMemory,
+  surveysOfRanks,
 } from './models/decoders/plan';
 import { planInput } from './models/decoders/plan-input';
 import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
@@ -41,6 +42,8 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   fits: boolean;
   /** All stages together. */
   seconds: number;
+  /** Where several ranks share the run: the survey of the one that takes longest, and all stages with it, seconds; null where one alone is at work. */
+  ranks: { count: number; survey: number; seconds: number } | null;
   /** The same with each --effort, all else as given. */
   efforts: Record<Effort, number>;
   /** GFLOP/s of products, measured now, of which `seconds` were made: of an evaluation's, and of sums over calibration tokens. */
@@ -111,6 +114,12 @@ async function planOf(
     const stages = run.stages.map(timed);
     const inAll = (of: readonly { seconds: number }[]) => of.reduce((sum, s) => sum + s.seconds, 0);
     const seconds = inAll(stages);
+    const ranksOf = (count: number) => {
+      const surveys = surveysOfRanks(input, run.statesPaged, count)?.map(timed);
+      const alone = stages.find(({ stage }) => stage === 'survey')?.seconds ?? 0;
+      const survey = surveys ? Math.max(...surveys.map((one) => one.seconds)) : alone;
+      return { count, survey, seconds: seconds - alone + survey };
+    };
     const secondsOf = (effort: Effort) => {
       if (effort === settings.effort) return seconds;
       const other = resolve(source, at(effort), bytes);
@@ -126,6 +135,7 @@ async function planOf(
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,
       seconds,
+      ranks: (options.ranks ?? 1) > 1 ? ranksOf(options.ranks!) : null,
       efforts: byEach(secondsOf),
       gemmRate,
       calibrationRate,

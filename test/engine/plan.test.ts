@@ -277,3 +277,20 @@ test.serial('products are not measured again within a minute', async (t) => {
   const other = await plan(model, base({ threads: 1 }));
   t.not(other.gemmRate, gemmRate);
 });
+
+test('ranks share the trials of a survey, and nothing where there is one batch of them', async (t) => {
+  const of = async (model: string, ranks: number) => {
+    const planned = await plan(model, { sparsity: 0.2, calibrationTokens: 4096, ranks });
+    const alone = planned.stages.find(({ stage }) => stage === 'survey')!.seconds;
+    return { ...planned, alone };
+  };
+  const tiny = join(__dirname, '../../assets/tiny');
+  t.is((await of(tiny, 1)).ranks, null);
+  const two = await of(tiny, 2);
+  t.is(two.ranks!.count, 2);
+  // Each runs the dense model over the text, so that half is not reached.
+  t.true(two.ranks!.survey < 0.95 * two.alone && two.ranks!.survey > 0.5 * two.alone);
+  t.true(Math.abs(two.ranks!.seconds - (two.seconds - two.alone + two.ranks!.survey)) < 1e-9);
+  const few = await of(work.model('llama2'), 2);
+  t.true(Math.abs(few.ranks!.survey - few.alone) < 1e-9 * few.alone);
+});

@@ -29,8 +29,14 @@ export function planReport(plan: Plan): string {
     `scratch: ${mebibytes(plan.scratch)}; on the disk of the output, until it is finished: up to ${mebibytes(plan.disk)}`,
     `time: about ${duration(plan.seconds)}, at the ${plan.calibrationRate.toFixed(0)} GFLOP/s that were measured now` +
       (plan.device ? ' on the CPU; what the GPU takes over is faster' : ''),
+    ...(plan.ranks ? [ranksText(plan.ranks)] : []),
     `by effort: ${effortsText(plan.efforts)}`,
   ].join('\n');
+}
+
+/** Transfers are a few numbers a trial. */
+function ranksText({ count, survey, seconds }: NonNullable<Plan['ranks']>): string {
+  return `with ${count} ranks on machines like this one: about ${duration(seconds)}, of which the survey, whose trials they share, ${duration(survey)}`;
 }
 
 /** `about 24:00 on this machine; --effort quick: about 2:10`. */

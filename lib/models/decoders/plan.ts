@@ -63,6 +63,16 @@ export function planRun(input: PlanInput, limit: number): RunPlan {
   return limit === 0 || resident.memory <= limit ? resident : planWith(input, true);
 }
 
+/** The survey of every rank, where so many share its trials; null where there are none to share. */
+export function surveysOfRanks(input: PlanInput, paged: boolean, size: number): StagePlan[] | null {
+  const { survey } = input;
+  const trials = survey.needed && survey.from === undefined && survey.layerWeights === 'probe';
+  if (!trials || survey.experts || survey.curves !== 'sweep') return null;
+  return Array.from({ length: size }, (_, rank) =>
+    planOf({ stage: 'survey', ...surveyNeeds({ ...input, rank: { rank, size } }, paged) }),
+  );
+}
+
 /** The smallest limit under which the run can be done. */
 export function smallestMemory(input: PlanInput): number {
   return Math.min(planWith(input, true).memory, planWith(input, false).memory);

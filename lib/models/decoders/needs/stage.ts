@@ -10,6 +10,7 @@ import {
   times,
   together,
 } from '../../../engine/needs';
+import type { Team } from '../../../engine/team';
 import type { Architecture, Stored } from '../../../model/architecture';
 import type { Site } from '../../../model/sublayers';
 import type { TuneWindows } from '../../../pruning/texts';
@@ -42,6 +43,8 @@ export interface PlanInput
   evaluation: { tokens: number; window: number } | null;
   /** Whether the survey is kept in a file of its own. */
   saves: boolean;
+  /** One of several among which trials are shared; left out where there is one. */
+  rank?: Pick<Team, 'rank' | 'size'>;
   /** It makes nothing else, as survey(). */
   surveyOnly?: boolean;
 }

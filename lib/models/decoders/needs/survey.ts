@@ -15,7 +15,7 @@ import { outerSite, type Site } from '../../../model/sublayers';
 import { type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
 import { triedExperts } from '../../../stages/expert-curves';
-import { TOGETHER } from '../batches';
+import { shareOfTrials, TOGETHER } from '../batches';
 import { probeTokens } from '../probe';
 import { triedLayers } from '../tried';
 import { sampleSize } from '../vocabulary';
@@ -86,12 +86,13 @@ function siteBySite(
   block: number,
   states: Tokens,
   trial: Tokens | null,
+  share: readonly Layer[] = input.layers,
 ): Needs {
   const sites = sitesOf(input.architecture, block).map((site) => {
     const at = layerOf(input, block, site);
     const layer = at === null ? null : input.layers[at]!;
     const past = trial ? ask.site(block, site, trial) : NOTHING;
-    if (!layer) return inTurn(ask.site(block, site, states), past);
+    if (!layer || !share.includes(layer)) return inTurn(ask.site(block, site, states), past);
     const jobs = inTurn(
       ask.site(block, site, states, { collects: true, gram: true }),
       curveNeeds(input, ask, layer, false),
@@ -184,11 +185,21 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
 
 /** Curves, and the weight of each layer by a trial that runs on through the model. */
 function probeNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
-  const trial = inScratch(probeTokens(states.rows, input.window), input.window);
+  const { layers, architecture, rank, window } = input;
+  const trial = inScratch(probeTokens(states.rows, window), window);
+  const tried = triedLayers(layers);
+  const isTried = (layer: Layer) => tried.has(layer);
+  const share = rank
+    ? shareOfTrials(layers, architecture.blocks.length, rank, isTried).layers
+    : layers;
+  const blocksOf = (block: number) => siteBySite(input, ask, block, states, trial, share);
   const needs = inTurn(
     ask.ends('embed', states),
-    eachBlock(input, (block) => siteBySite(input, ask, block, states, trial)),
-    trialsOf(input, ask, trial, triedLayers(input.layers).size),
+    // Blocks that are alike are asked for once, and of a rank's share they are not.
+    rank
+      ? inTurn(...architecture.blocks.map((_, block) => blocksOf(block)))
+      : eachBlock(input, blocksOf),
+    trialsOf(input, ask, trial, share.filter(isTried).length),
   );
   const scratch = statesOnTheirWay(ask, states) + trialStates(ask, trial);
   return staged(needs, scratch, ['hidden states']);
