@@ -124,7 +124,7 @@ export async function gradientsOf(
   reading: Reading,
   { factors: places, logs, changes, valuesOf }: Tuning,
   lesson: Lesson,
-  learn: (block: number, gradient: Float32Array, divergence: number) => Promise<void>,
+  learn: (block: number, gradient: Float32Array) => Promise<void>,
 ): Promise<Gradients> {
   const { session, window, scratch } = reading;
   const { architecture, ends } = session;
@@ -171,7 +171,7 @@ export async function gradientsOf(
             block.backward({ ...run, inputs, factors, changes }),
           );
           for (let i = 0; i < by.length; i++) by[i]! /= tokens;
-          return learn(index, by, divergence);
+          return learn(index, by);
         }),
       );
     await eachBlock(reading, backwards, architecture.blocks.length - 1);

@@ -23,7 +23,7 @@ import { type TunedPlaces, type Tuning, tunedBlock } from './tuning';
 /** Two readings of the model each; with the dense model's and those that measure before and after, 39. */
 export const STEPS = 18;
 /**
- * Of the logarithms, at first: so much of the divergence there, with steps of so many tokens; fewer scatter more, and the
+ * Of the logarithms, at first: so much of the divergence of the windows held out, with steps of so many tokens; fewer scatter more, and the
  * rate goes by the root of their number (arXiv 2205.10287). docs/decisions/0028.
  */
 const RATE = { ofDivergence: 0.045, most: 0.02, tokens: 4096 };
@@ -167,13 +167,13 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
       const step = state.trained.length;
       const lesson = await lessonOfStep(step);
       const tuning = tuningOf(state);
-      const rate = (divergence: number) =>
-        rateOf(state.trained[0] ?? divergence, step, lesson.ids.length);
-      const learn = async (block: number, gradient: Float32Array, divergence: number) => {
+      // Of the calibration text alone: another that trains beside it diverges more.
+      const rate = rateOf(state.heldOut, step, lesson.ids.length);
+      const learn = async (block: number, gradient: Float32Array) => {
         const { values, ...moments } = await stateOf(block, step);
         atHand = null; // changed in place
         const adam = { ...moments, steps: step };
-        await inTurns(adamStep(values, gradient, adam, CHANGES * rate(divergence)));
+        await inTurns(adamStep(values, gradient, adam, CHANGES * rate));
         await store.write(block, step + 1, { values, ...moments });
       };
       const { divergence, gradient } = await using(lesson.dense.mean, () =>
@@ -181,7 +181,7 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
           gradientsOf(reading, tuning, lesson, learn),
         ),
       );
-      await inTurns(adamStep(state.logs, gradient, state.adam, rate(divergence)));
+      await inTurns(adamStep(state.logs, gradient, state.adam, rate));
       state.trained.push(divergence);
       await save(state);
     }
@@ -209,7 +209,7 @@ function windowsOf(step: number, windows: number): number[] {
   return Array.from({ length: count }, (_, i) => step + i * STEPS);
 }
 
-/** Of a step of so many tokens, from 0: it falls to 0 evenly. `divergence`: of the first one. */
+/** Of a step of so many tokens, from 0: it falls to 0 evenly. `divergence`: of the windows held out, before the first one. */
 function rateOf(divergence: number, step: number, tokens: number): number {
   const first = Math.min(RATE.most, RATE.ofDivergence * divergence);
   return first * Math.sqrt(Math.min(1, tokens / RATE.tokens)) * (1 - step / STEPS);
