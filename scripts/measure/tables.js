@@ -70,7 +70,7 @@ function cellOf(id, share, { show, texts }) {
   return `${klToDense.toFixed(3)} / ${(100 * top1Agreement).toFixed(1)} %`;
 }
 
-const line = (cells) => `| ${cells.join(' | ')} |`.replaceAll('|  |', '| |');
+const line = (cells) => `| ${cells.join(' | ')} |`.replace(/ {2,}/g, ' ');
 const percent = (share) => `${Number((100 * share).toFixed(2))} %`;
 
 /** The lines of a table. */
