@@ -19,7 +19,14 @@ import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
 import { sublayersOf } from '../model/blocks';
 import { unitParameters, widthsOf } from '../model/groups';
-import { columnsPerUnit, expertAt, insideOf, type Site, unitsOf } from '../model/sublayers';
+import {
+  columnsPerUnit,
+  expertAt,
+  insideOf,
+  outerSite,
+  type Site,
+  unitsOf,
+} from '../model/sublayers';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
 import { type Percent, shareOf } from '../options/kinds';
@@ -99,6 +106,11 @@ function greatestCommonDivisor(a: number, b: number): number {
 /** Place of a site among the layers; -1 = out of scope. */
 export function layerAt(layers: readonly Layer[], block: number, site: Site): number {
   return layers.findIndex((layer) => layer.block === block && layer.site === site);
+}
+
+/** Whether it is none inside another: of experts all of them. */
+export function isWhole({ site }: Pick<Layer, 'site'>): boolean {
+  return outerSite(site) === site;
 }
 
 /** Those of a block. */

@@ -2,11 +2,12 @@
 import type { Block } from '../../engine/block';
 import { using } from '../../engine/owned';
 import type { Session } from '../../engine/session';
+import { ALONE } from '../../engine/team';
 import { expertAt, outerSite, type Site } from '../../model/sublayers';
 import { type OnStage, stageReporter } from '../../progress';
-import { type Layer, layersIn, widthOf } from '../../spec/widths';
+import { isWhole, type Layer, layersIn, widthOf } from '../../spec/widths';
 import type { VisitExpertSite } from '../front-end';
-import { batchEnds, stepsFrom } from './batches';
+import { shareOfTrials } from './batches';
 import { calibrationStates } from './calibration-states';
 import { copyOf } from './copy';
 import { refitExperts } from './expert-refit';
@@ -34,8 +35,8 @@ export async function visitExperts(
   const { session, window, layers, probe, onProgress } = about;
   const { scratch, engine, architecture } = session;
   const total = architecture.blocks.length;
-  const ends = probe ? batchEnds(layers.filter(isWhole), total) : [];
-  const steps = ends.reduce((sum, end) => sum + stepsFrom(end + 1, total), 0);
+  const tried = probe ? layers.filter(isWhole) : [];
+  const { ends, steps } = shareOfTrials(tried, total, ALONE);
   const report = stageReporter(onProgress, 'survey', total + steps);
   let done = 0;
   await using(await calibrationStates(session, ids, window, scratch), async (hidden) => {
@@ -66,8 +67,6 @@ export async function visitExperts(
     }
   });
 }
-
-const isWhole = ({ site }: Layer) => outerSite(site) === site;
 
 /** `own`: the experts, and those inside. */
 async function visitLayer(

@@ -12,7 +12,7 @@ import {
 import { passesOfCurve } from '../../../masks/experts';
 import { sitesOf } from '../../../model/blocks';
 import { outerSite, type Site } from '../../../model/sublayers';
-import { type Layer, layersIn, widthOf } from '../../../spec/widths';
+import { isWhole, type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
 import { triedExperts } from '../../../stages/expert-curves';
 import { shareOfTrials, TOGETHER } from '../batches';
@@ -144,9 +144,7 @@ function expertsNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeed
       const sites = sitesOf(input.architecture, block).map((site) => ofLayer(block, site));
       return together(ask.block(block), inTurn(...sites));
     }),
-    trial
-      ? trialsOf(input, ask, trial, layers.filter(({ site }) => outerSite(site) === site).length)
-      : NOTHING,
+    trial ? trialsOf(input, ask, trial, layers.filter(isWhole).length) : NOTHING,
   );
   // A copy of them, and what is missing of an output.
   const own = statesOnTheirWay(ask, states) + 2 * ask.states(states.rows).memory;
