@@ -156,7 +156,6 @@ function wholeWindows(tokens: number, window: number): number {
   return Math.floor(tokens / window) * window;
 }
 
-/** `calibrated`: tokens of a calibration window. */
 /** About. */
 function tokensOf(text: Text): number {
   const bytes = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
@@ -165,6 +164,7 @@ function tokensOf(text: Text): number {
   return Math.ceil(text.reduce((sum, { length }) => sum + length, 0) / TOKEN_BYTES);
 }
 
+/** `calibrated`: tokens of a calibration window. */
 function evaluationOf(
   { eval: text, evalTokens, evalWindow }: Pick<Settings, 'eval' | 'evalTokens' | 'evalWindow'>,
   architecture: Architecture,

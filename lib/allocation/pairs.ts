@@ -60,7 +60,7 @@ export function pairedSites(layers: readonly PairedLayer[]): PairedSites {
     return { at, pairs: front(pairsOf(at.map((l) => layers[l]!))) };
   });
   return {
-    sites: blocks.map(({ at, pairs }) => choicesOf(layers[at[0]!]!, pairs)),
+    sites: blocks.map(({ at, pairs }) => asChoices(layers[at[0]!]!, pairs)),
     removedBy(places) {
       const removed = new Int32Array(layers.length);
       for (const [i, { at, pairs }] of blocks.entries()) {
@@ -85,14 +85,10 @@ function front(pairs: readonly Pair[]): Pair[] {
 }
 
 /** `whole`: the experts of the block. */
-function choicesOf(whole: PairedLayer, pairs: readonly Pair[]): Choices {
+function asChoices(whole: PairedLayer, pairs: readonly Pair[]): Choices {
   const weights = Float64Array.from(pairs, (pair) => pair.weights);
   const all = whole.cost * whole.groups;
-  const place = (share: number) =>
-    Math.max(
-      0,
-      weights.findLastIndex((freed) => freed <= share * all),
-    );
+  const place = (share: number) => weights.findLastIndex((freed) => freed <= share * all);
   return {
     ...{ scope: 'experts', groups: pairs.length, whole: all, cost: whole.cost },
     ...{ removed: Int32Array.from(pairs.keys()), freed: weights, weights },

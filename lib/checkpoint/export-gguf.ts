@@ -146,11 +146,11 @@ function metadataOf(
   };
   const { routing } = output;
   if (routing) {
-    const dense = blocks.findIndex((block) => block.experts);
-    own.expert_count = size(blocks[dense]!.experts!);
+    const first = blocks.findIndex((block) => block.experts);
+    own.expert_count = size(blocks[first]!.experts!);
     own.expert_used_count = size(routing.topK);
-    if (experts?.ownWidth) own.expert_feed_forward_length = size(blocks[dense]!.ffn);
-    if (experts?.denseBelow) own.leading_dense_block_count = size(dense);
+    if (experts?.ownWidth) own.expert_feed_forward_length = size(blocks[first]!.ffn);
+    if (experts?.denseBelow) own.leading_dense_block_count = size(first);
     if (experts?.bySigmoid) own.expert_gating_func = size(SIGMOID_GATING);
     if (routing.sharedWidth) own.expert_shared_feed_forward_length = size(routing.sharedWidth);
   }

@@ -9,12 +9,12 @@ export const FISHER_LABELS = ['empirical', 'sampled'] as const;
 
 export type LayerWeights = (typeof LAYER_WEIGHTS)[number];
 
-const ofSurvey = ({ allocation, scope }: { allocation: Allocation; scope: Scope }) =>
-  readsCurves(allocation) || scope === 'moe' ? null : `with --allocation ${allocation}`;
-
 /** One pair of numbers for all layers of experts weighs none against another. */
 const ofTrials = ({ allocation }: { allocation: Allocation }) =>
   readsCurves(allocation) ? null : `with --allocation ${allocation}`;
+
+const ofSurvey = (settings: { allocation: Allocation; scope: Scope }) =>
+  settings.scope === 'moe' ? null : ofTrials(settings);
 
 const ofFisher = ({ layerWeights }: { layerWeights: LayerWeights }) =>
   layerWeights === 'fisher' ? null : `with --layer-weights ${layerWeights}`;

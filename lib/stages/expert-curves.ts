@@ -25,7 +25,7 @@ export async function surveyExperts(input: CurvesInput): Promise<Survey> {
     throw new StruPruneError('ERR_INTERNAL', 'this network has no experts');
   }
   const curves: Float64Array[] = layers.map(({ allowed }) => new Float64Array(allowed.at(-1)! + 1));
-  /** Of every block, what an error of its layer is divided by, times what a trial lost. */
+  /** Of every block: what the price of an error in its layer is made of. */
   const scales = new Map<number, { at: number; energy: number; refitted: number }>();
   const losses = await network.visitExperts(survey, async (at, site) => {
     const layer = layers[at]!;

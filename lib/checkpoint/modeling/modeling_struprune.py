@@ -141,7 +141,7 @@ def resize_block(layer, config, index):
 
     inside = next((name for name in ("mlp", "feed_forward", "shared_mlp") if hasattr(layer, name)), None)
     ffn = getattr(layer, inside) if inside else layer
-    if own.get("experts", [0] * (index + 1))[index] > 0:
+    if "experts" in own and own["experts"][index] > 0:
         resize_experts(layer, config, index)  # one that all tokens pass beside them is as it was
     elif channels == 0:
         remove_norms(layer, NORMS["ffn"])
