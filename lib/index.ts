@@ -112,7 +112,13 @@ export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
 export { pruneGraph } from './prune-graph';
-export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
+export type {
+  AllocatedPart,
+  LayerResult,
+  LayerStats,
+  PruneResult,
+  SearchReport,
+} from './pruning/result';
 export {
   benchReport,
   graphReport,

@@ -7,6 +7,7 @@ export interface Progress {
     | 'sample'
     | 'survey'
     | 'depth'
+    | 'search'
     | 'solve'
     | 'tune'
     | 'write'

@@ -145,7 +145,7 @@ async function takeStages(
   const measured = await take(survey, work, null);
   const decision = await take(allocate, work, measured);
   await saveSurvey(work, settings);
-  const { allocation, shrinking } = decision;
+  const { allocation, shrinking, search } = decision;
   const plan = planOutput(run, allocation.removed);
   codeWarnings([...plan.dropped, ...tokenizer.dropped]).forEach(run.warn);
   const solved = await take(solve, work, decision);
@@ -160,6 +160,7 @@ async function takeStages(
     const result: PruneResult = {
       ...summarise(run, plan, allocation, solved, after.bytesAfter),
       ...after,
+      search,
       verification,
       perplexityBefore: before.perplexityBefore,
       measuredOn: run.evaluation?.name ?? null,

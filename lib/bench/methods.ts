@@ -155,6 +155,14 @@ const UNTUNED: readonly MethodEntry[] = [
   ablation('without-weights', 'unweighted errors', 'raw errors decide the allocation', {
     layerWeights: 'none',
   }),
+  ablation(
+    'with-search',
+    'searched for',
+    'prices are measured again with all layers pruned at once',
+    {
+      searchRounds: 4,
+    },
+  ),
   ablation('weights-fisher', 'Fisher metric', 'errors in the Fisher metric, no trials', {
     layerWeights: 'fisher',
   }),
@@ -282,7 +290,7 @@ const OF_EFFORT: readonly MethodEntry[] = [
     label: 'StruPrune, --effort best',
     kind: 'struprune',
     base: null,
-    about: 'tuned on twice as much text',
+    about: 'allocation searched for, tuned on twice as much text',
     options: { effort: 'best', tuneTokens: 2 * TUNE_TOKENS },
   },
 ];

@@ -90,8 +90,45 @@ export interface FrontEnd extends Dense {
   withoutEach?(gone: readonly number[]): Promise<(number | null)[]>;
   /** Of maps that may become two of lower rank; left out where there are none. */
   readonly ranks?: Ranks | undefined;
+  /**
+   * A trial of all layers at once: visits every layer once, in their order, with its sums over the survey's rows, and wants
+   * its cuts. The losses are of rows that the sums have not, where there are enough. Left out where a network has none.
+   */
+  jointly?(joint: Joint): Promise<JointLosses>;
   /** Opens what was written and measures it as Pass.measure() does. */
   measure(path: string): Promise<number>;
+}
+
+export interface Joint {
+  survey: SurveySpec;
+  /** How many there will be at most, the joint one among them. */
+  networks: number;
+  visit(at: number, site: JointSite): Promise<void>;
+  /** Behind every part. */
+  onPart(index: number): void;
+}
+
+/** A layer of the dense network; for the time of a visit. `null`: it stays whole. */
+export interface JointSite {
+  solver: Solver;
+  /** In a network of its own from here on, which has all other layers as the joint one: before `joint`, if at all. */
+  other(cut: Cut | null): Promise<void>;
+  joint(cut: Cut | null): Promise<void>;
+}
+
+export interface Cut {
+  /** Groups that stay, ascending. */
+  kept: Int32Array;
+  /** Of the map that reads them. */
+  refit: Refit;
+}
+
+/** Of decoders in nats per token. */
+export interface JointLosses {
+  /** Of the network with the joint cuts. */
+  loss: number;
+  /** Of those that differ from it in a layer, by layer; NaN where there was none. */
+  others: Float64Array;
 }
 
 /** Layers whose units are the rank of a map: two maps of a rank are less than one by what else has gone. */

@@ -1,7 +1,9 @@
 /** What an error of a layer is worth, and the rules' own numbers. */
 import { readsCurves } from '../allocation';
-import { choice, count, positive } from './kinds';
-import type { Allocation, Scope } from './method';
+import { Own } from '../own';
+import { byEffort } from './effort';
+import { choice, count, countOrNone, positive } from './kinds';
+import { type Allocation, cutsExperts, type Scope } from './method';
 import { declare } from './option';
 
 export const LAYER_WEIGHTS = ['fisher', 'probe', 'residual', 'output', 'none'] as const;
@@ -15,6 +17,15 @@ const ofTrials = ({ allocation }: { allocation: Allocation }) =>
 
 const ofSurvey = (settings: { allocation: Allocation; scope: Scope }) =>
   settings.scope === 'moe' ? null : ofTrials(settings);
+
+const ofProbe = ({ layerWeights }: { layerWeights: LayerWeights }) =>
+  layerWeights === 'probe' ? null : `with --layer-weights ${layerWeights}`;
+
+const ofRules = (settings: { allocation: Allocation; depth?: boolean; scope: Scope }) => {
+  if (settings.allocation instanceof Own) return 'with an allocation of your own';
+  if (settings.depth) return 'with --depth';
+  return cutsExperts(settings.scope) ? `with --scope ${settings.scope}` : ofTrials(settings);
+};
 
 const ofFisher = ({ layerWeights }: { layerWeights: LayerWeights }) =>
   layerWeights === 'fisher' ? null : `with --layer-weights ${layerWeights}`;
@@ -57,6 +68,14 @@ export const ALLOCATION = {
         changes: 'survey',
         also: ['survey'],
         read: [ofSurvey],
+      },
+      searchRounds: {
+        takes: countOrNone,
+        help: 'rounds that search on from the allocation: all layers are pruned at once, and what a little more of each costs then is its price in the next',
+        otherwise: '0; 4 with --effort best',
+        derive: byEffort({ quick: 0, balanced: 0, best: 4 }),
+        changes: 'run',
+        read: [ofRules, ofProbe],
       },
     },
   ),

@@ -67,6 +67,13 @@ export interface AllocatedPart {
   mu: number | null;
 }
 
+/** What a search for an allocation came to: losses of all layers pruned at once. */
+export interface SearchReport {
+  rounds: number;
+  before: number;
+  after: number;
+}
+
 export interface PruneResult {
   /** Every setting as it took effect, by the option's name; sizes in bytes, null where it was not set. */
   settings: Record<string, string | number | boolean | null>;
@@ -116,6 +123,11 @@ export interface PruneResult {
   allocated: AllocatedPart[];
   /** Dense survey before allocation: none was needed, this run made it, or --from-calibration gave it. */
   survey: 'none' | 'made' | 'file';
+  /**
+   * Rounds that searched on from the allocation, and what all layers pruned at once, on the dense model's inputs, lost before and after:
+   * KL to the dense model, nats a token of text that nothing was summed of; null where nothing was searched for.
+   */
+  search: SearchReport | null;
   /** Hidden states that the blocks were solved on: none (dense statistics or weights alone), the dense model's, or those of the model pruned so far. */
   solveInputs: 'none' | 'dense' | 'sequential';
   /**

@@ -13,6 +13,7 @@ import { timedLayers } from './latency';
 import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
 import { refitNotes, refitSpec, withModelDefaults } from './refit';
+import { searchRounds } from './search';
 import { surveySpec } from './survey';
 import type { RunSpec } from './types';
 import { layersOf } from './widths';
@@ -32,6 +33,7 @@ export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0
   const refit = refitSpec(method, recipe.refit, settings);
   const survey = surveySpec(recipe, settings);
   const depth = depthSpec(survey, settings);
+  const search = searchRounds(survey, settings);
   const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
@@ -48,7 +50,7 @@ export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0
   const gather = { statistics, inputs };
   const spec: RunSpec = {
     ...{ source, settings, method, target, timing, layers, window },
-    ...{ survey, allocation, depth, gather, mask, refit, output },
+    ...{ survey, allocation, depth, search, gather, mask, refit, output },
   };
   requireHolds(spec);
   return spec;

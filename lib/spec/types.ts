@@ -16,6 +16,8 @@ export interface StageSpec {
   allocation: AllocationSpec;
   /** Whether whole sublayers may go. */
   depth: boolean;
+  /** Rounds of lib/stages/search.ts. */
+  search: number;
   /** What a solve gathers, and on which inputs. */
   gather: Pick<Recipe, 'statistics' | 'inputs'>;
   mask: MaskRecipe;

@@ -15,6 +15,7 @@ import type { Site } from '../model/sublayers';
 import type { Shrinking } from '../models/front-end';
 import type { Scope } from '../options/method';
 import { Own } from '../own';
+import type { SearchReport } from '../pruning/result';
 import type { Measured, Survey } from '../pruning/survey-file';
 import { type AllocationSpec, requireForScope } from '../spec/allocation';
 import type { SurveySpec } from '../spec/survey';
@@ -23,6 +24,7 @@ import { inTurns } from '../turns';
 import { curvesFromScores } from './curves';
 import { allocateWithDepth, trialPrices } from './depth';
 import { allocateWithRanks } from './ranks';
+import { searchOn } from './search';
 import type { Stage, Work } from './stage';
 
 /** What goes where, and what that was decided by. */
@@ -40,6 +42,8 @@ interface Decided {
   energies: Float64Array | null;
   /** Layers that go as wholes, with the predicted loss of each. */
   gone: ReadonlyMap<number, number>;
+  /** null: nothing was searched for. */
+  search: SearchReport | null;
 }
 
 export const allocate: Stage<Measured, Decision> = {
@@ -61,33 +65,38 @@ const NONE: Decided['gone'] = new Map();
 function evenly({ network, allocation }: Work, { survey }: Measured): Decided {
   const { layers, budget } = network;
   const evenly = uniformly(layers, budget, allocation, survey);
-  return { allocation: evenly, survey, energies: null, gone: NONE };
+  return { allocation: evenly, survey, energies: null, gone: NONE, search: null };
 }
 
 async function byCurves(work: Work, measured: Measured): Promise<Decided> {
   const { layers, budget } = work.network;
-  const survey = await curvesOf(work.survey, measured, layers);
-  const placed = allocationLayers(layers, survey.curves, survey.weights);
-  const byRule = (offered: PlacedLayer[], missing: Budget) =>
-    allocateBy(work.allocation, offered, missing);
-  const { ranks } = work.network;
-  const { allocation, gone } = work.depth
-    ? await allocateWithDepth({
-        layers: placed,
-        budget,
-        prices: await trialPrices(work),
-        allocate: byRule,
-      })
-    : {
-        allocation: ranks
-          ? await allocateWithRanks({ layers: placed, budget, ranks, allocate: byRule })
-          : await byRule(placed, budget),
-        gone: NONE,
-      };
+  const dense = await curvesOf(work.survey, measured, layers);
+  const first = allocationLayers(layers, dense.curves, dense.weights);
+  const found = await decide(work, first, budget);
+  const { allocation, gone = NONE, weights = dense.weights, search = null } = found;
+  const placed = allocationLayers(layers, dense.curves, weights);
   const asked = budget.counted?.freed ? allocation.removedWeights : budget.remove;
   // Widths and experts of a block are choices of one site.
   const energies = work.survey.experts ? null : layerEnergies(placed, asked);
-  return { allocation, survey, energies, gone };
+  return { allocation, survey: { ...dense, weights }, energies, gone, search };
+}
+
+async function decide(
+  work: Work,
+  layers: PlacedLayer[],
+  budget: Budget,
+): Promise<
+  Pick<Decided, 'allocation'> & Partial<Pick<Decided, 'gone' | 'search'> & { weights: number[] }>
+> {
+  const { ranks } = work.network;
+  const allocate = (offered: PlacedLayer[], missing: Budget) =>
+    allocateBy(work.allocation, offered, missing);
+  if (work.depth) {
+    return allocateWithDepth({ layers, budget, prices: await trialPrices(work), allocate });
+  }
+  if (ranks) return { allocation: await allocateWithRanks({ layers, budget, ranks, allocate }) };
+  if (work.search === 0) return { allocation: await allocate(layers, budget) };
+  return searchOn(work, layers, (offered) => allocate(offered, budget));
 }
 
 /** By a rule of ours or of the caller's. @throws StruPruneError ERR_ARGUMENT, ERR_NAN */

@@ -49,6 +49,9 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
   ['llama3', { format: 'gguf', dtype: 'q4_1', allocation: 'uniform', sparsity: 0.1 }],
   ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
+  ['llama3-tied', { scope: 'all', layerWeights: 'probe', searchRounds: 2, sparsity: 0.3 }],
+  ['qwen3', { scope: 'ffn', layerWeights: 'probe', searchRounds: 2, threads: 12 }],
+  ['opt-pre', { scope: 'all', layerWeights: 'probe', searchRounds: 1, sparsity: 0.3 }],
   ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
   ['llama2', { depth: true, maxLayerSparsity: 0.2 }],
   ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],
@@ -75,6 +78,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5, threads: 12 }],
   ['gpt-neox', { scope: 'attention', sparsity: 0.1, layerWeights: 'probe' }],
+  ['gpt-neox', { scope: 'all', layerWeights: 'probe', searchRounds: 1, sparsity: 0.3 }],
   ['gpt-neox', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['qwen3.5', { scope: 'all' }],
   ['qwen3.5-unlike', { scope: 'all', ffnSolver: 'output' }],
@@ -185,7 +189,7 @@ test('more effort takes longer, and what is given is what each has', async (t) =
   t.is(seconds, balanced);
   const settled = await plan(model, {
     ...{ ...asked, calibrationTokens: 8192, ffnSolver: 'output' },
-    ...{ tuneTokens: 0, effort: 'quick' },
+    ...{ tuneTokens: 0, searchRounds: 2, effort: 'quick' },
   });
   t.is(settled.efforts.balanced, settled.seconds);
   t.is(settled.efforts.quick, settled.seconds);

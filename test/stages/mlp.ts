@@ -5,8 +5,11 @@ import type { Budget } from '../../lib/allocation';
 import { Solver } from '../../lib/engine/solver';
 import type {
   Chosen,
+  Cut,
   Fit,
   FrontEnd,
+  Joint,
+  JointLosses,
   Output,
   Part,
   Pass,
@@ -81,6 +84,8 @@ export class PlainNetwork implements FrontEnd {
   /** Of the pass: parts that were solved, and that the journal had. */
   readonly solved: number[] = [];
   readonly replayed: number[] = [];
+  /** Trials of all layers at once. */
+  joints = 0;
 
   constructor(readonly about: PlainInput) {
     const { mlp, remove } = about;
@@ -126,6 +131,38 @@ export class PlainNetwork implements FrontEnd {
       solver[Symbol.dispose]();
     }
     return { found, losses, metrics: null };
+  }
+
+  /** On the very rows that are summed. */
+  async jointly({ survey, networks, visit, onPart }: Joint): Promise<JointLosses> {
+    this.joints += 1;
+    const { mlp, inputs } = this.about;
+    const { lambda = LAMBDA } = survey;
+    const others = new Map<number, Mlp>();
+    let joint = mlp;
+    for (const at of this.layers.keys()) {
+      const taken = (network: Mlp, one: Cut | null) =>
+        one ? cut(network, at, one.kept, rowsOf(one.refit.weight(), one.kept.length)) : network;
+      const solver = await solverOf(mlp, inputs, at, lambda);
+      await visit(at, {
+        solver,
+        other: async (one) => {
+          others.set(at, taken(joint, one));
+        },
+        joint: async (one) => {
+          for (const [l, network] of others) if (l !== at) others.set(l, taken(network, one));
+          joint = taken(joint, one);
+        },
+      });
+      solver[Symbol.dispose]();
+      onPart(at);
+    }
+    if (others.size !== networks - 1) throw new Error(`${others.size} others of ${networks - 1}`);
+    const lossOf = (network: Mlp | undefined) => (network ? this.#loss(network) : Number.NaN);
+    return {
+      loss: this.#loss(joint),
+      others: Float64Array.from(this.layers, (_, at) => lossOf(others.get(at))),
+    };
   }
 
   structureOf({ groups, cost }: Layer) {

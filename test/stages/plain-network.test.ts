@@ -6,7 +6,8 @@ import test from 'ava';
 import { orAbort } from '../../lib/checkpoint/atomic';
 import { Engine } from '../../lib/engine/engine';
 import { MASK_DEFAULTS } from '../../lib/masks';
-import { Journal } from '../../lib/pruning/journal/journal';
+import { Journal, type SearchPoint } from '../../lib/pruning/journal/journal';
+import type { SearchReport } from '../../lib/pruning/result';
 import { Surveys } from '../../lib/pruning/surveys';
 import { allocate } from '../../lib/stages/allocate';
 import { solve } from '../../lib/stages/solve';
@@ -46,12 +47,19 @@ interface Pruned {
   weights: number[];
   verification: { expected: number; actual: number };
   network: PlainNetwork;
+  points: SearchPoint[];
+  search: SearchReport | null;
 }
 
 /** survey → allocate → solve → write → verify, as lib/prune.ts strings them. */
 async function pruned(
   output: string,
-  { remove, resume = false, fails }: { remove: number; resume?: boolean; fails?: number },
+  {
+    remove,
+    resume = false,
+    fails,
+    search = 0,
+  }: { remove: number; resume?: boolean; fails?: number; search?: number },
 ): Promise<Pruned> {
   await using engine = new Engine({ threads: 1, device: 'cpu' });
   const journal = await Journal.open(output, 'file', { resume, replace: false });
@@ -69,6 +77,7 @@ async function pruned(
       },
       allocation: { rule: 'threshold' },
       depth: false,
+      search,
       gather: { statistics: 'gram', inputs: 'sequential' },
       mask: MASK_DEFAULTS,
       refit: {
@@ -79,6 +88,7 @@ async function pruned(
       warn: () => {},
     };
     const decision = await take(allocate, work, await take(survey, work, null));
+    const points = await journal.search();
     const { keeps, expected } = await take(solve, work, decision);
     const written = await take(write, work, decision.shrinking);
     const { path } = written;
@@ -90,7 +100,7 @@ async function pruned(
       keeps: keeps.map(({ ffn }) => ffn!),
       removed: decision.allocation.removed,
       ...decision.survey!,
-      ...{ verification, network },
+      ...{ verification, network, points, search: decision.search },
     };
   } catch (error) {
     throw await journal.leave(error);
@@ -222,6 +232,63 @@ test('what is written is the best split of the budget, solved layer after layer'
       ),
     );
   }
+});
+
+/** What is lost with so many units less in both layers, each refitted on its own dense inputs. */
+function lossAtOnce(removed: readonly number[]): number {
+  const joint = removed.reduce((mlp, count, map) => {
+    const { after, refit } = oracle(MLP, map);
+    const kept = after(count);
+    return count === 0 ? mlp : cut(mlp, map, kept, refit(kept));
+  }, MLP);
+  return relativeLoss(outputsOf(joint, INPUTS), outputsOf(MLP, INPUTS));
+}
+
+test('a search measures all layers pruned at once, and prices a step of each there', async (t) => {
+  const remove = 60;
+  const plain = await pruned(join(folderOf(t), 'plain.json'), { remove });
+  const found = await pruned(join(folderOf(t), 'out.json'), { remove, search: 3 });
+  const { points, curves, network } = found;
+  t.is(network.joints, 4);
+  t.deepEqual(points[0]!.removed, [...plain.removed]);
+  let best = { ...points[0]!, weights: plain.weights };
+  let share = 0.5;
+  for (const [round, point] of points.entries()) {
+    const { removed, loss, prices } = point;
+    t.true(near(loss, lossAtOnce(removed), 1e-4), `round ${round}: ${loss}`);
+    const { weights: from, prices: to } = best;
+    const weights = round === 0 ? from : from.map((w, l) => w ** (1 - share) * to![l]! ** share);
+    if (round > 0 && loss < best.loss) best = { ...point, weights };
+    else if (round > 0) share /= 2;
+    if (round === 3) {
+      t.is(prices, null);
+      continue;
+    }
+    const times = removed.map((count, l) => {
+      const step = count < curves[l]!.length - 1 ? count + 1 : count - 1;
+      const more = lossAtOnce(removed.with(l, step)) - lossAtOnce(removed);
+      return more / (curves[l]![step]! - curves[l]![count]!) / plain.weights[l]!;
+    });
+    const scale = Math.max(...times); // the upper median of two
+    for (const [l, price] of prices!.entries()) {
+      const expected = plain.weights[l]! * Math.max(1 / 4, times[l]! / scale);
+      t.true(near(price, expected, 1e-3), `round ${round}, ${l}: ${price}, ${expected}`);
+    }
+  }
+  t.deepEqual([...found.removed], best.removed);
+  t.deepEqual(found.weights, best.weights);
+  t.deepEqual(found.search, { rounds: 3, before: points[0]!.loss, after: best.loss });
+});
+
+test('rounds that the journal has are not searched again', async (t) => {
+  const folder = folderOf(t);
+  const [whole, stopped] = [join(folder, 'whole.json'), join(folder, 'stopped.json')];
+  await pruned(whole, { remove: 60, search: 2 });
+  const failing = pruned(stopped, { remove: 60, search: 2, fails: 0 });
+  await t.throwsAsync(failing, { message: 'the power went' });
+  const { network } = await pruned(stopped, { remove: 60, search: 2, resume: true });
+  t.is(network.joints, 0);
+  t.deepEqual(readFileSync(stopped), readFileSync(whole));
 });
 
 test('a run that stopped goes on from its journal to the same bytes', async (t) => {

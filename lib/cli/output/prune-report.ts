@@ -10,7 +10,7 @@ import {
   short,
   tokensInWindows,
 } from '../../numbers';
-import type { LayerStats, PruneResult } from '../../pruning/result';
+import type { LayerStats, PruneResult, SearchReport } from '../../pruning/result';
 import { siteName } from '../../report/sections/sites';
 import type { TuneReport } from '../../tuning/train';
 import { checkedText } from './checked';
@@ -76,16 +76,21 @@ function summary(result: PruneResult): string {
     const ratio = `×${(perplexityAfter / perplexityBefore).toFixed(3)}`;
     rows.push(['perplexity', perplexityBefore.toFixed(3), perplexityAfter.toFixed(3), ratio]);
   }
-  const { method, allocation, scope, tuning, perplexityCalibrated } = result;
+  const { method, allocation, scope, search, tuning, perplexityCalibrated } = result;
   return [
     table(rows, ['left', 'right', 'right', 'right']),
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +
       `(${method}, ${allocation} allocation, scope ${scope})`,
     `calibrated on ${tokensInWindows(result.calibrationTokens, result.window)}`,
+    ...(search === null ? [] : [searched(search)]),
     ...(tuning === null ? [] : [tuned(tuning, result.window)]),
     ...(result.measuredOn === null ? [] : [`perplexity measured on ${result.measuredOn}`]),
     ...(perplexityCalibrated === null ? [] : [calibrated(perplexityCalibrated)]),
   ].join('\n');
+}
+
+function searched({ rounds, before, after }: SearchReport): string {
+  return `searched for ${counted(rounds, 'round')}: KL to dense ${short(before)} → ${short(after)} with all layers pruned at once`;
 }
 
 function tuned({ tokens, mixTokens, before, after }: TuneReport, window: number): string {

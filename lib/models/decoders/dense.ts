@@ -16,10 +16,19 @@ import { METRIC_PAGE } from '../../pruning/survey-file';
 import { storedTypes } from '../../spec/dtypes';
 import type { SurveySpec } from '../../spec/survey';
 import { type Layer, layerAt, layersIn, widthOf } from '../../spec/widths';
-import type { Dense, TryOut, VisitExpertSite, Visited, VisitSite } from '../front-end';
+import type {
+  Dense,
+  Joint,
+  JointLosses,
+  TryOut,
+  VisitExpertSite,
+  Visited,
+  VisitSite,
+} from '../front-end';
 import { shareOfTrials } from './batches';
 import { calibrationStates } from './calibration-states';
 import { visitExperts } from './expert-survey';
+import { JointTrial, jointTokens } from './joint';
 import type { Order } from './orders';
 import { type OnStep, Probe } from './probe';
 import { withSolver } from './site-solver';
@@ -105,6 +114,32 @@ export class DenseDecoder implements Dense {
     } finally {
       await probe.dispose();
     }
+  }
+
+  async jointly({ survey, networks, visit, onPart }: Joint): Promise<JointLosses> {
+    const { session, window, layers, ids } = this;
+    const { scratch } = session;
+    const { sums, measuring } = jointTokens(ids.length, window, survey.surveyTokens);
+    const unseen = ids.subarray(ids.length - measuring);
+    const made = JointTrial.make(session, unseen, ids, { window, models: networks, scratch });
+    return using(await made, async (trial) => {
+      const visitLayer: VisitLayer = (block, layer, hidden) =>
+        this.#solveDense(survey, block, layer, hidden!, (solver) => {
+          const at = layers.indexOf(layer);
+          return visit(at, {
+            solver,
+            other: (cut) => trial.start(at, layer, cut),
+            joint: (cut) => trial.cut(layer, cut),
+          });
+        });
+      await this.#walk(ids.subarray(0, sums), layers, visitLayer, {
+        report: onPart,
+        past: async (block, site, index) => {
+          if (layerAt(layers, index, site) === -1) await trial.advance(block, site);
+        },
+      });
+      return trial.losses(layers.length);
+    });
   }
 
   async #visitForwards<Found>(
@@ -224,7 +259,9 @@ export class DenseDecoder implements Dense {
   ): Promise<void> {
     const { session, window, onProgress } = this;
     const total = session.architecture.blocks.length;
-    const report = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
+    const tell = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
+    const report =
+      followers?.report ?? ((index) => tell(++done, `block ${index + 1} of ${total}`, index));
     let done = 0;
     const hidden = ids && (await calibrationStates(session, ids, window, session.scratch));
     try {
@@ -237,11 +274,11 @@ export class DenseDecoder implements Dense {
             for (const layer of own) await visit(block, layer, hidden);
             if (own.length === 0 && hidden)
               await session.advanceSite(block, site, hidden, window, 'calibrating');
-            await followers?.past(block, site);
+            await followers?.past(block, site, index);
           }
         });
-        report(++done, `block ${index + 1} of ${total}`, index);
-        await followers?.after(index, (message) => report(++done, message));
+        report(index);
+        await followers?.after?.(index, (message) => tell(++done, message));
       }
     } finally {
       await hidden?.[Symbol.asyncDispose]();
@@ -271,11 +308,13 @@ type VisitLayer = (block: Block, layer: Layer, hidden: Matrix | null) => Promise
 /** What follows a walk. */
 interface Followers {
   /** Hears of every site that is behind, */
-  past(block: Block, site: Site): Promise<void>;
+  past(block: Block, site: Site, index: number): Promise<void>;
   /** and of every block, of which nothing is in memory any more; tells of steps of its own, */
-  after(index: number, onStep: OnStep): Promise<void>;
+  after?(index: number, onStep: OnStep): Promise<void>;
   /** so many in all. */
-  steps: number;
+  steps?: number;
+  /** In the place of the survey's own report. */
+  report?(index: number): void;
 }
 
 export async function siteStatistics(

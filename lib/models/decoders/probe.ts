@@ -6,19 +6,16 @@
 
 import { cutTrial } from '../../calibration/cut-windows';
 import type { Block } from '../../engine/block';
-import type { Ends, ExpectedHead } from '../../engine/ends';
 import type { Matrix } from '../../engine/matrix';
 import { disposeAll, using } from '../../engine/owned';
 import type { Refit } from '../../engine/refit';
-import { nextTokens, type Session } from '../../engine/session';
-import { meanOfTokens } from '../../engine/token-values';
+import type { Session } from '../../engine/session';
 import type { Architecture } from '../../model/architecture';
-import { embeddingWidth } from '../../model/axes';
 import type { Site } from '../../model/sublayers';
 import type { Layer } from '../../spec/widths';
 import { TOGETHER } from './batches';
+import { Reference } from './reference';
 import { sliceSite } from './slice';
-import { sampleOfVocabulary } from './vocabulary';
 
 /** Tokens that run through the rest of the model for every layer. */
 const TOKENS = 4096;
@@ -37,7 +34,6 @@ export class Probe {
   /** The model that the states go through: the dense one, or one without some of its sublayers. */
   readonly #architecture: Architecture;
   readonly #window: number;
-  readonly #targets: Int32Array;
   /** `[tokens, hidden]` of the dense model before the site at hand. */
   readonly #states: Matrix;
   /** The same of one trial. */
@@ -45,10 +41,7 @@ export class Probe {
   /** `[TOGETHER · tokens, hidden]`: those of the trials, a page each. */
   readonly #batch: Matrix;
   readonly #rows: number;
-  /** Of the tokens that stand for the vocabulary. */
-  readonly #head: Ends;
-  /** What the dense model predicts of them. */
-  readonly #reference: ExpectedHead;
+  readonly #reference: Reference;
   /** Layers whose trials are on their way through the model. */
   #trials: number[] = [];
   /** So many of them are past the site at hand. */
@@ -57,25 +50,21 @@ export class Probe {
   private constructor(
     session: Session,
     {
-      targets,
       window,
       layers,
       architecture,
-    }: { targets: Int32Array; window: number; layers: number; architecture: Architecture },
+    }: { window: number; layers: number; architecture: Architecture },
     [states, own, batch]: readonly [Matrix, Matrix, Matrix],
-    head: Ends,
-    reference: ExpectedHead,
+    reference: Reference,
   ) {
     this.#session = session;
     this.#architecture = architecture;
     this.#window = window;
-    this.#targets = targets;
     this.losses = new Float64Array(layers).fill(Number.NaN);
     this.#states = states;
     this.#own = own;
     this.#batch = batch;
-    this.#rows = targets.length;
-    this.#head = head;
+    this.#rows = reference.rows;
     this.#reference = reference;
   }
 
@@ -91,35 +80,23 @@ export class Probe {
     }: { window: number; layers: number; scratch: string; architecture?: Architecture },
   ): Promise<Probe> {
     const mine = ids.subarray(0, probeTokens(ids.length, window));
-    const targets = nextTokens(mine, window);
-    const head = session.endsOver(sampleOfVocabulary(session.architecture.vocab, ids));
-    const made: Matrix[] = [];
-    const keep = (matrix: Matrix) => {
-      made.push(matrix);
-      return matrix;
+    const made: AsyncDisposable[] = [];
+    const keep = <T extends AsyncDisposable>(one: T) => {
+      made.push(one);
+      return one;
     };
     try {
       const cut = cutTrial(mine.length, window);
       const states = keep(await session.embed(mine, window, 'calibrating', scratch, cut));
       const { rows, cols, pageRows } = states;
-      const width = embeddingWidth(session.architecture);
-      const mean = keep(session.matrix(rows, width, pageRows, scratch));
       const own = keep(session.matrix(rows, cols, pageRows, scratch));
       await states.copyTo(own);
-      await session.forward(own, window, 'calibrating');
-      const negativeEntropy = await head.expectHead(own, mean, 'calibrating');
+      const about = { window, scratch, text: ids };
+      const reference = keep(await Reference.make(session, mine, own, about));
       const batch = keep(session.matrix(TOGETHER * rows, cols, Math.min(pageRows, rows), scratch));
-      const reference = { mean, negativeEntropy };
-      return new Probe(
-        session,
-        { targets, window, layers, architecture },
-        [states, own, batch],
-        head,
-        reference,
-      );
+      return new Probe(session, { window, layers, architecture }, [states, own, batch], reference);
     } catch (error) {
       await disposeAll(made);
-      head[Symbol.dispose]();
       throw error;
     }
   }
@@ -182,7 +159,7 @@ export class Probe {
     for (const [place, layer] of this.#trials.entries()) {
       const rows = { from: place * this.#rows, to: 0, count: this.#rows };
       await this.#batch.copyTo(this.#own, rows);
-      this.losses[layer] = await this.#divergence(this.#own);
+      this.losses[layer] = await this.#reference.divergence(this.#own);
     }
     onStep(`${trials}: predictions`);
     this.#trials = [];
@@ -191,21 +168,12 @@ export class Probe {
 
   /** Off the main thread, which the system would keep busy for as long as it takes the memory back. */
   async dispose(): Promise<void> {
-    const { mean } = this.#reference;
-    await disposeAll([this.#states, this.#own, this.#batch, mean]);
-    this.#head[Symbol.dispose]();
+    await disposeAll([this.#states, this.#own, this.#batch, this.#reference]);
   }
 
   /** Behind the last block: what the model itself loses against the dense one. */
   loss(): Promise<number> {
-    return this.#divergence(this.#states);
-  }
-
-  /** Mean KL(dense ‖ pruned) of last states, nats per token. */
-  async #divergence(states: Matrix): Promise<number> {
-    const kl = await this.#head.divergenceFrom(this.#reference, states, 'calibrating');
-    const known = kl.map((value, token) => (this.#targets[token]! >= 0 ? value : Number.NaN));
-    return meanOfTokens([known], this.#window);
+    return this.#reference.divergence(this.#states);
   }
 
   /** A copy of the states goes through the site, which is pruned in a copy of its block. */

@@ -60,5 +60,13 @@ function phasesOf(stages: readonly StagePlan[], evaluates: boolean): Phase[] {
     return stage ? [{ stage: name, work: workOf(stage.flops) }] : [];
   };
   const half = evaluates ? of('evaluate').map((phase) => ({ ...phase, work: phase.work / 2 })) : [];
-  return [...half, ...of('survey'), ...of('depth'), ...of('solve'), ...of('tune'), ...half];
+  return [
+    ...half,
+    ...of('survey'),
+    ...of('depth'),
+    ...of('search'),
+    ...of('solve'),
+    ...of('tune'),
+    ...half,
+  ];
 }

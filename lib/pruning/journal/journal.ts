@@ -4,6 +4,7 @@
  *
  *     journal.json         what decides the run's bytes; a run that differs may not go on with it
  *     survey.safetensors   the dense survey (survey-file.ts)
+ *     search.json          where rounds of the search for an allocation have come to
  *     depth.json           what the network loses without each whole sublayer, anew after each that went
  *     block-N.bin, .json   tensors of a finished block as the output will hold them; their hash, masks and statistics
  *     tune.safetensors     factors of tuning after its last step (tune-file.ts); final-norm.bin: the final norm times its own
@@ -75,11 +76,21 @@ const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
 const RESULT = 'result.json';
 const DEPTH = 'depth.json';
+const SEARCH = 'search.json';
 const TUNE = 'tune.safetensors';
 const FINAL_NORM = 'final-norm.bin';
 /** Also of files that are being written (`temporaryName`) or locked (lock.ts). */
 const OWN_NAMES =
-  /^(journal\.json|survey\.safetensors|depth\.json|tune(-\d+-[01])?\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
+  /^(journal\.json|survey\.safetensors|depth\.json|search\.json|tune(-\d+-[01])?\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
+
+/** Where a round of a search for an allocation has come to; one number a layer. */
+export interface SearchPoint {
+  removed: number[];
+  /** Of all layers pruned at once, on rows that nothing was summed of: of decoders KL to the dense model, nats per token. */
+  loss: number;
+  /** Prices there, on the scale of the dense network's; null where none were measured. */
+  prices: number[] | null;
+}
 
 export class Journal {
   readonly folder: string;
@@ -223,6 +234,15 @@ export class Journal {
     return this.writeJson(DEPTH, { rounds });
   }
 
+  /** Of an allocation (lib/stages/search.ts). */
+  async search(): Promise<SearchPoint[]> {
+    return (await this.readJson<{ points: SearchPoint[] }>(SEARCH))?.points ?? [];
+  }
+
+  putSearch(points: readonly SearchPoint[]): Promise<void> {
+    return this.writeJson(SEARCH, { points });
+  }
+
   blockPath(index: number): string {
     return join(this.folder, `block-${index}.bin`);
   }
@@ -343,7 +363,7 @@ export class Journal {
     await this.dropFrom(0);
     this.complete = false;
     for (const name of await readdir(this.folder)) {
-      if ([SURVEY, DEPTH, RESULT].includes(name) || isTuning(name)) {
+      if ([SURVEY, DEPTH, SEARCH, RESULT].includes(name) || isTuning(name)) {
         await unlink(join(this.folder, name));
       }
     }
@@ -359,7 +379,7 @@ export class Journal {
   private tidy(): Promise<void> {
     return asOutput(this.folder, async () => {
       for (const name of await readdir(this.folder)) {
-        if ([HEAD, SURVEY, DEPTH, LOCK].includes(name)) continue;
+        if ([HEAD, SURVEY, DEPTH, SEARCH, LOCK].includes(name)) continue;
         if (isTuning(name) || blockOf(name) !== -1) continue;
         if (name === RESULT && this.complete) continue;
         // An output of before that found its place taken is the only copy of it.

@@ -55,6 +55,7 @@ function keyFigures(result: PruneResult): Html {
     perplexityCalibrated,
     parametersBefore,
     parametersAfter,
+    search,
     tuning,
   } = result;
   const measured =
@@ -78,8 +79,19 @@ function keyFigures(result: PruneResult): Html {
 ${data(tuning.before.trained, short)} → ${data(tuning.after.trained, short)}`,
           },
         ];
+  const searched =
+    search === null
+      ? []
+      : [
+          {
+            name: 'All layers pruned at once',
+            figure: data(search.after, short),
+            beside: html`nats a token, ${data(search.before, short)} before the search for widths; nothing else refitted`,
+          },
+        ];
   return tiles([
     ...measured,
+    ...searched,
     ...tuned,
     {
       name: 'Parameters',

@@ -16,6 +16,7 @@ import { isWhole, type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
 import { triedExperts } from '../../../stages/expert-curves';
 import { shareOfTrials, TOGETHER } from '../batches';
+import { jointTokens } from '../joint';
 import { probeTokens } from '../probe';
 import { triedLayers } from '../tried';
 import { sampleSize } from '../vocabulary';
@@ -217,6 +218,47 @@ export function depthNeeds(input: PlanInput, paged: boolean): StageNeeds {
     trialsOf(input, ask, trial, layers.length),
   );
   return staged(times(rounds, round), trialStates(ask, trial), ['hidden states']);
+}
+
+/** In every round, and once at its end: all layers pruned at once, and beside that each by a step more in a model of its own. */
+export function searchNeeds(input: PlanInput, paged: boolean): StageNeeds {
+  const { layers, architecture, survey, window, tokens, search } = input;
+  const ask = needsOf(input, paged);
+  const { sums, measuring } = jointTokens(tokens, window, survey.surveyTokens);
+  const states = inScratch(sums, window);
+  const trial = inScratch(measuring, window);
+  const networks = 1 + layers.length;
+  const ofSite = (block: number, site: Site, others: number) => {
+    const all = times(1 + others / 2, ask.site(block, site, trial));
+    const at = layerOf(input, block, site);
+    if (at === null) return inTurn(ask.site(block, site, states), all);
+    const layer = layers[at]!;
+    const jobs = inTurn(
+      ask.site(block, site, states, { collects: true, gram: true }),
+      curveNeeds(input, ask, layer, false),
+      times(others > 0 ? 2 : 1, trialNeeds(input, ask, layer, trial)),
+      all,
+    );
+    return together(ask.statistics(widthOf(layer), { gram: true }), jobs);
+  };
+  const vocab = sampleSize(architecture.vocab);
+  const round = (others: number) =>
+    inTurn(
+      ask.ends('embed', states),
+      throughBlocks(input, ask, trial),
+      ask.ends('expectHead', trial, vocab),
+      eachBlock(input, (block) =>
+        together(
+          ask.block(block),
+          inTurn(...sitesOf(architecture, block).map((site) => ofSite(block, site, others))),
+        ),
+      ),
+      times(1 + others, ask.ends('divergenceFrom', trial, vocab)),
+    );
+  const { rows } = trial;
+  const own = together(ask.states((2 + networks) * rows), ask.blockInput((1 + networks) * rows));
+  const scratch = statesOnTheirWay(ask, states) + own.memory;
+  return staged(inTurn(times(search, round(layers.length)), round(0)), scratch, ['hidden states']);
 }
 
 /** The reference; then every trial from its own block on, through half of them on average. */

@@ -44,6 +44,7 @@ export function specOf(given: Settings): StageSpec {
     survey: surveySpec(recipe, settings),
     allocation: allocationSpec(method, settings),
     depth: false,
+    search: 0,
     gather: { statistics, inputs },
     mask,
     // Means are taken out of the sums: to the solver there are no biases.
