@@ -72,8 +72,8 @@ export const ALLOCATION = {
       searchRounds: {
         takes: countOrNone,
         help: 'rounds that search on from the allocation: all layers are pruned at once, and what a little more of each costs then is its price in the next',
-        otherwise: '0; 4 with --effort best',
-        derive: byEffort({ quick: 0, balanced: 0, best: 4 }),
+        otherwise: '0; 2 with --effort best',
+        derive: byEffort({ quick: 0, balanced: 0, best: 2 }),
         changes: 'run',
         read: [ofRules, ofProbe],
       },
