@@ -7,17 +7,21 @@ import type { Allocation, JointAllocation } from '../allocation';
 import type { PlacedLayer } from '../allocation/own';
 import { StruPruneError } from '../errors';
 import { maskAfter } from '../masks/sweep';
+import type { Site } from '../model/sublayers';
 import type { JointLosses } from '../models/front-end';
 import { stageReporter } from '../progress';
 import type { SearchPoint } from '../pruning/journal/journal';
 import type { SearchReport } from '../pruning/result';
 import { keptIndices } from '../spec/widths';
+import { pricesOf } from './curves';
 import type { Work } from './stage';
 
 /** Of a layer's groups, that another network has less. */
 const STEP = 0.1;
 /** Of the way to the prices of a round, in their logarithms; halved by every round that was for nothing. */
 const SHARE = 0.5;
+/** Networks of a round beside the one with all layers pruned. */
+const OTHERS = 64;
 /** Beside the median of all a price may be so many times what it was in the dense network, or that part of it. */
 const MOST = 4;
 
@@ -74,7 +78,10 @@ async function measure(
   removed: Int32Array,
   { wanted, onPart }: { wanted: boolean; onPart(index: number): void },
 ): Promise<SearchPoint> {
-  const steps = layers.map((layer, l) => (wanted ? stepFrom(layer, removed[l]!) : removed[l]!));
+  const stepped = new Set(wanted ? steppedLayers(layers) : []);
+  const steps = layers.map((layer, l) =>
+    stepped.has(l) ? stepFrom(layer, removed[l]!) : removed[l]!,
+  );
   const { loss, others } = await prunedAtOnce(work, removed, steps, onPart);
   if (!wanted) return { removed: [...removed], loss, prices: null };
   const times = layers.map(({ curve, weight }, l) => {
@@ -82,12 +89,24 @@ async function measure(
     return (others[l]! - loss) / (error * weight);
   });
   const scale = median(times.filter(Number.isFinite));
-  const prices = layers.map(({ weight }, l) => {
-    const ratio = times[l]! / scale;
-    if (!(scale > 0) || !Number.isFinite(ratio)) return weight;
-    return weight * Math.min(MOST, Math.max(1 / MOST, ratio));
+  const bounded = times.map((each, l) => {
+    const ratio = each / scale;
+    if (scale > 0 && Number.isFinite(ratio)) return Math.min(MOST, Math.max(1 / MOST, ratio));
+    return stepped.has(l) ? 1 : Number.NaN;
   });
+  const ratios = pricesOf(work.network.layers, bounded);
+  const prices = layers.map(({ weight }, l) => weight * ratios[l]!);
   return { removed: [...removed], loss, prices };
+}
+
+/** All of them or, of more than a round has room for, of each site every so-many-th: others get a price between theirs. */
+export function steppedLayers(layers: readonly { scope: Site }[]): number[] {
+  const every = Math.ceil(layers.length / OTHERS);
+  const sites = [...new Set(layers.map(({ scope }) => scope))];
+  return sites.flatMap((site) => {
+    const same = [...layers.keys()].filter((l) => layers[l]!.scope === site);
+    return same.filter((_, i) => i % every === 0);
+  });
 }
 
 /** So many groups less as are the least part of all, or more where that is the end. */

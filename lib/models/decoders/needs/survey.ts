@@ -15,6 +15,7 @@ import { outerSite, type Site } from '../../../model/sublayers';
 import { isWhole, type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
 import { triedExperts } from '../../../stages/expert-curves';
+import { steppedLayers } from '../../../stages/search';
 import { shareOfTrials, TOGETHER } from '../batches';
 import { jointTokens } from '../joint';
 import { probeTokens } from '../probe';
@@ -227,22 +228,22 @@ export function searchNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const { sums, measuring } = jointTokens(tokens, window, survey.surveyTokens);
   const states = inScratch(sums, window);
   const trial = inScratch(measuring, window);
-  const networks = 1 + layers.length;
-  const ofSite = (block: number, site: Site, others: number) => {
-    const all = times(1 + others / 2, ask.site(block, site, trial));
+  const others = steppedLayers(layers.map(({ site }) => ({ scope: site }))).length;
+  const ofSite = (block: number, site: Site, beside: number) => {
+    const all = times(1 + beside / 2, ask.site(block, site, trial));
     const at = layerOf(input, block, site);
     if (at === null) return inTurn(ask.site(block, site, states), all);
     const layer = layers[at]!;
     const jobs = inTurn(
       ask.site(block, site, states, { collects: true, gram: true }),
       curveNeeds(input, ask, layer, false),
-      times(others > 0 ? 2 : 1, trialNeeds(input, ask, layer, trial)),
+      times(1 + beside / layers.length, trialNeeds(input, ask, layer, trial)),
       all,
     );
     return together(ask.statistics(widthOf(layer), { gram: true }), jobs);
   };
   const vocab = sampleSize(architecture.vocab);
-  const round = (others: number) =>
+  const round = (beside: number) =>
     inTurn(
       ask.ends('embed', states),
       throughBlocks(input, ask, trial),
@@ -250,15 +251,15 @@ export function searchNeeds(input: PlanInput, paged: boolean): StageNeeds {
       eachBlock(input, (block) =>
         together(
           ask.block(block),
-          inTurn(...sitesOf(architecture, block).map((site) => ofSite(block, site, others))),
+          inTurn(...sitesOf(architecture, block).map((site) => ofSite(block, site, beside))),
         ),
       ),
-      times(1 + others, ask.ends('divergenceFrom', trial, vocab)),
+      times(1 + beside, ask.ends('divergenceFrom', trial, vocab)),
     );
   const { rows } = trial;
-  const own = together(ask.states((2 + networks) * rows), ask.blockInput((1 + networks) * rows));
+  const own = together(ask.states((3 + others) * rows), ask.blockInput((2 + others) * rows));
   const scratch = statesOnTheirWay(ask, states) + own.memory;
-  return staged(inTurn(times(search, round(layers.length)), round(0)), scratch, ['hidden states']);
+  return staged(inTurn(times(search, round(others)), round(0)), scratch, ['hidden states']);
 }
 
 /** The reference; then every trial from its own block on, through half of them on average. */
