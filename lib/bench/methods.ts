@@ -196,6 +196,9 @@ const UNTUNED: readonly MethodEntry[] = [
     'weights-fisher',
   ),
   ablation('mask-admm', 'ADMM mask', 'mask by ADMM instead of the sweep', { mask: 'admm' }),
+  ablation('mask-gumbel', 'drawn mask', 'the best of 16 drawn masks instead of the sweep', {
+    mask: 'gumbel',
+  }),
   ablation('mask-wanda', 'Wanda mask', 'one-shot mask instead of the sweep, refitted', {
     mask: 'wanda-l2',
   }),

@@ -1,9 +1,10 @@
 /**
- * A mask for one site under a budget, by name: sweep, rounds, ADMM, a one-shot score or the caller's function, and a swap
+ * A mask for one site under a budget, by name: sweep, rounds, ADMM, the best of drawn ones, a one-shot score or the caller's function, and a swap
  * pass at the end if wanted. To add a search: a file, and its line here.
  */
 import { Own } from '../own';
 import { ADMM_DEFAULTS, admm } from '../solver/admm';
+import { MASK_SAMPLES, maskByGumbel } from './gumbel';
 import { type MaskTask, maskByCaller } from './own';
 import { maskByRounds } from './rounds';
 import { SCORE_NAMES, SCORES, type ScoreName } from './scores';
@@ -19,12 +20,13 @@ interface Search {
 }
 
 /** Those that `--mask` offers. */
-export const MASKS = ['sweep', 'admm', ...SCORE_NAMES] as const;
+export const MASKS = ['sweep', 'admm', 'gumbel', ...SCORE_NAMES] as const;
 
 const SEARCHES: Readonly<Record<SearchName, Search>> = {
   sweep: { steps: ['sweep'], find: maskBySweep },
   rounds: { steps: ['sweep'], find: maskByRounds },
   admm: { steps: ['admm'], find: maskByAdmm },
+  gumbel: { steps: ['sweep'], find: maskByGumbel },
   ...scoreSearches(),
 };
 
@@ -32,6 +34,7 @@ const SEARCHES: Readonly<Record<SearchName, Search>> = {
 export const MASK_DEFAULTS: MaskRecipe = {
   search: 'sweep',
   admm: ADMM_DEFAULTS,
+  gumbel: { samples: MASK_SAMPLES, seed: 0 },
   rounds: {},
   metric: 'plain',
   swaps: 0,

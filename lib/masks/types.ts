@@ -8,7 +8,7 @@ import type { ExpertSearchName } from './experts';
 import type { MaskFunction, MaskTask } from './own';
 import type { ScoreName } from './scores';
 
-export type SearchName = 'sweep' | 'rounds' | 'admm' | ScoreName;
+export type SearchName = 'sweep' | 'rounds' | 'admm' | 'gumbel' | ScoreName;
 
 /** One site's problem. */
 export interface MaskProblem {
@@ -30,6 +30,8 @@ export interface MaskRecipe {
   /** What gives ADMM its first mask; nothing when left out. */
   start?: Exclude<SearchName, 'admm'>;
   admm: Omit<AdmmOptions, 'bias' | 'start'>;
+  /** How many masks are drawn, and from where on. */
+  gumbel: { samples: number; seed: number };
   /** Of `rounds`: how many a site has, where it is not one. */
   rounds: Readonly<Record<Site, number>>;
   metric: Metric;

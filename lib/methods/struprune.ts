@@ -23,6 +23,7 @@ export const struprune = {
         tolerance: options.admmTolerance,
         maxIterations: options.admmIterations,
       },
+      gumbel: { samples: options.maskSamples, seed: options.seed ?? 0 },
       experts: 'error',
       metric: options.selection,
       swaps: options.swaps,

@@ -7,12 +7,14 @@ import type { Own } from '../own';
 
 /** What a method may leave to the caller: options of prune(), with what the model decides of them. */
 export interface MethodOptions {
-  mask: 'sweep' | 'admm' | ScoreName | Own<MaskFunction>;
+  mask: 'sweep' | 'admm' | 'gumbel' | ScoreName | Own<MaskFunction>;
   admmStart: 'none' | 'sweep' | ScoreName;
   admmRho: number;
   admmGrowth: number;
   admmTolerance: number;
   admmIterations: number;
+  maskSamples: number;
+  seed?: number;
   selection: MaskRecipe['metric'];
   swaps: number;
   lambda?: number;

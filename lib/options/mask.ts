@@ -1,6 +1,7 @@
 /** Which groups make up a width. */
 import { z } from 'zod';
 import { MASKS } from '../masks';
+import { MASK_SAMPLES } from '../masks/gumbel';
 import type { MaskFunction } from '../masks/own';
 import { SCORE_NAMES } from '../masks/scores';
 import { Own } from '../own';
@@ -22,6 +23,8 @@ const ownMask = z
     search: z.custom<MaskFunction>((value) => typeof value === 'function', 'not a function'),
   })
   .transform(({ name, search }) => new Own(name, search));
+
+const ofGumbel = ({ mask }: { mask: Mask }) => (mask === 'gumbel' ? null : 'without --mask gumbel');
 
 const ofAdmm = ({ mask }: { mask: Mask }) => (mask === 'admm' ? null : 'without --mask admm');
 
@@ -74,6 +77,14 @@ export const MASK = declare(
       changes: 'run',
       also: ['graph'],
       read: [ofAdmm],
+    },
+    maskSamples: {
+      takes: count,
+      help: 'masks that are drawn, of which the one with the least error is taken',
+      default: MASK_SAMPLES,
+      changes: 'run',
+      also: ['graph'],
+      read: [ofGumbel],
     },
     selection: {
       takes: choice(SELECTIONS),

@@ -117,7 +117,7 @@ export const METHOD = declare(
     },
     seed: {
       takes: countOrNone,
-      help: 'same seed, same bytes; drawn Fisher labels depend on it',
+      help: 'same seed, same bytes; drawn Fisher labels and masks depend on it',
       default: 0,
       changes: 'survey',
       also: ['survey'],

@@ -45,6 +45,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama-bias', { ffnSolver: 'auxiliary', allocation: 'uniform', sparsity: 0.05 }],
   ['opt-pre', { ffnSolver: 'gauss-newton', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen3', { mask: 'admm', ffnSolver: 'output', allocation: 'uniform' }],
+  ['qwen3', { mask: 'gumbel', maskSamples: 2, ffnSolver: 'output', allocation: 'uniform' }],
   ['qwen3', { mask: 'admm', admmStart: 'sweep', ffnSolver: 'output', allocation: 'uniform' }],
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
   ['llama3', { format: 'gguf', dtype: 'q4_1', allocation: 'uniform', sparsity: 0.1 }],

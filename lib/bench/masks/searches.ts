@@ -17,6 +17,7 @@ const swaps = Number.POSITIVE_INFINITY;
 export const SEARCHES: readonly Search[] = [
   { id: 'sweep', label: 'sweep', recipe: SWEEP },
   { id: 'one-shot', label: 'one-shot (Wanda)', recipe: ONE_SHOT },
+  { id: 'gumbel', label: 'best of drawn ones', recipe: { ...MASK_DEFAULTS, search: 'gumbel' } },
   { id: 'admm', label: 'ADMM', recipe: ADMM },
   { id: 'admm-warm', label: 'ADMM from the sweep', recipe: { ...ADMM, start: 'sweep' } },
   { id: 'one-shot-swaps', label: 'one-shot and swaps', recipe: { ...ONE_SHOT, swaps } },
