@@ -116,6 +116,7 @@ export type {
   AllocatedPart,
   LayerResult,
   LayerStats,
+  MaskConfidence,
   PruneResult,
   SearchReport,
 } from './pruning/result';

@@ -8,6 +8,7 @@ export interface Progress {
     | 'survey'
     | 'depth'
     | 'search'
+    | 'confidence'
     | 'solve'
     | 'tune'
     | 'write'

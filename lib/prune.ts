@@ -31,6 +31,7 @@ import { Surveys } from './pruning/surveys';
 import { sourceOf } from './source';
 import { planOutput } from './spec/planned';
 import { allocate } from './stages/allocate';
+import { confidenceOf } from './stages/confidence';
 import { solve } from './stages/solve';
 import { take, type Work } from './stages/stage';
 import { requireKnownSurvey, saveSurvey, survey } from './stages/survey';
@@ -146,6 +147,7 @@ async function takeStages(
   const decision = await take(allocate, work, measured);
   await saveSurvey(work, settings);
   const { allocation, shrinking, search } = decision;
+  const confidence = await confidenceOf(work, allocation.removed);
   const plan = planOutput(run, allocation.removed);
   codeWarnings([...plan.dropped, ...tokenizer.dropped]).forEach(run.warn);
   const solved = await take(solve, work, decision);
@@ -160,7 +162,7 @@ async function takeStages(
     const result: PruneResult = {
       ...summarise(run, plan, allocation, solved, after.bytesAfter),
       ...after,
-      search,
+      ...{ search, confidence },
       verification,
       perplexityBefore: before.perplexityBefore,
       measuredOn: run.evaluation?.name ?? null,

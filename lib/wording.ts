@@ -20,6 +20,7 @@ const SWITCHES: readonly string[] = [
   'keepModels',
   'long',
   'lowRank',
+  'maskConfidence',
   'quick',
   'resume',
   'samples',

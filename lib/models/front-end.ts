@@ -95,8 +95,19 @@ export interface FrontEnd extends Dense {
    * its cuts. The losses are of rows that the sums have not, where there are enough. Left out where a network has none.
    */
   jointly?(joint: Joint): Promise<JointLosses>;
+  /** Visits every layer once, in their order, with its sums over half of the survey's rows. Left out where a network cannot. */
+  half?(half: Half): Promise<void>;
   /** Opens what was written and measures it as Pass.measure() does. */
   measure(path: string): Promise<number>;
+}
+
+/** `half`: of every two windows the first or the second. */
+export interface Half {
+  survey: SurveySpec;
+  half: 0 | 1;
+  visit(at: number, solver: Solver): Promise<void>;
+  /** Behind every part. */
+  onPart(index: number): void;
 }
 
 export interface Joint {

@@ -22,7 +22,7 @@ export function idleOptions(settings: Settings): string[] {
   for (const [key, option] of Object.entries<Option>(OPTIONS)) {
     const value: unknown = settings[key as keyof Settings];
     // What is on unless switched off says nothing by being on.
-    const says = settings.given.includes(key) && value !== true;
+    const says = settings.given.includes(key) && !(value === true && option.default === true);
     const reason = says ? whyIdle(key, option, settings) : null;
     if (reason === null) continue;
     const flag = value === false ? `--no-${flagOf(key).slice(2)}` : flagOf(key);

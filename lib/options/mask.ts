@@ -7,7 +7,8 @@ import { SCORE_NAMES } from '../masks/scores';
 import { Own } from '../own';
 import { ADMM_DEFAULTS } from '../solver/admm';
 
-import { choice, choiceOr, count, countOrNone, positive } from './kinds';
+import { choice, choiceOr, count, countOrNone, on, positive } from './kinds';
+import { cutsExperts, type Scope } from './method';
 import { declare } from './option';
 
 /** What gives ADMM its first mask. */
@@ -23,6 +24,9 @@ const ownMask = z
     search: z.custom<MaskFunction>((value) => typeof value === 'function', 'not a function'),
   })
   .transform(({ name, search }) => new Own(name, search));
+
+const ofDense = ({ scope }: { scope: Scope }) =>
+  cutsExperts(scope) ? `with --scope ${scope}` : null;
 
 const ofGumbel = ({ mask }: { mask: Mask }) => (mask === 'gumbel' ? null : 'without --mask gumbel');
 
@@ -85,6 +89,13 @@ export const MASK = declare(
       changes: 'run',
       also: ['graph'],
       read: [ofGumbel],
+    },
+    maskConfidence: {
+      takes: on,
+      help: "masks of two halves of the survey's tokens beside each other, at the widths that were decided: what more tokens would change",
+      otherwise: 'off',
+      changes: 'measured',
+      read: [ofDense],
     },
     selection: {
       takes: choice(SELECTIONS),

@@ -74,6 +74,16 @@ export interface SearchReport {
   after: number;
 }
 
+/** Masks of two halves of the survey's tokens beside each other, at the widths that were decided. */
+export interface MaskConfidence {
+  /** Share of what one keeps that the other keeps too, mean over all groups that stay. */
+  overlap: number;
+  /** The same of masks drawn at random. */
+  chance: number;
+  /** `entropy`: mean over the site's groups of that of how often they are kept, in bits. */
+  sites: { index: number; site: Site; overlap: number; chance: number; entropy: number }[];
+}
+
 export interface PruneResult {
   /** Every setting as it took effect, by the option's name; sizes in bytes, null where it was not set. */
   settings: Record<string, string | number | boolean | null>;
@@ -128,6 +138,8 @@ export interface PruneResult {
    * KL to the dense model, nats a token of text that nothing was summed of; null where nothing was searched for.
    */
   search: SearchReport | null;
+  /** How sure masks are; null unless asked for. */
+  confidence: MaskConfidence | null;
   /** Hidden states that the blocks were solved on: none (dense statistics or weights alone), the dense model's, or those of the model pruned so far. */
   solveInputs: 'none' | 'dense' | 'sequential';
   /**

@@ -34,6 +34,7 @@ export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0
   const survey = surveySpec(recipe, settings);
   const depth = depthSpec(survey, settings);
   const search = searchRounds(survey, settings);
+  const confidence = settings.maskConfidence === true && statistics === 'gram' && !survey.experts;
   const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
@@ -50,7 +51,7 @@ export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0
   const gather = { statistics, inputs };
   const spec: RunSpec = {
     ...{ source, settings, method, target, timing, layers, window },
-    ...{ survey, allocation, depth, search, gather, mask, refit, output },
+    ...{ survey, allocation, depth, search, confidence, gather, mask, refit, output },
   };
   requireHolds(spec);
   return spec;

@@ -18,6 +18,8 @@ export interface StageSpec {
   depth: boolean;
   /** Rounds of lib/stages/search.ts. */
   search: number;
+  /** Whether masks of halves of the data are set beside each other. */
+  confidence: boolean;
   /** What a solve gathers, and on which inputs. */
   gather: Pick<Recipe, 'statistics' | 'inputs'>;
   mask: MaskRecipe;

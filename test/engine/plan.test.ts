@@ -53,6 +53,10 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { scope: 'all', layerWeights: 'probe', searchRounds: 2, sparsity: 0.3 }],
   ['qwen3', { scope: 'ffn', layerWeights: 'probe', searchRounds: 2, threads: 12 }],
   ['opt-pre', { scope: 'all', layerWeights: 'probe', searchRounds: 1, sparsity: 0.3 }],
+  [
+    'llama3-tied',
+    { allocation: 'uniform', scope: 'ffn', maskConfidence: true, swaps: 4, ffnSolver: 'output' },
+  ],
   ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
   ['llama2', { depth: true, maxLayerSparsity: 0.2 }],
   ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],

@@ -55,6 +55,7 @@ test('a survey is another one by these options, a run by all but those that chan
         'fromCalibration',
         ...Object.keys(IMAGES).toSorted(),
         'latency',
+        'maskConfidence',
         'maxShardBytes',
         'output',
         'resume',

@@ -364,6 +364,7 @@ export function sampleRun(): PruneRun {
       allocated: [{ scope: 'all', tau: 1e-6, form: null, temperature: null, mu: null }],
       survey: 'made',
       solveInputs: 'sequential',
+      confidence: null,
       search: { rounds: 4, before: 0.4715, after: 0.4118 },
       tuning: null,
       resumedBlocks: [],

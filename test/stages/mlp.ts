@@ -8,6 +8,7 @@ import type {
   Cut,
   Fit,
   FrontEnd,
+  Half,
   Joint,
   JointLosses,
   Output,
@@ -163,6 +164,18 @@ export class PlainNetwork implements FrontEnd {
       loss: this.#loss(joint),
       others: Float64Array.from(this.layers, (_, at) => lossOf(others.get(at))),
     };
+  }
+
+  async half({ survey, half, visit, onPart }: Half): Promise<void> {
+    const { mlp, inputs } = this.about;
+    const { lambda = LAMBDA } = survey;
+    const mine = inputs.filter((_, row) => row % 2 === half);
+    for (const at of this.layers.keys()) {
+      const solver = await solverOf(mlp, mine, at, lambda);
+      await visit(at, solver);
+      solver[Symbol.dispose]();
+      onPart(at);
+    }
   }
 
   structureOf({ groups, cost }: Layer) {

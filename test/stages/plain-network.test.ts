@@ -7,9 +7,10 @@ import { orAbort } from '../../lib/checkpoint/atomic';
 import { Engine } from '../../lib/engine/engine';
 import { MASK_DEFAULTS } from '../../lib/masks';
 import { Journal, type SearchPoint } from '../../lib/pruning/journal/journal';
-import type { SearchReport } from '../../lib/pruning/result';
+import type { MaskConfidence, SearchReport } from '../../lib/pruning/result';
 import { Surveys } from '../../lib/pruning/surveys';
 import { allocate } from '../../lib/stages/allocate';
+import { confidenceOf } from '../../lib/stages/confidence';
 import { solve } from '../../lib/stages/solve';
 import { take, type Work } from '../../lib/stages/stage';
 import { survey } from '../../lib/stages/survey';
@@ -49,6 +50,7 @@ interface Pruned {
   network: PlainNetwork;
   points: SearchPoint[];
   search: SearchReport | null;
+  sure: MaskConfidence | null;
 }
 
 /** survey → allocate → solve → write → verify, as lib/prune.ts strings them. */
@@ -59,7 +61,14 @@ async function pruned(
     resume = false,
     fails,
     search = 0,
-  }: { remove: number; resume?: boolean; fails?: number; search?: number },
+    confidence = false,
+  }: {
+    remove: number;
+    resume?: boolean;
+    fails?: number;
+    search?: number;
+    confidence?: boolean;
+  },
 ): Promise<Pruned> {
   await using engine = new Engine({ threads: 1, device: 'cpu' });
   const journal = await Journal.open(output, 'file', { resume, replace: false });
@@ -78,6 +87,7 @@ async function pruned(
       allocation: { rule: 'threshold' },
       depth: false,
       search,
+      confidence,
       gather: { statistics: 'gram', inputs: 'sequential' },
       mask: MASK_DEFAULTS,
       refit: {
@@ -89,6 +99,7 @@ async function pruned(
     };
     const decision = await take(allocate, work, await take(survey, work, null));
     const points = await journal.search();
+    const sure = await confidenceOf(work, decision.allocation.removed);
     const { keeps, expected } = await take(solve, work, decision);
     const written = await take(write, work, decision.shrinking);
     const { path } = written;
@@ -100,7 +111,7 @@ async function pruned(
       keeps: keeps.map(({ ffn }) => ffn!),
       removed: decision.allocation.removed,
       ...decision.survey!,
-      ...{ verification, network, points, search: decision.search },
+      ...{ verification, network, points, search: decision.search, sure },
     };
   } catch (error) {
     throw await journal.leave(error);
@@ -114,8 +125,8 @@ function folderOf(t: { teardown(fn: () => void): void }): string {
 }
 
 /** Least squares by Gaussian elimination: `[out, kept]` of the map behind the units, H with its ridge (method.md). */
-function oracle(mlp: Mlp, map: number) {
-  const x = inputsOf(mlp, INPUTS, map + 1);
+function oracle(mlp: Mlp, map: number, inputs = INPUTS) {
+  const x = inputsOf(mlp, inputs, map + 1);
   const { weight } = mlp[map + 1]!;
   const units = weight[0]!.length;
   const gram = weight[0]!.map((_, i) =>
@@ -278,6 +289,45 @@ test('a search measures all layers pruned at once, and prices a step of each the
   t.deepEqual([...found.removed], best.removed);
   t.deepEqual(found.weights, best.weights);
   t.deepEqual(found.search, { rounds: 3, before: points[0]!.loss, after: best.loss });
+});
+
+test('masks of halves are compared at the widths that were decided', async (t) => {
+  t.is((await pruned(join(folderOf(t), 'plain.json'), { remove: 80 })).sure, null);
+  const overlaps: number[] = [];
+  for (const remove of [20, 40, 60, 80, 100]) {
+    const output = join(folderOf(t), 'out.json');
+    const { removed, sure } = await pruned(output, { remove, confidence: true });
+    let kept = 0;
+    let both = 0;
+    for (const [map, count] of removed.entries()) {
+      const units = WIDTHS[map + 1]!;
+      const found = sure!.sites.find(({ index }) => index === map);
+      if (count === 0) {
+        t.is(found, undefined, 'nothing of it goes');
+        continue;
+      }
+      const [a, b] = [0, 1].map((half) => {
+        const rows = INPUTS.filter((_, row) => row % 2 === half);
+        return oracle(MLP, map, rows).after(count);
+      });
+      const same = a!.filter((unit) => b!.includes(unit)).length;
+      const { site, overlap, chance, entropy } = found!;
+      t.deepEqual(
+        [site, overlap, chance, entropy],
+        [
+          'ffn',
+          same / (units - count),
+          (units - count) / units,
+          (2 * (units - count - same)) / units,
+        ],
+      );
+      kept += units - count;
+      both += same;
+    }
+    t.true(near(sure!.overlap, both / kept, 1e-12));
+    overlaps.push(sure!.overlap);
+  }
+  t.true(Math.min(...overlaps) < 1, 'else nothing was compared');
 });
 
 test('rounds that the journal has are not searched again', async (t) => {

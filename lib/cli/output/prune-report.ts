@@ -10,7 +10,7 @@ import {
   short,
   tokensInWindows,
 } from '../../numbers';
-import type { LayerStats, PruneResult, SearchReport } from '../../pruning/result';
+import type { LayerStats, MaskConfidence, PruneResult, SearchReport } from '../../pruning/result';
 import { siteName } from '../../report/sections/sites';
 import type { TuneReport } from '../../tuning/train';
 import { checkedText } from './checked';
@@ -19,14 +19,14 @@ import { table } from './table';
 
 /** A finished run for people. */
 export function pruneReport(result: PruneResult): string {
-  const parts = [layerTable(result.layerStats), summary(result)];
+  const parts = [layerTable(result), summary(result)];
   if (result.samples) parts.push(samples(result.samples));
   parts.push(whereabouts(result));
   return parts.join('\n\n');
 }
 
 /** One row a solved site: widths, what it cost, how long it took. */
-function layerTable(stats: readonly LayerStats[]): string {
+function layerTable({ layerStats: stats, confidence }: PruneResult): string {
   const withAdmm = stats.some(({ admm }) => admm !== null);
   const withInputs = stats.some(({ inputRefit }) => inputRefit !== null);
   const head = ['block', 'site', 'before', 'after', 'energy', 'predicted', 'error', 'seconds'];
@@ -41,9 +41,11 @@ function layerTable(stats: readonly LayerStats[]): string {
     layer.seconds.toFixed(2),
     ...(withInputs ? [layer.inputRefit === null ? '-' : short(layer.inputRefit.before)] : []),
     ...(withAdmm ? admmCells(layer) : []),
+    ...(confidence ? [overlapOf(confidence, layer)] : []),
   ]);
   if (withInputs) head.push('output map only');
   if (withAdmm) head.push('ADMM steps', 'primal', 'dual');
+  if (confidence) head.push('halves agree');
   return table(
     [head, ...rows],
     head.map((name) => (name === 'site' ? 'left' : 'right')),
@@ -54,6 +56,11 @@ function admmCells({ admm }: LayerStats): string[] {
   if (!admm) return ['-', '-', '-'];
   const steps = `${admm.iterations}${admm.converged ? '' : ' (limit)'}`;
   return [steps, short(admm.primal), short(admm.dual)];
+}
+
+function overlapOf({ sites }: MaskConfidence, { index, site }: LayerStats): string {
+  const found = sites.find((one) => one.index === index && one.site === site);
+  return found ? percent(found.overlap) : '-';
 }
 
 function summary(result: PruneResult): string {
@@ -76,13 +83,14 @@ function summary(result: PruneResult): string {
     const ratio = `×${(perplexityAfter / perplexityBefore).toFixed(3)}`;
     rows.push(['perplexity', perplexityBefore.toFixed(3), perplexityAfter.toFixed(3), ratio]);
   }
-  const { method, allocation, scope, search, tuning, perplexityCalibrated } = result;
+  const { method, allocation, scope, search, confidence, tuning, perplexityCalibrated } = result;
   return [
     table(rows, ['left', 'right', 'right', 'right']),
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +
       `(${method}, ${allocation} allocation, scope ${scope})`,
     `calibrated on ${tokensInWindows(result.calibrationTokens, result.window)}`,
     ...(search === null ? [] : [searched(search)]),
+    ...(confidence === null ? [] : [sure(confidence)]),
     ...(tuning === null ? [] : [tuned(tuning, result.window)]),
     ...(result.measuredOn === null ? [] : [`perplexity measured on ${result.measuredOn}`]),
     ...(perplexityCalibrated === null ? [] : [calibrated(perplexityCalibrated)]),
@@ -91,6 +99,10 @@ function summary(result: PruneResult): string {
 
 function searched({ rounds, before, after }: SearchReport): string {
   return `searched for ${counted(rounds, 'round')}: KL to dense ${short(before)} → ${short(after)} with all layers pruned at once`;
+}
+
+function sure({ overlap, chance }: MaskConfidence): string {
+  return `masks of two halves of the survey's tokens share ${percent(overlap)} of what stays (${percent(chance)} by chance): the rest is what more tokens would change`;
 }
 
 function tuned({ tokens, mixTokens, before, after }: TuneReport, window: number): string {

@@ -18,6 +18,7 @@ import type { SurveySpec } from '../../spec/survey';
 import { type Layer, layerAt, layersIn, widthOf } from '../../spec/widths';
 import type {
   Dense,
+  Half,
   Joint,
   JointLosses,
   TryOut,
@@ -114,6 +115,16 @@ export class DenseDecoder implements Dense {
     } finally {
       await probe.dispose();
     }
+  }
+
+  async half({ survey, half, visit, onPart }: Half): Promise<void> {
+    const { window, layers } = this;
+    const mine = everyOther(this.#first(survey.surveyTokens), window, half);
+    const visitLayer: VisitLayer = (block, layer, hidden) =>
+      this.#solveDense(survey, block, layer, hidden!, (solver) =>
+        visit(layers.indexOf(layer), solver),
+      );
+    await this.#walk(mine, layers, visitLayer, { report: onPart });
   }
 
   async jointly({ survey, networks, visit, onPart }: Joint): Promise<JointLosses> {
@@ -274,7 +285,7 @@ export class DenseDecoder implements Dense {
             for (const layer of own) await visit(block, layer, hidden);
             if (own.length === 0 && hidden)
               await session.advanceSite(block, site, hidden, window, 'calibrating');
-            await followers?.past(block, site, index);
+            await followers?.past?.(block, site, index);
           }
         });
         report(index);
@@ -305,10 +316,22 @@ export class DenseDecoder implements Dense {
 
 type VisitLayer = (block: Block, layer: Layer, hidden: Matrix | null) => Promise<void>;
 
+/** Of every two windows the one; all where there is one alone. */
+export function everyOther(ids: Int32Array, window: number, half: 0 | 1): Int32Array {
+  const windows = ids.length / window;
+  if (windows < 2) return ids;
+  const mine = Array.from({ length: windows }, (_, i) => i).filter((i) => i % 2 === half);
+  const taken = new Int32Array(mine.length * window);
+  mine.forEach((from, to) => {
+    taken.set(ids.subarray(from * window, (from + 1) * window), to * window);
+  });
+  return taken;
+}
+
 /** What follows a walk. */
 interface Followers {
   /** Hears of every site that is behind, */
-  past(block: Block, site: Site, index: number): Promise<void>;
+  past?(block: Block, site: Site, index: number): Promise<void>;
   /** and of every block, of which nothing is in memory any more; tells of steps of its own, */
   after?(index: number, onStep: OnStep): Promise<void>;
   /** so many in all. */

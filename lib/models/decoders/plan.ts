@@ -7,13 +7,20 @@ import { keptReserve, modelReserve, processReserve } from '../../engine/reserve'
 import { evaluateNeeds } from './needs/evaluate';
 import { solveNeeds } from './needs/solve';
 import type { PlanInput, StageNeeds } from './needs/stage';
-import { depthNeeds, searchNeeds, surveyNeeds } from './needs/survey';
+import { depthNeeds, halvesNeeds, searchNeeds, surveyNeeds } from './needs/survey';
 import { tuneNeeds } from './needs/tune';
 import { diskBytes, keptNumbers } from './needs/write';
 
 export type { PlanInput } from './needs/stage';
 
-export type StageName = 'evaluate' | 'survey' | 'depth' | 'search' | 'solve' | 'tune';
+export type StageName =
+  | 'evaluate'
+  | 'survey'
+  | 'depth'
+  | 'search'
+  | 'confidence'
+  | 'solve'
+  | 'tune';
 
 export interface StagePlan {
   stage: StageName;
@@ -98,7 +105,14 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
 
 type Stage = [name: StageName, needs: (input: PlanInput, paged: boolean) => StageNeeds];
 
-function stagesOf({ survey, depth, search, tuning, surveyOnly = false }: PlanInput): Stage[] {
+function stagesOf({
+  survey,
+  depth,
+  search,
+  confidence,
+  tuning,
+  surveyOnly = false,
+}: PlanInput): Stage[] {
   const surveyed = survey.needed && survey.from === undefined;
   const tuned = !surveyOnly && tuning !== null;
   return [
@@ -106,6 +120,7 @@ function stagesOf({ survey, depth, search, tuning, surveyOnly = false }: PlanInp
     ...(surveyed ? [['survey', surveyNeeds] satisfies Stage] : []),
     ...(depth && !surveyOnly ? [['depth', depthNeeds] satisfies Stage] : []),
     ...(search > 0 && !surveyOnly ? [['search', searchNeeds] satisfies Stage] : []),
+    ...(confidence && !surveyOnly ? [['confidence', halvesNeeds] satisfies Stage] : []),
     ...(surveyOnly ? [] : [['solve', solveNeeds] satisfies Stage]),
     ...(tuned ? [['tune', tuneNeeds] satisfies Stage] : []),
   ];

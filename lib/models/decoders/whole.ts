@@ -65,6 +65,7 @@ function phasesOf(stages: readonly StagePlan[], evaluates: boolean): Phase[] {
     ...of('survey'),
     ...of('depth'),
     ...of('search'),
+    ...of('confidence'),
     ...of('solve'),
     ...of('tune'),
     ...half,

@@ -8,7 +8,7 @@ import { openCheckpoint } from '../../../lib/checkpoint/open';
 import { withEngine } from '../../../lib/engine/call';
 import { Session } from '../../../lib/engine/session';
 import { maskAfter } from '../../../lib/masks/sweep';
-import { DenseDecoder } from '../../../lib/models/decoders/dense';
+import { DenseDecoder, everyOther } from '../../../lib/models/decoders/dense';
 import { jointTokens } from '../../../lib/models/decoders/joint';
 import type { JointLosses } from '../../../lib/models/front-end';
 import { settingsOf } from '../../../lib/options';
@@ -131,6 +131,13 @@ for (const [name, model] of MODELS) {
     t.is(others.filter(Number.isFinite).length, steps.size);
   });
 }
+
+test('a half has every other window', (t) => {
+  const ids = Int32Array.from({ length: 10 }, (_, i) => i);
+  t.deepEqual([...everyOther(ids, 2, 0)], [0, 1, 4, 5, 8, 9]);
+  t.deepEqual([...everyOther(ids, 2, 1)], [2, 3, 6, 7]);
+  t.is(everyOther(ids, 10, 1), ids);
+});
 
 test('what measures is not summed', (t) => {
   t.deepEqual(jointTokens(65_536, 1024, 16_384), { sums: 16_384, measuring: 4096 });

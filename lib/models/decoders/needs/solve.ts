@@ -275,7 +275,7 @@ function ofRemovals(
 }
 
 /** The site's mask and its refit. */
-function solverNeeds(input: PlanInput, ask: NeedsOf, at: number, cross: boolean): Needs {
+export function solverNeeds(input: PlanInput, ask: NeedsOf, at: number, cross: boolean): Needs {
   const { architecture, mask, refit, layers } = input;
   const layer = layers[at]!;
   const fisher = mask.metric === 'fisher';

@@ -21,7 +21,16 @@ import type { TunedPlaces } from '../../../tuning/tuning';
 export interface PlanInput
   extends Pick<
     RunSpec,
-    'source' | 'layers' | 'window' | 'survey' | 'depth' | 'search' | 'gather' | 'mask' | 'refit'
+    | 'source'
+    | 'layers'
+    | 'window'
+    | 'survey'
+    | 'depth'
+    | 'search'
+    | 'confidence'
+    | 'gather'
+    | 'mask'
+    | 'refit'
   > {
   engine: Engine;
   architecture: Architecture;

@@ -22,6 +22,7 @@ import { probeTokens } from '../probe';
 import { triedLayers } from '../tried';
 import { sampleSize } from '../vocabulary';
 import { channelTurnNeeds, expertRefitNeeds, trialsNeeds } from './experts';
+import { solverNeeds } from './solve';
 import {
   eachBlock,
   inScratch,
@@ -219,6 +220,31 @@ export function depthNeeds(input: PlanInput, paged: boolean): StageNeeds {
     trialsOf(input, ask, trial, layers.length),
   );
   return staged(times(rounds, round), trialStates(ask, trial), ['hidden states']);
+}
+
+/** Two passes of half the survey's tokens, with a mask of each layer. */
+export function halvesNeeds(input: PlanInput, paged: boolean): StageNeeds {
+  const { window, layers, architecture } = input;
+  const ask = needsOf(input, paged);
+  const windows = surveyTokens(input) / window;
+  const states = inScratch(Math.ceil(windows / 2) * window, window);
+  const ofSite = (block: number, site: Site) => {
+    const at = layerOf(input, block, site);
+    if (at === null) return ask.site(block, site, states);
+    const jobs = inTurn(
+      ask.site(block, site, states, { collects: true, gram: true }),
+      solverNeeds(input, ask, at, false),
+    );
+    return together(ask.statistics(widthOf(layers[at]!), { gram: true }), jobs);
+  };
+  const half = inTurn(
+    ask.ends('embed', states),
+    eachBlock(input, (block) => {
+      const sites = sitesOf(architecture, block).map((site) => ofSite(block, site));
+      return together(ask.block(block), inTurn(...sites));
+    }),
+  );
+  return staged(times(2, half), statesOnTheirWay(ask, states), ['hidden states']);
 }
 
 /** In every round, and once at its end: all layers pruned at once, and beside that each by a step more in a model of its own. */

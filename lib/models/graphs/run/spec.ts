@@ -45,6 +45,7 @@ export function specOf(given: Settings): StageSpec {
     allocation: allocationSpec(method, settings),
     depth: false,
     search: 0,
+    confidence: false,
     gather: { statistics, inputs },
     mask,
     // Means are taken out of the sums: to the solver there are no biases.
