@@ -104,6 +104,16 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
     /unknown option '--calib' \(did you mean --calibration\?\)/,
   ],
   [
+    "another program's word",
+    ['prune', TINY, '-o', 'never', '--sparsity_ratio', '0.2', '--calibration', CALIBRATION],
+    /unknown option '--sparsity_ratio' \(did you mean --sparsity\?\)/,
+  ],
+  [
+    "another program's word where it has no sense",
+    ['devices', '--nsamples', '128'],
+    /unknown option '--nsamples'; see struprune-native devices --help/,
+  ],
+  [
     'a flag without sense',
     quickPrune('x', '--method', 'guess'),
     /--method <name>.*'guess' is invalid\. Allowed choices are struprune, magnitude-l2/,

@@ -65,13 +65,31 @@ function missing(command: Command, help: string): StruPruneError {
   return new StruPruneError('ERR_ARGUMENT', `missing: ${listed(all)}`, `${hint}${help}`);
 }
 
+/** What other programs of the field, and llama.cpp's, call some of them. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  '--ratio': '--sparsity',
+  '--prune-ratio': '--sparsity',
+  '--pruning-ratio': '--sparsity',
+  '--sparsity-ratio': '--sparsity',
+  '--dataset': '--calibration',
+  '--nsamples': '--calibration-tokens',
+  '--num-samples': '--calibration-tokens',
+  '--seqlen': '--window',
+  '--seq-len': '--window',
+  '--output-dir': '--output',
+  '--save': '--output',
+  '--save-model': '--output',
+  '--outtype': '--dtype',
+  '--tokens': '--max-tokens',
+  '--n-predict': '--max-tokens',
+};
+
 /** What commander would say if nothing were missing; most often it is the misspelt flag that is. */
 function unknownFlag(word: string, { options }: Command, help: string): StruPruneError {
   const flag = word.split('=')[0]!;
-  const meant = closest(
-    flag,
-    options.flatMap(({ long }) => long ?? []),
-  );
+  const names = options.flatMap(({ long }) => long ?? []);
+  const named = ELSEWHERE[flag.toLowerCase().replaceAll('_', '-')];
+  const meant = named && names.includes(named) ? named : closest(flag, names);
   const text = `unknown option '${flag}'${meant ? ` (did you mean ${meant}?)` : ''}`;
   return new StruPruneError('ERR_ARGUMENT', text, help);
 }
