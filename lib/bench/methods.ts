@@ -293,7 +293,7 @@ const OF_EFFORT: readonly MethodEntry[] = [
     label: 'StruPrune, --effort best',
     kind: 'struprune',
     base: null,
-    about: 'allocation searched for, tuned on twice as much text',
+    about: 'tuned on twice as much text',
     options: { effort: 'best', tuneTokens: 2 * TUNE_TOKENS },
   },
 ];

@@ -1,7 +1,6 @@
 /** What an error of a layer is worth, and the rules' own numbers. */
 import { readsCurves } from '../allocation';
 import { Own } from '../own';
-import { byEffort } from './effort';
 import { choice, count, countOrNone, positive } from './kinds';
 import { type Allocation, cutsExperts, type Scope } from './method';
 import { declare } from './option';
@@ -72,8 +71,7 @@ export const ALLOCATION = {
       searchRounds: {
         takes: countOrNone,
         help: 'rounds that search on from the allocation: all layers are pruned at once, and what a little more of each costs then is its price in the next',
-        otherwise: '0; 2 with --effort best',
-        derive: byEffort({ quick: 0, balanced: 0, best: 2 }),
+        default: 0,
         changes: 'run',
         read: [ofRules, ofProbe],
       },

@@ -16,7 +16,7 @@ export const EFFORT = declare(
   {
     effort: {
       takes: choice(EFFORTS),
-      help: 'time against quality: the defaults of tokens, FFN solver, search and tuning',
+      help: 'time against quality: the defaults of tokens, FFN solver and tuning',
       default: 'balanced',
       changes: 'nothing', // by itself: what it decides does
       also: ['survey'],

@@ -11,5 +11,5 @@ export function searchRounds(
 ): number {
   const byRule = !(allocation instanceof Own) && readsCurves(allocation) && !depth;
   const byTrials = curves === 'sweep' && layerWeights === 'probe' && !experts;
-  return byRule && byTrials ? searchRounds! : 0;
+  return byRule && byTrials ? searchRounds : 0;
 }
