@@ -10,6 +10,7 @@ import type { Session } from '../../engine/session';
 import type { Site } from '../../model/sublayers';
 import type { Layer } from '../../spec/widths';
 import type { Cut, JointLosses } from '../front-end';
+import { probeTokens } from './probe';
 import { Reference } from './reference';
 import { sliceSite } from './slice';
 
@@ -127,15 +128,14 @@ export class JointTrial {
   }
 }
 
-/** Tokens that measure at most. */
-const TOKENS = 4096;
-/** Of the windows at most. */
+/** Of the windows that measure at most. */
 const SHARE = 1 / 4;
 
 /** Of all tokens the first ones, for sums, and the last ones, which measure, in whole windows; the same where there is one alone. */
 export function jointTokens(tokens: number, window: number, surveyTokens: number) {
   const windows = tokens / window;
-  const last = Math.max(1, Math.min(Math.floor(TOKENS / window), Math.floor(windows * SHARE)));
+  const most = probeTokens(tokens, window) / window;
+  const last = Math.max(1, Math.min(most, Math.floor(windows * SHARE)));
   const first = Math.max(1, Math.min(Math.floor(surveyTokens / window), windows - last));
   return { sums: first * window, measuring: last * window };
 }

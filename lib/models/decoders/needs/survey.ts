@@ -91,17 +91,31 @@ function siteBySite(
   trial: Tokens | null,
   share: readonly Layer[] = input.layers,
 ): Needs {
+  const jobs = (at: number) => {
+    const layer = input.layers[at]!;
+    if (!share.includes(layer)) return null;
+    const curve = curveNeeds(input, ask, layer, false);
+    return trial ? inTurn(curve, trialNeeds(input, ask, layer, trial)) : curve;
+  };
+  const past = (site: Site) => (trial ? ask.site(block, site, trial) : NOTHING);
+  return sumsBySite(input, ask, block, states, { jobs, past });
+}
+
+/** The states' way through a block. `jobs`: on the sums of a layer, as long as they live; null: it has none. */
+function sumsBySite(
+  input: PlanInput,
+  ask: NeedsOf,
+  block: number,
+  states: Tokens,
+  { jobs, past }: { jobs(at: number): Needs | null; past(site: Site): Needs },
+): Needs {
   const sites = sitesOf(input.architecture, block).map((site) => {
     const at = layerOf(input, block, site);
-    const layer = at === null ? null : input.layers[at]!;
-    const past = trial ? ask.site(block, site, trial) : NOTHING;
-    if (!layer || !share.includes(layer)) return inTurn(ask.site(block, site, states), past);
-    const jobs = inTurn(
-      ask.site(block, site, states, { collects: true, gram: true }),
-      curveNeeds(input, ask, layer, false),
-      trial ? trialNeeds(input, ask, layer, trial) : NOTHING,
-    );
-    return inTurn(together(ask.statistics(widthOf(layer), { gram: true }), jobs), past);
+    const own = at === null ? null : jobs(at);
+    if (at === null || own === null) return inTurn(ask.site(block, site, states), past(site));
+    const sums = ask.statistics(widthOf(input.layers[at]!), { gram: true });
+    const summed = ask.site(block, site, states, { collects: true, gram: true });
+    return inTurn(together(sums, inTurn(summed, own)), past(site));
   });
   return together(ask.block(block), inTurn(...sites));
 }
@@ -224,25 +238,16 @@ export function depthNeeds(input: PlanInput, paged: boolean): StageNeeds {
 
 /** Two passes of half the survey's tokens, with a mask of each layer. */
 export function halvesNeeds(input: PlanInput, paged: boolean): StageNeeds {
-  const { window, layers, architecture } = input;
+  const { window } = input;
   const ask = needsOf(input, paged);
   const windows = surveyTokens(input) / window;
   const states = inScratch(Math.ceil(windows / 2) * window, window);
-  const ofSite = (block: number, site: Site) => {
-    const at = layerOf(input, block, site);
-    if (at === null) return ask.site(block, site, states);
-    const jobs = inTurn(
-      ask.site(block, site, states, { collects: true, gram: true }),
-      solverNeeds(input, ask, at, false),
-    );
-    return together(ask.statistics(widthOf(layers[at]!), { gram: true }), jobs);
-  };
+  const jobs = (at: number) => solverNeeds(input, ask, at, false);
   const half = inTurn(
     ask.ends('embed', states),
-    eachBlock(input, (block) => {
-      const sites = sitesOf(architecture, block).map((site) => ofSite(block, site));
-      return together(ask.block(block), inTurn(...sites));
-    }),
+    eachBlock(input, (block) =>
+      sumsBySite(input, ask, block, states, { jobs, past: () => NOTHING }),
+    ),
   );
   return staged(times(2, half), statesOnTheirWay(ask, states), ['hidden states']);
 }
@@ -255,18 +260,16 @@ export function searchNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const states = inScratch(sums, window);
   const trial = inScratch(measuring, window);
   const others = steppedLayers(layers.map(({ site }) => ({ scope: site }))).length;
-  const ofSite = (block: number, site: Site, beside: number) => {
-    const all = times(1 + beside / 2, ask.site(block, site, trial));
-    const at = layerOf(input, block, site);
-    if (at === null) return inTurn(ask.site(block, site, states), all);
-    const layer = layers[at]!;
-    const jobs = inTurn(
-      ask.site(block, site, states, { collects: true, gram: true }),
-      curveNeeds(input, ask, layer, false),
-      times(1 + beside / layers.length, trialNeeds(input, ask, layer, trial)),
-      all,
-    );
-    return together(ask.statistics(widthOf(layer), { gram: true }), jobs);
+  const blockOf = (block: number, beside: number) => {
+    const all = (site: Site) => times(1 + beside / 2, ask.site(block, site, trial));
+    return sumsBySite(input, ask, block, states, {
+      jobs(at) {
+        const layer = layers[at]!;
+        const trials = times(1 + beside / layers.length, trialNeeds(input, ask, layer, trial));
+        return inTurn(curveNeeds(input, ask, layer, false), trials, all(layer.site));
+      },
+      past: (site) => (layerOf(input, block, site) === null ? all(site) : NOTHING),
+    });
   };
   const vocab = sampleSize(architecture.vocab);
   const round = (beside: number) =>
@@ -274,12 +277,7 @@ export function searchNeeds(input: PlanInput, paged: boolean): StageNeeds {
       ask.ends('embed', states),
       throughBlocks(input, ask, trial),
       ask.ends('expectHead', trial, vocab),
-      eachBlock(input, (block) =>
-        together(
-          ask.block(block),
-          inTurn(...sitesOf(architecture, block).map((site) => ofSite(block, site, beside))),
-        ),
-      ),
+      eachBlock(input, (block) => blockOf(block, beside)),
       times(1 + beside, ask.ends('divergenceFrom', trial, vocab)),
     );
   const { rows } = trial;
