@@ -55,19 +55,8 @@ interface Phase {
 
 /** In their order: what is measured is measured before and after. */
 function phasesOf(stages: readonly StagePlan[], evaluates: boolean): Phase[] {
-  const of = (name: StagePlan['stage']) => {
-    const stage = stages.find((one) => one.stage === name);
-    return stage ? [{ stage: name, work: workOf(stage.flops) }] : [];
-  };
-  const half = evaluates ? of('evaluate').map((phase) => ({ ...phase, work: phase.work / 2 })) : [];
-  return [
-    ...half,
-    ...of('survey'),
-    ...of('depth'),
-    ...of('search'),
-    ...of('confidence'),
-    ...of('solve'),
-    ...of('tune'),
-    ...half,
-  ];
+  const phases = stages.map(({ stage, flops }) => ({ stage, work: workOf(flops) }));
+  const measures = phases.filter(({ stage }) => stage === 'evaluate');
+  const half = evaluates ? measures.map((phase) => ({ ...phase, work: phase.work / 2 })) : [];
+  return [...half, ...phases.filter(({ stage }) => stage !== 'evaluate'), ...half];
 }
