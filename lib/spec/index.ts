@@ -2,7 +2,7 @@
 
 import { readsCurves } from '../allocation';
 import { calibrationWindow } from '../measure/perplexity';
-import { methodOf } from '../methods';
+import { methodOf, readsOption } from '../methods';
 import type { ModelSource } from '../model/architecture';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
@@ -34,7 +34,8 @@ export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0
   const survey = surveySpec(recipe, settings);
   const depth = depthSpec(survey, settings);
   const search = searchRounds(survey, settings);
-  const confidence = settings.maskConfidence === true && statistics === 'gram' && !survey.experts;
+  const confidence =
+    settings.maskConfidence === true && readsOption(method, 'maskConfidence') && !survey.experts;
   const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
