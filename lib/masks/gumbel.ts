@@ -19,7 +19,7 @@ export async function maskByGumbel(
 ): Promise<MaskReport> {
   const whole = new Uint8Array(structure.groups).fill(1);
   const { removal } = await solver.costs(whole, { bias });
-  // Places of a run differ in the first two numbers of the seed.
+  // Layers of a run have draws of their own.
   const draw = uniform(seed + 7919 * place.block + (place.site === 'ffn' ? 1 : 0));
   let best: ({ keep: Uint8Array; error: number } & RidgeReport) | null = null;
   for (let sample = 0; sample < samples; sample++) {
@@ -35,7 +35,7 @@ export async function maskByGumbel(
 
 /** exp(T · G), G of the standard Gumbel distribution; `draw` is of [0, 1). */
 export function noise(draw: () => number): number {
-  // 1 − u is of (0, 1]; where it is 1, its logarithm is −0 and G without bound.
+  // Above 0: where u is 0, its power would have no bound.
   const exponential = Math.max(-Math.log(1 - draw()), Number.MIN_VALUE);
   return exponential ** -TEMPERATURE;
 }

@@ -50,9 +50,11 @@ export async function searchOn(
       report(round * parts + index + 1, message, index);
     };
     const { removed } = allocation;
-    points[round] ??= await measure(work, layers, removed, { wanted: round < rounds, onPart });
-    await journal.putSearch(points);
-    return { ...points[round], allocation, weights };
+    if (!points[round]) {
+      points.push(await measure(work, layers, removed, { wanted: round < rounds, onPart }));
+      await journal.putSearch(points);
+    }
+    return { ...points[round]!, allocation, weights };
   };
   let best = await reach(
     layers.map(({ weight }) => weight),
@@ -88,7 +90,7 @@ async function measure(
     const error = curve[steps[l]!]! - curve[removed[l]!]!;
     return (others[l]! - loss) / (error * weight);
   });
-  const scale = median(times.filter(Number.isFinite));
+  const scale = upperMedian(times.filter(Number.isFinite));
   const bounded = times.map((each, l) => {
     const ratio = each / scale;
     if (scale > 0 && Number.isFinite(ratio)) return Math.min(MOST, Math.max(1 / MOST, ratio));
@@ -116,8 +118,8 @@ function stepFrom({ allowed, groups }: PlacedLayer, removed: number): number {
   return more ?? allowed.findLast((count) => count <= removed - least) ?? removed;
 }
 
-/** NaN of none. */
-function median(values: readonly number[]): number {
+/** Of an even number the upper of the middle two; NaN of none. */
+function upperMedian(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 

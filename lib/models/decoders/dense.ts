@@ -270,10 +270,10 @@ export class DenseDecoder implements Dense {
   ): Promise<void> {
     const { session, window, onProgress } = this;
     const total = session.architecture.blocks.length;
+    let done = 0;
     const tell = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
     const report =
       followers?.report ?? ((index) => tell(++done, `block ${index + 1} of ${total}`, index));
-    let done = 0;
     const hidden = ids && (await calibrationStates(session, ids, window, session.scratch));
     try {
       for (let index = 0; index < total; index++) {
