@@ -163,6 +163,9 @@ const UNTUNED: readonly MethodEntry[] = [
       searchRounds: 4,
     },
   ),
+  ablation('with-depth', 'whole sublayers too', 'attention or FFN of a block may go as a whole', {
+    depth: true,
+  }),
   ablation('weights-fisher', 'Fisher metric', 'errors in the Fisher metric, no trials', {
     layerWeights: 'fisher',
   }),

@@ -14,8 +14,8 @@ const work = workspace();
 test.after.always(() => work.remove());
 
 const WINDOW = 32;
-// Three pages of hidden states.
-const TOKENS = 288 * WINDOW;
+// Two pages of hidden states.
+const TOKENS = 136 * WINDOW;
 
 function options(more: Partial<PruneOptions> = {}): PruneOptions {
   return {

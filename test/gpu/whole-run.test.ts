@@ -32,9 +32,9 @@ const WINDOW = 32;
 const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), 'out'),
   calibration: CALIBRATION,
-  calibrationTokens: 32 * WINDOW,
+  calibrationTokens: 16 * WINDOW,
   tuneTokens: 0,
-  surveyTokens: 8 * WINDOW,
+  surveyTokens: 4 * WINDOW,
   window: WINDOW,
   sparsity: 0.2,
   threads: 1,
