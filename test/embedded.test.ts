@@ -43,6 +43,7 @@ test('without a text the mix calibrates, and the result says so', async (t) => {
     sparsity: 0.2,
     allocation: 'uniform',
     calibrationTokens: 512,
+    tuneTokens: 0,
     window: 128,
   } as const;
   const { settings, notes } = await prune(embeddedModel(), { output, ...quick });

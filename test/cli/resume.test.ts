@@ -37,7 +37,7 @@ test(`${KILLS} times SIGKILL at random moments: the same bytes, nothing left beh
   const reference = join(folder, 'reference');
   const start = performance.now();
   const undisturbed = await run(args(reference));
-  const length = performance.now() - start;
+  let length = performance.now() - start;
   t.is(undisturbed.code, 0, undisturbed.stderr);
   const expected = hashesOf(reference);
 
@@ -51,7 +51,11 @@ test(`${KILLS} times SIGKILL at random moments: the same bytes, nothing left beh
     });
     t.deepEqual(await readdir(temporary), [], 'scratch goes with its process');
     if (outcome.signal === 'SIGKILL') kills += 1;
-    else t.is(outcome.code, 0, outcome.stderr);
+    else {
+      t.is(outcome.code, 0, outcome.stderr);
+      // Nor may all of them come behind the end on one that is faster than it was then.
+      length *= 0.8;
+    }
     const names = (await readdir(folder)).filter((name) => name.startsWith('small'));
     t.true(names.every((name) => name === 'small' || name === JOURNAL));
     // A lock alone is what a kill leaves of a journal that was being removed.

@@ -163,9 +163,9 @@ function logProbabilities(logits: Float32Array): number[] {
 
 const MEASURED = {
   window: 128,
-  calibrationTokens: 4096,
+  calibrationTokens: 2048,
   tuneTokens: 0,
-  surveyTokens: 4096,
+  surveyTokens: 2048,
   threads: 2,
 };
 

@@ -197,7 +197,8 @@ for (const [more, closest] of [
     );
     const [base, other] = files.map(({ output }) => output) as [string, string];
     const source = await mixedGguf(work.path('heads.gguf'), { base, other, names: /ffn/ });
-    const settings = { ...more, layerWeights: 'output', maxLayerSparsity: 0.8 } as const;
+    const few = { calibrationTokens: 8 * WINDOW, surveyTokens: 8 * WINDOW };
+    const settings = { ...more, ...few, layerWeights: 'output', maxLayerSparsity: 0.8 } as const;
     const to = (targetSize: number) =>
       prune(source, options({ ...settings, sparsity: undefined, targetSize }));
     const { bytesBefore } = await prune(source, options({ ...settings, sparsity: 0.01 }));

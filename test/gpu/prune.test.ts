@@ -81,7 +81,7 @@ test('prune: the masks of the CPU but for ties, and its perplexity', async (t) =
   const uniform = ['--allocation', 'uniform'];
   // A refit moves the rows of the gate by which channels are known below.
   const output = ['--ffn-solver', 'output'];
-  const more = [...evaluation, '--calibration-tokens', '1024', ...uniform, ...output, '--json'];
+  const more = [...evaluation, ...uniform, ...output, '--json'];
   const prune = (device: string) =>
     run(quickPrune(`${folder}/${device}`, ...more, '--device', device), { env });
   const [gpu, cpu] = await Promise.all([prune('auto'), prune('cpu')]);
@@ -111,10 +111,16 @@ for (const { flags, most } of [
   test(`prune with a refit of gate and up: the errors of the CPU, and its perplexity ${flags}`, async (t) => {
     const env = { ...(await fakeDriver(t, {})), ...library };
     const folder = await scratch(t);
-    const more = ['--eval', EVALUATION, '--eval-tokens', '512', '--calibration-tokens', '2048'];
+    const evaluation = ['--eval', EVALUATION, '--eval-tokens', '512'];
+    const more = [...evaluation, '--calibration-tokens', '2048', '--window', '64'];
+    const model = work.model('llama2');
     const prune = (device: string) => {
       const on = ['--allocation', 'uniform', '--json', '--device', device, ...flags];
-      return run(quickPrune(`${folder}/${device}`, ...more, ...on), { env });
+      const args = quickPrune(`${folder}/${device}`, ...more, ...on);
+      return run(
+        args.map((word) => (word === TINY ? model : word)),
+        { env },
+      );
     };
     const [gpu, cpu] = await Promise.all([prune('cuda:0'), prune('cpu')]);
     t.is(gpu.code, 0, gpu.stderr);

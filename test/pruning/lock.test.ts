@@ -143,8 +143,10 @@ onLinux('a lock ends with its process, however that ends', async (t) => {
   mkdirSync(journal);
   const path = join(journal, 'lock.json');
   writeFileSync(path, GONE);
-  const holder = spawn('flock', ['-o', path, 'sh', '-c', 'echo held; exec sleep 60']);
-  t.teardown(() => holder.kill());
+  const held = ['-o', path, 'sh', '-c', 'echo held; exec sleep 60'];
+  const holder = spawn('flock', held, { detached: true });
+  // With what sleeps, which holds the pipe.
+  t.teardown(() => process.kill(-holder.pid!));
   await once(holder.stdout, 'data');
   const message = new RegExp(`process ${2 ** 22 + 1} on .* is writing`);
   await t.throwsAsync(takeLock(journal), { code: 'ERR_OUTPUT', message });
