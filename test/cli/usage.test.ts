@@ -239,3 +239,16 @@ test('devices says when the environment chose the kernels of the BLAS', async (t
   t.regex(forced, /^ +OPENBLAS_CORETYPE=Nehalem chose that kernel; unset it/m);
   t.notRegex(own, /OPENBLAS_CORETYPE/);
 });
+
+test('STRUPRUNE_CPU hides what a processor has beyond another', async (t) => {
+  const env = { STRUPRUNE_CPU: 'avx2' };
+  const args = ['devices', '--threads', '1', '--device', 'cpu', '--json'];
+  const { code, stdout, stderr } = await run(args, { env });
+  t.is(code, 0, stderr);
+  const { features, gemmPaths } = JSON.parse(stdout);
+  t.like(features, { avx512: false, avx512Bf16: false, amxBf16: false });
+  t.deepEqual(gemmPaths, ['cblas-f32']);
+  const wrong = await run(args, { env: { STRUPRUNE_CPU: 'sse' } });
+  t.is(wrong.code, 2);
+  t.is(wrong.stderr, "error: STRUPRUNE_CPU is 'sse'; choose avx2 or avx512 [ERR_ARGUMENT]\n");
+});

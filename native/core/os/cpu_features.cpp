@@ -1,6 +1,10 @@
 #include "core/os/cpu_features.h"
 
 #include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "core/error.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -72,10 +76,23 @@ CpuFeatures Ask() {
 CpuFeatures Ask() { return {}; }
 #endif
 
+// STRUPRUNE_CPU hides what this processor has beyond another.
+CpuFeatures Allowed(CpuFeatures cpu) {
+  const char* named = std::getenv("STRUPRUNE_CPU");
+  if (named == nullptr || *named == '\0') return cpu;
+  const std::string most = named;
+  if (most != "avx2" && most != "avx512") {
+    throw Error("ERR_ARGUMENT", "STRUPRUNE_CPU is '" + most + "'", "choose avx2 or avx512");
+  }
+  cpu.amx_bf16 = cpu.avx512_bf16 = false;
+  cpu.avx512 = cpu.avx512 && most == "avx512";
+  return cpu;
+}
+
 }  // namespace
 
 const CpuFeatures& HostCpu() {
-  static const CpuFeatures cpu = Ask();
+  static const CpuFeatures cpu = Allowed(Ask());
   return cpu;
 }
 

@@ -14,7 +14,8 @@ struct CpuFeatures {
   bool sve = false;
 };
 
-// Asked once. A feature counts only when the system also saves its registers.
+// Asked once. A feature counts only when the system also saves its registers, and STRUPRUNE_CPU
+// does not hide it: `avx2`, `avx512`. @throws Error ERR_ARGUMENT for another word.
 const CpuFeatures& HostCpu();
 
 // Linux gives a process the tiles' state when it asks; whether it did, or needs not be asked.
