@@ -10,7 +10,7 @@ import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { AttributeProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import type { GraphOptions } from '../../../lib/options';
 import { pruneGraph } from '../../../lib/prune-graph';
-import { model, node, tensor, value } from './models';
+import { model, node, sizes, tensor, value } from './models';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const at = (name: string) => join(FIXTURES, name);
@@ -130,6 +130,21 @@ test.serial('without onnxruntime-node one error says how to have it', async (t) 
   };
   const message = /install it with: npm install onnxruntime-node@/;
   await refused(t, { code: 'ERR_NOT_FOUND', message }, {});
+});
+
+test('a graph that takes one sample at a time, and does not say so', async (t) => {
+  const folder = folderOf(t);
+  const [path, calibration] = [join(folder, 'single.onnx'), join(folder, 'samples.safetensors')];
+  const graph = {
+    input: [value('x', ['batch', 6])],
+    output: [value('y', [1, 3])],
+    initializer: [tensor('a', [6, 8]), tensor('b', [8, 3]), sizes('one', [1, 3])],
+    node: [node('MatMul x a -> h'), node('MatMul h b -> k'), node('Reshape k one -> y')],
+  };
+  writeFileSync(path, model(graph));
+  await writeArrays(calibration, [array('x', [16, 6], wave)], {}, {});
+  const message = /onnxruntime does not run the model on these samples: .*Reshape.*batch of 1$/s;
+  await refused(t, { code: 'ERR_UNSUPPORTED', message }, { calibration }, path);
 });
 
 test('what is not understood stays, and is named', async (t) => {

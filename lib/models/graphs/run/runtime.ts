@@ -97,9 +97,19 @@ export class Session implements AsyncDisposable {
     private readonly onRun: () => void,
   ) {}
 
-  run(feeds: Activations): Promise<Activations> {
+  /** @throws StruPruneError ERR_UNSUPPORTED where a node does not take what it is given */
+  async run(feeds: Activations): Promise<Activations> {
     this.onRun();
-    return this.session.run(feeds);
+    try {
+      return await this.session.run(feeds);
+    } catch (error) {
+      throw new StruPruneError(
+        'ERR_UNSUPPORTED',
+        `onnxruntime does not run the model on these samples: ${(error as Error).message}`,
+        'run it in onnxruntime on several samples at once; export one that takes a single sample with a batch of 1',
+        { cause: error },
+      );
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
