@@ -247,7 +247,7 @@ test('STRUPRUNE_CPU hides what a processor has beyond another', async (t) => {
   t.is(code, 0, stderr);
   const { features, gemmPaths } = JSON.parse(stdout);
   t.like(features, { avx512: false, avx512Bf16: false, amxBf16: false });
-  t.deepEqual(gemmPaths, ['cblas-f32']);
+  t.true(gemmPaths.includes('cblas-f32') && !/amx|avx512|bf16/.test(gemmPaths.join()));
   const wrong = await run(args, { env: { STRUPRUNE_CPU: 'sse' } });
   t.is(wrong.code, 2);
   t.is(wrong.stderr, "error: STRUPRUNE_CPU is 'sse'; choose avx2 or avx512 [ERR_ARGUMENT]\n");
