@@ -1,5 +1,6 @@
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
+import { inOrder } from '../model/delta-order';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES, ggufNames } from '../model/families/names';
 import type { GgufDescription, TensorNames } from '../model/family';
@@ -39,7 +40,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
   const architecture =
     holder.kind === 'deci' || holder.kind === 'openelm' ? holder.kind : gguf.architectures[0]!;
   const names = deci ? GGUF_NAMES : ggufNames(gguf, architecture);
-  const output: Architecture = { ...pruned, biases: holder.biases };
+  const output = inOrder({ ...pruned, biases: holder.biases }, true);
   if (request.takenOver) requireOneType(output, names, request.takenOver);
   const tensors = planTensors({
     output,
@@ -119,7 +120,7 @@ function metadataOf(
   output: Architecture,
   architecture: string,
   context: number,
-  { slides, caps, multipliers, experts, parallel }: GgufDescription,
+  { slides, caps, multipliers, experts, parallel, ropeSections }: GgufDescription,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, norm } = output;
   const rope = output.globalRope ?? output.rope;
@@ -136,10 +137,10 @@ function metadataOf(
     embedding_length: size(output.hidden),
     block_count: size(blocks.length),
     feed_forward_length: widths(blocks.map(({ ffn }) => ffn)),
-    'attention.head_count': widths(headCounts(output)),
+    'attention.head_count': widths(mixing(output, 'heads')),
     'attention.head_count_kv': output.convolution
       ? list(blocks.map(({ kvHeads }) => kvHeads))
-      : widths(blocks.map(({ kvHeads }) => kvHeads)),
+      : widths(mixing(output, 'kvHeads')),
     'attention.key_length': size(headDim),
     'attention.value_length': size(headDim),
     [EPSILONS[norm.kind]]: real(norm.eps),
@@ -155,9 +156,19 @@ function metadataOf(
     if (routing.sharedWidth) own.expert_shared_feed_forward_length = size(routing.sharedWidth);
   }
   if (output.convolution) own['shortconv.l_cache'] = size(output.convolution.kernel);
+  if (output.delta) {
+    const { keyHeads, valueHeads, keyDim, valueDim, kernel } = output.delta;
+    own['ssm.conv_kernel'] = size(kernel);
+    own['ssm.state_size'] = size(keyDim);
+    own['ssm.group_count'] = size(keyHeads);
+    own['ssm.time_step_rank'] = size(valueHeads);
+    own['ssm.inner_size'] = size(valueHeads * valueDim);
+    own.full_attention_interval = size(blocks.findIndex(({ mixer }) => !mixer) + 1);
+  }
   if (rope) {
     own['rope.dimension_count'] = size(rope.dims ?? headDim);
     own['rope.freq_base'] = real(rope.theta);
+    if (ropeSections) own['rope.dimension_sections'] = list(sectionsOf((rope.dims ?? headDim) / 2));
   }
   if (parallel) own.use_parallel_residual = { type: 'bool', value: output.parallel };
   if (slides) own['attention.sliding_window'] = size(output.slidingWindow || context);
@@ -216,10 +227,15 @@ function requireOneType(
   }
 }
 
-/** Where some blocks convolve, that of the others stands for all. */
-function headCounts({ blocks, convolution }: Architecture): number[] {
-  const heads = blocks.map((block) => block.heads);
-  return convolution ? [Math.max(...heads)] : heads;
+/** Where some blocks have no attention but another mixer, that of the others stands for all. */
+function mixing({ blocks }: Architecture, what: 'heads' | 'kvHeads'): number[] {
+  const counts = blocks.map((block) => block[what]);
+  return blocks.some(({ mixer }) => mixer) ? [Math.max(...counts)] : counts;
+}
+
+/** Pairs of a head that turn by time, height and width in turn, and by nothing else, as Qwen3.5's own [11, 11, 10]. */
+function sectionsOf(pairs: number): number[] {
+  return [...[2, 1, 0].map((behind) => Math.floor((pairs + behind) / 3)), 0];
 }
 
 /** Of what most matrices are, as llama.cpp numbers it; the version is there where any is quantised. */

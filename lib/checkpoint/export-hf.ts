@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { without } from '../json-object';
 import type { Architecture, BlockWidths } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
+import { inOrder } from '../model/delta-order';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family, packedNames, stackedNames } from '../model/family';
 import { shortest } from '../model/fields';
@@ -63,7 +64,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
   const { pruned, dtype, takenOver, wrapped } = request;
   const family = familyNamed(pruned.family);
   const own = holder.kind === 'own-modeling';
-  const whole: Architecture = { ...pruned, biases: holder.biases };
+  const whole = inOrder({ ...pruned, biases: holder.biases }, false);
   const output = withoutEmptyBlocks(whole);
   // transformers stacks the experts of files whose model_type it knows.
   const usual = own ? stackedNames(family.hf.names) : family.hf.names;

@@ -6,6 +6,7 @@ import {
   type ModelSource,
   type Stored,
 } from '../model/architecture';
+import type { HeadOrder } from '../model/delta-order';
 import { familyNamed } from '../model/families';
 import type { BiasName } from '../model/family';
 import type { Arrangement } from '../model/file-tensors';
@@ -47,6 +48,8 @@ export interface PlannedPart {
   values?: Float32Array;
   /** Rows are to be written interleaved (GGUF's llama order): this many heads. */
   ropeHeads?: number;
+  /** Heads of a delta rule are to be written in this order. */
+  heads?: HeadOrder;
 }
 
 export interface ExportRequest {
@@ -101,7 +104,7 @@ export function storedAs({
 export function scalesIn(architecture: Architecture, format: ExportFormat): Scales {
   const { hf } = familyNamed(architecture.family);
   const normOffset = format === 'hf' ? (hf.normOffset ?? 0) : 0;
-  return { normOffset, ...scalesOf(architecture) };
+  return { normOffset, decayAsRate: format === 'gguf', ...scalesOf(architecture) };
 }
 
 export interface ExportPlan {

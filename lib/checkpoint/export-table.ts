@@ -189,6 +189,15 @@ function graphLacks(pruned: Architecture): string | null {
   }
   const { clampedGate } = pruned;
   if (pruned.convolution?.bias) return 'biases of short convolutions';
+  if (pruned.delta) {
+    const { keyDim, valueDim } = pruned.delta;
+    if (keyDim !== valueDim) return 'delta rules with keys and values of unlike widths';
+    const interval = blocks.findIndex(({ mixer }) => !mixer) + 1;
+    const usual = everyNth(blocks.length, interval);
+    if (blocks.some(({ mixer }, block) => !mixer !== usual[block])) {
+      return 'attention in other blocks than every so-many-th';
+    }
+  }
   if (gguf.clampedGate && !isDeepStrictEqual(clampedGate, gguf.clampedGate))
     return 'gates with another limit';
   if (gguf.headsAlike && blocks.some(({ heads, kvHeads }) => heads !== kvHeads))

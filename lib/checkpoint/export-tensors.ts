@@ -1,9 +1,12 @@
+import { StruPruneError } from '../errors';
 import type { Architecture, Dtype, ModelRole, Stored } from '../model/architecture';
 import { blockTensors, modelShapes, type ShapedTensor } from '../model/axes';
 import { MXFP4_BLOCK, ropeHeads } from '../model/bind';
+import { headOrderOf } from '../model/delta-order';
 import type { TensorNames } from '../model/family';
 import { fileTensors, WHOLE } from '../model/file-tensors';
 import { type BlockRole, routes } from '../model/sublayers';
+import { blockElements } from './container';
 import type { ExportRequest, PlannedPart, PlannedTensor } from './export-plan';
 
 interface TensorPlan {
@@ -45,17 +48,20 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
   if (plan.added.o) added.add('attention.outBias');
   if (plan.added.down) added.add('ffn.outBias');
   let written = 0;
-  const inside = output.blocks.flatMap(({ heads, kvHeads }, block) => {
+  const inside = output.blocks.flatMap(({ heads: queryHeads, kvHeads }, block) => {
     if (blockTensors(output, block).length === 0) return [];
     const place = written++;
     const own = new Set(blockTensors(plan.source, block).map(({ role }) => role));
     const part = ({ role, shape }: ShapedTensor): PlannedPart => {
-      const rotated = plan.interleavedRope ? ropeHeads(role, heads, kvHeads) : undefined;
+      const heads = headOrderOf(role, plan.source, output);
+      if (heads?.axis === 'columns') requireWholeHeads(role, heads.each, stored.matrices);
+      const rotated = plan.interleavedRope ? ropeHeads(role, queryHeads, kvHeads) : undefined;
       return {
         role,
         shape,
         fill: own.has(role) ? 'source' : added.has(role) ? 'added' : 'zeros',
         ...(rotated === undefined ? {} : { ropeHeads: rotated }),
+        ...(heads && { heads }),
       };
     };
     return fileTensors(output, names, block, place).flatMap(
@@ -92,4 +98,14 @@ function withScales(tensor: PlannedTensor): PlannedTensor[] {
     parts: parts.map((part) => ({ ...part, shape: each(part.shape) })),
   };
   return [{ ...tensor, name: `${name}_blocks` }, scales];
+}
+
+/** Blocks of a quantised type must not reach over two heads that trade places. */
+function requireWholeHeads(role: BlockRole, width: number, dtype: Dtype): void {
+  if (width % blockElements(dtype) === 0) return;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `heads of ${role} have ${width} columns, and ${dtype} stores them by ${blockElements(dtype)}`,
+    'choose --dtype f16',
+  );
 }

@@ -106,6 +106,13 @@ const NAMED = {
   expert_gating_func: sizeOrZero.optional(),
   leading_dense_block_count: sizeOrZero.optional(),
   'shortconv.l_cache': size.optional(),
+  'ssm.conv_kernel': size.optional(),
+  'ssm.state_size': size.optional(),
+  'ssm.group_count': size.optional(),
+  'ssm.time_step_rank': size.optional(),
+  'ssm.inner_size': size.optional(),
+  full_attention_interval: size.optional(),
+  nextn_predict_layers: sizeOrZero.optional(),
   use_parallel_residual: flag.optional(),
 };
 type Named = z.output<z.ZodObject<typeof NAMED>>;
@@ -133,7 +140,11 @@ export function architectureFromGguf(
   const key = (name: string) => `${prefix}.${name}`;
   const named = readFields(NAMED, file, key);
   const tokens = readFields(TOKENS, file);
-  const { context_length: maxPositions, embedding_length: hidden, block_count: count } = named;
+  const { context_length: maxPositions, embedding_length: hidden } = named;
+  // What guesses further ahead comes last.
+  named.block_count -= named.nextn_predict_layers ?? 0;
+  const { block_count: count } = named;
+  if (count < 1) throw badField(file, [key('block_count')], 'leaves no block');
   const window = named['attention.sliding_window'] ?? 0;
   const slidingWindow = window < maxPositions ? window : 0;
   const experts = named.expert_count ?? 0;
@@ -202,8 +213,8 @@ export function architectureFromGguf(
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     routing,
     convolution: convolutionOf(blocks, named, file, key),
-    delta: null,
-    gatedAttention: false,
+    delta: deltaOf(blocks, named, file, key),
+    gatedAttention: family.gatedAttention === true,
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
     eosTokenId: tokens['tokenizer.ggml.eos_token_id'],
@@ -226,7 +237,7 @@ function parallelOf(
 }
 
 function blocksOf(
-  { otherMixer: mixer }: Family,
+  { otherMixer: mixer, attentionEvery }: Family,
   named: Named,
   file: Stated,
   key: (name: string) => string,
@@ -234,14 +245,16 @@ function blocksOf(
   const kvName = 'attention.head_count_kv';
   const widths = (name: 'feed_forward_length' | 'attention.head_count' | typeof kvName) =>
     spread(named[name] ?? named['attention.head_count'], named.block_count, file, [key(name)]);
-  const kvHeads = widths(kvName);
+  const { block_count: count, full_attention_interval: interval = attentionEvery } = named;
+  // llama.cpp has a convolution where there are no KV heads, and delta rules by the number of the block.
+  const attends = mixer === 'delta' ? everyNth(count, interval!) : null;
+  const kvHeads = widths(kvName).map((stated, block) => (attends?.[block] === false ? 0 : stated));
   const heads = widths('attention.head_count').map((count, block) =>
     mixer && kvHeads[block] === 0 ? 0 : count,
   );
   const blocks = zipWidths(widths('feed_forward_length'), heads, kvHeads, () =>
     badField(file, [key(kvName)], 'must divide the head count'),
   );
-  // llama.cpp has a convolution where there are no KV heads.
   if (mixer) {
     return blocks.map((block) => (block.kvHeads > 0 ? block : { ...block, mixer }));
   }
@@ -257,11 +270,38 @@ function convolutionOf(
   file: Stated,
   key: (name: string) => string,
 ): Architecture['convolution'] {
-  if (!blocks.some(({ mixer }) => mixer)) return null;
+  if (!blocks.some(({ mixer }) => mixer === 'convolution')) return null;
   const name = 'shortconv.l_cache';
   const kernel = named[name];
   if (kernel === undefined) throw badField(file, [key(name)], 'must be a number');
   return { kernel, bias: false };
+}
+
+function deltaOf(
+  blocks: readonly BlockWidths[],
+  named: Named,
+  file: Stated,
+  key: (name: string) => string,
+): Architecture['delta'] {
+  if (!blocks.some(({ mixer }) => mixer === 'delta')) return null;
+  const stated = (name: keyof Named & `ssm.${string}`): number => {
+    const value = named[name];
+    if (value === undefined) throw badField(file, [key(name)], 'must be a number');
+    return value as number;
+  };
+  const [keyHeads, valueHeads] = [stated('ssm.group_count'), stated('ssm.time_step_rank')];
+  if (valueHeads % keyHeads !== 0) {
+    throw badField(file, [key('ssm.time_step_rank')], 'must be a multiple of the key heads');
+  }
+  const width = stated('ssm.state_size');
+  if (stated('ssm.inner_size') !== valueHeads * width) {
+    throw badField(file, [key('ssm.inner_size')], 'must be as wide as all value heads');
+  }
+  return {
+    ...{ keyHeads, valueHeads, keyDim: width, valueDim: width },
+    tiled: valueHeads > keyHeads,
+    kernel: stated('ssm.conv_kernel'),
+  };
 }
 
 /** Of llama.cpp: a sigmoid makes probabilities of a router's logits. */

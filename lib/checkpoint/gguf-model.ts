@@ -32,8 +32,13 @@ export async function openGguf(path: string): Promise<ModelSource> {
     },
     path,
   );
-  const layout = { interleavedRope: family.gguf!.interleavedRope, normOffset: 0 };
+  const { interleavedRope } = family.gguf!;
+  const layout = { interleavedRope, normOffset: 0, decayAsRate: true };
   const names = ggufNames(family.gguf!, parsed.metadata['general.architecture']!.value as string);
+  for (const name of stored.keys()) {
+    const block = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0);
+    if (block >= architecture.blocks.length) stored.delete(name);
+  }
   const bound = bindTensors(architecture, names, stored, path, layout);
   return {
     format: 'gguf',

@@ -31,6 +31,7 @@ export const AS_IS: Stored = {
   normOffset: 0,
   outputScale: 1,
   finalNormScale: 1,
+  decayAsRate: false,
 };
 
 /** Calls `work` with a block that stays loaded meanwhile. */

@@ -145,6 +145,8 @@ export interface Stored {
   /** Output maps and their biases are stored divided by this, and the final norm's weight by `finalNormScale`: 1 but in Granite. */
   outputScale: number;
   finalNormScale: number;
+  /** Decays of delta rules are stored as the rates that they are logarithms of, less than 0: in GGUF. */
+  decayAsRate: boolean;
 }
 
 /** Factors of a matrix, one for each block of so many rows and columns, as a matrix that lies elsewhere. */
@@ -186,6 +188,8 @@ export interface TensorRef {
   /** Values are `times` the stored ones, 1 where left out, `plus` this, 0 where left out. */
   times?: number;
   plus?: number;
+  /** Or −e to their power is stored. */
+  asRate?: true;
 }
 
 /** A tensor as its container states it; the dtype may be one that this program cannot read. */

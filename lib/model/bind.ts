@@ -45,6 +45,8 @@ export interface Layout {
   interleavedRope: boolean;
   /** What weights of norms are stored less. */
   normOffset: number;
+  /** As in `Stored`. */
+  decayAsRate?: boolean;
   /** Of matrices whose scales lie in a tensor beside each. */
   quantisation?: Quantisation | null;
 }
@@ -66,7 +68,7 @@ export function bindTensors(
   names: TensorNames,
   stored: ReadonlyMap<string, StoredTensor>,
   where: string,
-  { interleavedRope, normOffset, quantisation }: Layout,
+  { interleavedRope, normOffset, decayAsRate = false, quantisation }: Layout,
 ): BoundTensors {
   const used = new Set<string>();
   let parameters = 0;
@@ -128,7 +130,8 @@ export function bindTensors(
     return { ...tensor, dtype: knownDtype(tensor, where), ...(scales && { scales }) };
   };
 
-  const scaling = (role: string) => scalingOf(role, { normOffset, ...scalesOf(architecture) });
+  const scales = { normOffset, decayAsRate, ...scalesOf(architecture) };
+  const scaling = (role: string) => scalingOf(role, scales);
   const model: BoundTensors['model'] = {};
   for (const [role, shape] of Object.entries(modelShapes(architecture))) {
     const name = names.model[role as ModelRole];

@@ -181,6 +181,8 @@ export interface GgufDescription {
   holdsRopeFactors: boolean;
   /** Whether its graph divides frequencies by rope_factors_short.weight or rope_factors_long.weight (longrope). */
   holdsLongrope?: true;
+  /** Its loader wants to know how rope divides a head's pairs among the positions of text and images, which for text are one. */
+  ropeSections?: true;
   /** The activation of its graph. */
   activation: Activation;
   /** Of its experts, in place of the activation. */

@@ -295,6 +295,7 @@ function deltaOf(named: Named, file: Stated, keys: ConfigKeys): Architecture['de
   const delta = {
     keyHeads: named.deltaKeyHeads!,
     valueHeads: named.deltaValueHeads!,
+    tiled: false,
     keyDim: named.deltaKeyDim!,
     valueDim: named.deltaValueDim!,
     kernel: named.deltaKernel!,

@@ -139,8 +139,9 @@ export interface ConvolutionSpec {
 export interface DeltaSpec {
   kind: 'delta';
   keyHeads: number;
-  /** Neighbours share a key head. */
+  /** Neighbours share a key head, or those that are as many apart as there are key heads (`tiled`: llama.cpp's order). */
   valueHeads: number;
+  tiled: boolean;
   keyDim: number;
   valueDim: number;
   /** Tokens that the convolution looks back on, itself included. */

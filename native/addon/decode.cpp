@@ -165,7 +165,8 @@ DeltaSpec DecodeDelta(const Plain& object) {
                        .key_dim = WidthIn(object, "keyDim"),
                        .value_dim = WidthIn(object, "valueDim"),
                        .kernel = WidthIn(object, "kernel"),
-                       .eps = static_cast<float>(NumberIn(object, "eps"))};
+                       .eps = static_cast<float>(NumberIn(object, "eps")),
+                       .tiled = FlagOf(FieldOf(object, "tiled"), "tiled")};
   // Each alone, and then their products.
   constexpr size_t kMost = 1 << 15;
   for (const size_t size :
@@ -304,6 +305,7 @@ Stored DecodeStored(const Plain& value) {
   stored.norm_offset = static_cast<float>(NumberIn(value, "normOffset"));
   stored.output_scale = static_cast<float>(NumberIn(value, "outputScale"));
   stored.final_norm_scale = static_cast<float>(NumberIn(value, "finalNormScale"));
+  stored.decay_as_rate = FlagOf(FieldOf(value, "decayAsRate"), "decayAsRate");
   for (const Plain& name : ListOf(FieldOf(value, "asSource"), "asSource")) {
     stored.as_source.push_back(TextOf(name, "asSource"));
   }
@@ -337,6 +339,8 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   if (!plus.absent()) source.scaling.plus = static_cast<float>(NumberOf(plus, "plus"));
   const Plain& times = FieldOf(ref, "times");
   if (!times.absent()) source.scaling.times = static_cast<float>(NumberOf(times, "times"));
+  const Plain& rate = FieldOf(ref, "asRate");
+  source.scaling.as_rate = !rate.absent() && FlagOf(rate, "asRate");
   const size_t entries = source.rows == 1 ? source.cols : source.rows;
   if (source.rope_heads != 0 && entries % (2 * source.rope_heads) != 0) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",

@@ -17,7 +17,8 @@ namespace struprune::addon {
 using Files = std::span<const std::shared_ptr<MappedFile>>;
 
 Dtype DecodeDtype(const Plain& value);
-// {matrices, vectors, asSource, normOffset, outputScale, finalNormScale}
+// {matrices, vectors, asSource, normOffset, outputScale, finalNormScale,
+// decayAsRate}
 Stored DecodeStored(const Plain& value);
 // refs: TensorRef of lib/model/architecture.ts by role; nothing where there is none. Rows times
 // columns do not overflow and have the tensor's bytes; the file may end before them.

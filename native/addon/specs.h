@@ -26,7 +26,8 @@ BlockSources GetBlockTensors(const BlockSpec& spec, const Napi::Object& refs,
 EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
                      const Napi::Array& files);
 Dtype GetDtype(const Napi::Value& value);
-// {matrices, vectors, asSource, normOffset, outputScale, finalNormScale}
+// {matrices, vectors, asSource, normOffset, outputScale, finalNormScale,
+// decayAsRate}
 Stored GetStored(const Napi::Value& value);
 // A tensor of the block, by name.
 TensorId GetTensorId(const Block& block, const Napi::Value& value);

@@ -133,6 +133,7 @@ class Block {
   Scaling ScalingOf(Part part) const {
     if (IsNorm(part)) return {.plus = stored_.norm_offset};
     if (part == Part::kOut || part == Part::kOutBias) return {.times = stored_.output_scale};
+    if (part == Part::kDecay) return {.as_rate = stored_.decay_as_rate};
     return {};
   }
   Dtype StoredAs(Part part) const {

@@ -53,6 +53,7 @@ void DeltaMixer::Run(size_t window, size_t rows, const float* hidden, float* out
                        heads,
                        spec_.key_dim,
                        spec_.value_dim,
+                       spec_.tiled,
                        spec_.eps,
                        layer_.data(Part::kDecay),
                        layer_.data(Part::kStep),

@@ -73,8 +73,9 @@ struct ConvolutionSpec {
 // values, convolved; gates of what comes out; and of each value head two rates.
 struct DeltaSpec {
   size_t key_heads = 0, value_heads = 0, key_dim = 0, value_dim = 0;
-  size_t kernel = 1;  // tokens that the convolution looks back on, itself included
-  float eps = 1e-6f;  // of the norm of what a head gives
+  size_t kernel = 1;   // tokens that the convolution looks back on, itself included
+  float eps = 1e-6f;   // of the norm of what a head gives
+  bool tiled = false;  // every so-many-th value head shares a key head, not neighbours
 
   size_t width() const { return value_heads * value_dim; }
   size_t keys() const { return key_heads * key_dim; }

@@ -1,6 +1,7 @@
 #include "model/tensor_source.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/error.h"
@@ -153,13 +154,17 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
 
 void Apply(Scaling scaling, std::span<float> values) {
   if (scaling.plain()) return;
-  for (float& value : values) value = value * scaling.times + scaling.plus;
+  for (float& value : values) {
+    value = scaling.as_rate ? std::log(-value) : value * scaling.times + scaling.plus;
+  }
 }
 
 void Undo(Scaling scaling, std::span<float> values) {
   // Nothing taken away, zeros keep their signs.
   if (scaling.plain()) return;
-  for (float& value : values) value = (value - scaling.plus) / scaling.times;
+  for (float& value : values) {
+    value = scaling.as_rate ? -std::exp(value) : (value - scaling.plus) / scaling.times;
+  }
 }
 
 void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values, Scaling scaling) {

@@ -14,10 +14,12 @@
 namespace struprune {
 
 // A value that computes is `times` the stored one `plus` something: Gemma's norms are stored less
-// 1, what a block of Granite adds is stored without its multiplier.
+// 1, what a block of Granite adds is stored without its multiplier. Or, `as_rate`, -e^value is
+// stored: a delta rule's decay in GGUF.
 struct Scaling {
   float times = 1, plus = 0;
-  bool plain() const { return times == 1 && plus == 0; }
+  bool as_rate = false;
+  bool plain() const { return times == 1 && plus == 0 && !as_rate; }
 };
 // values[...] of stored ones, and back.
 void Apply(Scaling scaling, std::span<float> values);
@@ -65,6 +67,8 @@ struct Stored {
   float norm_offset = 0;
   // Output maps and their biases, and the final norm's weight, are stored divided by these.
   float output_scale = 1, final_norm_scale = 1;
+  // Decays of delta rules are stored as -e^value.
+  bool decay_as_rate = false;
 };
 
 // Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when

@@ -45,7 +45,8 @@ void RunDeltaHead(const DeltaRule& rule, size_t head, size_t tokens, const Delta
                   float* out, float* scratch) {
   const size_t kd = rule.key_dim, vd = rule.value_dim;
   const size_t keys = rule.key_heads * kd, width = rule.value_heads * vd;
-  const size_t key_head = head / (rule.value_heads / rule.key_heads);
+  const size_t key_head =
+      rule.tiled ? head % rule.key_heads : head / (rule.value_heads / rule.key_heads);
   float* const state = scratch;  // [key_dim, value_dim]
   float* const q = state + kd * vd;
   float* const k = q + kd;

@@ -13,8 +13,9 @@ void ConvolveSilu(size_t width, size_t kernel, const float* weights, size_t wind
                   size_t count, const float* in, float* out);
 
 struct DeltaRule {
-  size_t key_heads = 0, value_heads = 0;  // neighbouring value heads share a key head
+  size_t key_heads = 0, value_heads = 0;
   size_t key_dim = 0, value_dim = 0;
+  bool tiled = false;             // every so-many-th value head shares a key head, not neighbours
   float eps = 0;                  // of the norm of what a head gives
   const float* decay = nullptr;   // [value_heads], logarithms of rates
   const float* step = nullptr;    // [value_heads], biases of steps

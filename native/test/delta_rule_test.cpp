@@ -29,7 +29,11 @@ constexpr StripSize kStrip{64, 3};
 // Two value heads a key head; heads of values are wider than those of keys.
 constexpr DeltaSpec kRule{2, 4, 3, 5, 4, 1e-4f};
 
-BlockSpec Spec() { return {kHidden, {{.name = "delta", .mixer = kRule, .norm = NormSpec{}}}}; }
+BlockSpec Spec(bool tiled = false) {
+  DeltaSpec rule = kRule;
+  rule.tiled = tiled;
+  return {kHidden, {{.name = "delta", .mixer = rule, .norm = NormSpec{}}}};
+}
 
 Doubles Times(const std::vector<float>& weight, const Doubles& x) {
   Doubles y(weight.size() / x.size());
@@ -63,8 +67,8 @@ struct Token {
 
 // What the output map reads, by the definition of the rule: S_t = a_t S_{t-1} (1 - b k k') + b v
 // k', o = S q with S [value_dim, key_dim].
-std::vector<Doubles> Reference(const PartWeights& w, const std::vector<float>& states) {
-  const auto [key_heads, value_heads, kd, vd, kernel, eps] = kRule;
+std::vector<Doubles> Reference(const PartWeights& w, const std::vector<float>& states, bool tiled) {
+  const auto [key_heads, value_heads, kd, vd, kernel, eps, neighbours] = kRule;
   std::vector<Token> raw;
   for (size_t t = 0; t < kTokens; ++t) {
     Doubles in(states.begin() + static_cast<std::ptrdiff_t>(t * kHidden),
@@ -90,7 +94,8 @@ std::vector<Doubles> Reference(const PartWeights& w, const std::vector<float>& s
         }
         mixed[c] *= Sigmoid(mixed[c]);
       }
-      const size_t keys = key_heads * kd, key_head = h * key_heads / value_heads;
+      const size_t keys = key_heads * kd;
+      const size_t key_head = tiled ? h % key_heads : h * key_heads / value_heads;
       const Doubles q = UnitOf(mixed, key_head * kd, kd),
                     k = UnitOf(mixed, keys + key_head * kd, kd);
       const double step = std::log1p(std::exp(raw[t].alpha[h] + At(w, Part::kStep)[h]));
@@ -128,12 +133,15 @@ void ExpectRows(const PagedMatrix& found, const std::vector<Doubles>& expected) 
   }
 }
 
-TEST(DeltaRuleTest, ComputesWhatPlainLoopsDo) {
+class DeltaOrderTest : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(, DeltaOrderTest, testing::Bool());
+
+TEST_P(DeltaOrderTest, ComputesWhatPlainLoopsDo) {
   InitialiseBlas();
   const auto states = RandomFloats(kTokens * kHidden, 99);
-  const BlockSpec spec = Spec();
+  const BlockSpec spec = Spec(GetParam());
   const PartWeights weights = RandomParts(spec, false, 2);
-  const std::vector<Doubles> inside = Reference(weights, states);
+  const std::vector<Doubles> inside = Reference(weights, states, GetParam());
   std::vector<Doubles> after;
   for (size_t t = 0; t < kTokens; ++t) {
     after.push_back(Times(At(weights, Part::kOut), inside[t]));

@@ -1152,7 +1152,10 @@ GGUF_MODELS = {
     "olmo3": (gguf.MODEL_ARCH.OLMO2, False),
     "seed-oss": (gguf.MODEL_ARCH.SEED_OSS, False),
     "ernie4.5": (gguf.MODEL_ARCH.ERNIE4_5, False),
+    "qwen3.5": (gguf.MODEL_ARCH.QWEN35, False),
+    "qwen3.5-moe": (gguf.MODEL_ARCH.QWEN35MOE, False),
 }
+QWEN35 = (gguf.MODEL_ARCH.QWEN35, gguf.MODEL_ARCH.QWEN35MOE)
 
 
 # Written in parts of so many tensors.
@@ -1186,6 +1189,32 @@ def add_experts(writer, names, folder, name, value):
         writer.add_tensor(to, blocks.numpy(), raw_dtype=gguf.GGMLQuantizationType.MXFP4)
 
 
+def value_heads_apart(rows, config, first=0, axis=0):
+    """Value heads of a key head are neighbours in transformers, and as many apart as there are key heads in llama.cpp."""
+    rows = np.moveaxis(rows, axis, 0)
+    keys, values = config.linear_num_key_heads, config.linear_num_value_heads
+    heads = rows[first:].reshape(keys, values // keys, -1, *rows.shape[1:]).swapaxes(0, 1)
+    rows = np.concatenate([rows[:first], heads.reshape(rows[first:].shape)])
+    return np.ascontiguousarray(np.moveaxis(rows, 0, axis))
+
+
+def of_delta(name, rows, config):
+    """Of a delta rule: the name that gguf's table knows, and the values as llama.cpp reads them."""
+    keys = 2 * config.linear_num_key_heads * config.linear_key_head_dim
+    what = name.split("linear_attn.")[1]
+    if what == "A_log":
+        return name, value_heads_apart(-np.exp(rows), config)
+    if what == "dt_bias":
+        return name.replace("dt_bias", "dt_proj.bias"), value_heads_apart(rows, config)
+    if what == "conv1d.weight":
+        return name, value_heads_apart(rows.squeeze(1), config, keys)
+    if what == "in_proj_qkv.weight":
+        return name, value_heads_apart(rows, config, keys)
+    if what == "out_proj.weight":
+        return name, value_heads_apart(rows, config, axis=1)
+    return name, rows if what == "norm.weight" else value_heads_apart(rows, config)
+
+
 def write_gguf(folder, model, arch, interleaved, dtype):
     config = model.config
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
@@ -1197,8 +1226,11 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
     lfm2 = arch == gguf.MODEL_ARCH.LFM2
+    qwen35, moe = arch in QWEN35, arch == gguf.MODEL_ARCH.QWEN35MOE
     if lfm2:
         width = model.model.layers[0].feed_forward.w1.out_features
+    elif moe:
+        width = config.moe_intermediate_size
     else:
         width = config.n_inner if gpt2 else config.intermediate_size
     writer.add_feed_forward_length(width)
@@ -1223,6 +1255,22 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         writer.add_rope_freq_base(rope["rope_theta"])
     if lfm2:
         writer.add_shortconv_l_cache(config.conv_L_cache)
+    if qwen35:
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+        writer.add_ssm_conv_kernel(config.linear_conv_kernel_dim)
+        writer.add_ssm_state_size(config.linear_key_head_dim)
+        writer.add_ssm_group_count(config.linear_num_key_heads)
+        writer.add_ssm_time_step_rank(config.linear_num_value_heads)
+        writer.add_ssm_inner_size(config.linear_value_head_dim * config.linear_num_value_heads)
+        writer.add_full_attention_interval(4)
+        writer.add_rope_dimension_count(int(config.head_dim * rope["partial_rotary_factor"]))
+        writer.add_rope_dimension_sections([11, 11, 10, 0])
+    if moe:
+        writer.add_expert_count(config.num_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+        writer.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
     if arch == gguf.MODEL_ARCH.GRANITE:
         writer.add_attention_scale(config.attention_multiplier)
         writer.add_embedding_scale(config.embedding_multiplier)
@@ -1252,8 +1300,18 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         rows = value.float().numpy()
         if gpt_oss and "sinks" in name:
             name += ".weight"
-        if gemma and "norm" in name:
+        if (gemma or qwen35) and "norm" in name and "linear_attn" not in name:
             rows = rows + 1
+        if qwen35 and "linear_attn" in name:
+            name, rows = of_delta(name, rows, config)
+        if moe and "shared_expert_gate" in name:
+            rows = rows.squeeze(0)
+        if moe and name.endswith("experts.gate_up_proj"):
+            gate, rows = np.split(rows, 2, axis=1)
+            half = np.float16 if dtype == torch.float16 else np.float32
+            to = names.get_name(name.replace("gate_up_proj", "gate_proj")) + ".weight"
+            writer.add_tensor(to, np.ascontiguousarray(gate).astype(half))
+            name, rows = name.replace("gate_up_proj", "up_proj"), np.ascontiguousarray(rows)
         if gpt2 and rows.ndim > 1 and "wte" not in name and "wpe" not in name:
             rows = rows.T
         if gpt_neox and "query_key_value" in name:
@@ -1265,9 +1323,11 @@ def write_gguf(folder, model, arch, interleaved, dtype):
             rows = interleave(rows, config.num_key_value_heads)
         if lfm2 and "conv.conv" in name:
             rows = rows.squeeze(1)
-        half = rows.ndim > 1 and dtype == torch.float16 and "conv.conv" not in name
+        kept = ("conv.conv", "conv1d", "mlp.gate.", "shared_expert_gate")
+        half = rows.ndim > 1 and dtype == torch.float16 and not any(part in name for part in kept)
         stored = rows.astype(np.float16 if half else np.float32)
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), stored)
+        to = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        writer.add_tensor(to + ".weight" if moe and ".experts." in name else to, stored)
     if gpt_oss:
         for name, value in safetensors.torch.load_file(folder / "model.safetensors").items():
             if ".experts." in name and not name.endswith("_scales"):

@@ -312,6 +312,54 @@ test('LFM2: a block without KV heads convolves', (t) => {
   });
 });
 
+const QWEN35 = {
+  'general.architecture': 'qwen35',
+  'qwen35.context_length': 262144,
+  'qwen35.embedding_length': 2560,
+  'qwen35.block_count': 5,
+  'qwen35.feed_forward_length': 9216,
+  'qwen35.attention.head_count': 16,
+  'qwen35.attention.head_count_kv': 4,
+  'qwen35.attention.key_length': 256,
+  'qwen35.attention.value_length': 256,
+  'qwen35.attention.layer_norm_rms_epsilon': Math.fround(1e-6),
+  'qwen35.rope.freq_base': 1e7,
+  'qwen35.rope.dimension_count': 64,
+  'qwen35.rope.dimension_sections': [11, 11, 10, 0],
+  'qwen35.full_attention_interval': 4,
+  'qwen35.ssm.conv_kernel': 4,
+  'qwen35.ssm.state_size': 128,
+  'qwen35.ssm.group_count': 16,
+  'qwen35.ssm.time_step_rank': 32,
+  'qwen35.ssm.inner_size': 4096,
+  // The last block guesses further ahead.
+  'qwen35.nextn_predict_layers': 1,
+};
+
+test('Qwen3.5: every fourth block attends, the others have delta rules', (t) => {
+  const read = (more: object) =>
+    architectureFromGguf({ ...QWEN35, ...more }, tensorsOf(), 'qwen.gguf').architecture;
+  const { blocks, delta, rope, gatedAttention } = read({});
+  const other = { ffn: 9216, heads: 0, kvHeads: 0, mixer: 'delta' as const };
+  t.deepEqual(blocks, [other, other, other, { ffn: 9216, heads: 16, kvHeads: 4 }]);
+  t.deepEqual(delta, {
+    ...{ keyHeads: 16, valueHeads: 32, keyDim: 128, valueDim: 128, kernel: 4 },
+    tiled: true,
+  });
+  t.deepEqual(rope, { theta: 1e7, dims: 64 });
+  t.true(gatedAttention);
+  const alike = { 'qwen35.ssm.time_step_rank': 16, 'qwen35.ssm.inner_size': 2048 };
+  t.false(read(alike).delta!.tiled, 'nothing lies apart');
+  for (const [more, message] of [
+    [{ 'qwen35.ssm.state_size': undefined }, /qwen35.ssm.state_size is missing/],
+    [{ 'qwen35.ssm.time_step_rank': 24 }, /time_step_rank must be a multiple of the key heads/],
+    [{ 'qwen35.ssm.inner_size': 4000 }, /inner_size must be as wide as all value heads/],
+    [{ 'qwen35.nextn_predict_layers': 5 }, /block_count leaves no block/],
+  ] as const) {
+    t.throws(() => read(more), { code: 'ERR_CHECKPOINT', message });
+  }
+});
+
 test('Gemma 3: every sixth block sees all tokens, by the rope of the file', (t) => {
   const { architecture } = architectureFromGguf(GEMMA, tensorsOf(), 'gemma.gguf');
   t.like(architecture, {

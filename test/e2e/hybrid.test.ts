@@ -1,5 +1,5 @@
 /** Models with other mixers beside attention: what is pruned of them, what stays, and what is not done since gradients do not go through. */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -8,6 +8,7 @@ import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
+import { ourLogits } from '../real/prune-oracles';
 import { safetensors, safetensorsBytes } from './files';
 import { CALIBRATION, workspace } from './models';
 
@@ -15,6 +16,8 @@ const work = workspace();
 test.after.always(() => work.remove());
 
 const WINDOW = 48;
+/** The tokenizer of the models gives a text its own bytes as ids. */
+const IDS = Int32Array.from(readFileSync(CALIBRATION).subarray(0, 24 * WINDOW));
 const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
   calibration: CALIBRATION,
@@ -97,7 +100,7 @@ test('a delta rule stays byte for byte; its norm is stored as it is, others less
   const { architecture } = await openCheckpoint(output);
   t.like(architecture, { gatedAttention: true, rope: { theta: 1e6, dims: 16 } });
   t.deepEqual(architecture.delta, {
-    ...{ keyHeads: 2, valueHeads: 2, keyDim: 8, valueDim: 16, kernel: 5 },
+    ...{ keyHeads: 2, valueHeads: 2, tiled: false, keyDim: 8, valueDim: 16, kernel: 5 },
   });
 });
 
@@ -126,6 +129,56 @@ test('what the stock class does not load is left out, which is said', async (t) 
     t.is(notes.filter((note) => /^1 tensors as mtp.layers.0.o are left out/.test(note)).length, 1);
   }
 });
+
+for (const name of ['qwen3.5', 'qwen3.5-moe']) {
+  test(`${name}: a GGUF of others and a folder are the same model, either way`, async (t) => {
+    const folder = work.model(name);
+    // Written by gguf-py, value heads as llama.cpp has them.
+    const theirs = join(__dirname, '../fixtures/models', name, 'model.gguf');
+    const file = join(work.emptyFolder(), 'ours.gguf');
+    await exportModel(folder, { output: file, format: 'gguf', dtype: 'f16' });
+    const [found, wanted] = [file, theirs].map((path) => {
+      const { tensors } = parseGguf(path);
+      const bytes = readFileSync(path);
+      return tensors
+        .map(({ name, dtype, shape, offset, bytes: length }) => ({
+          ...{ name, dtype, shape },
+          bytes: bytes.toString('hex', offset, offset + length),
+        }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1));
+    });
+    // Rates are powers, of which the last bit is the machine's.
+    const isRate = ({ name }: { name: string }) => name.endsWith('.ssm_a');
+    t.deepEqual(
+      found!.filter((tensor) => !isRate(tensor)),
+      wanted!.filter((tensor) => !isRate(tensor)),
+    );
+    const back = join(work.emptyFolder(), 'back');
+    const small = join(work.emptyFolder(), 'back.gguf');
+    const heads = { scope: 'attention', allocation: 'uniform', sparsity: 0.01 } as const;
+    const given = options({ ...heads, calibration: IDS, refit: false, bias: 'keep' });
+    await prune(folder, { ...given, output: back, format: 'hf' });
+    await prune(file, { ...given, output: small, format: 'gguf' });
+    const ids = Array.from(IDS.subarray(0, WINDOW));
+    const [dense, same, pruned, alike] = [
+      await ourLogits(folder, ids),
+      await ourLogits(theirs, ids),
+      await ourLogits(back, ids),
+      await ourLogits(small, ids),
+    ].map(({ values }) => values);
+    const near = (one: Float32Array, other: Float32Array) =>
+      one.every((value, i) => Math.abs(value - other[i]!) < 1e-4);
+    t.true(near(dense!, same!));
+    t.true(near(pruned!, alike!));
+    t.false(near(dense!, pruned!));
+    const again = join(work.emptyFolder(), 'again');
+    await exportModel(file, { output: again, format: 'hf', dtype: 'f16' });
+    const [before, after] = [safetensors(folder), safetensors(again)];
+    for (const [own, tensor] of Object.entries(before)) {
+      if (!own.endsWith('A_log')) t.deepEqual(after[own], tensor, own);
+    }
+  });
+}
 
 test('a KV head of gated attention takes its gates along', async (t) => {
   const model = work.model('qwen3.5');

@@ -39,4 +39,9 @@ export const qwen35Moe: Family = {
       },
     },
   },
+  gguf: {
+    ...qwen35.gguf!,
+    architectures: ['qwen35moe'],
+    experts: { sums: true, ownWidth: true },
+  },
 };

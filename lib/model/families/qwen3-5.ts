@@ -78,5 +78,19 @@ export const qwen35: Family = {
       },
     },
   },
-  gguf: null,
+  gguf: {
+    architectures: ['qwen35'],
+    interleavedRope: false,
+    holdsBiases: [],
+    freeHeads: true,
+    holdsRopeFactors: false,
+    activation: 'silu',
+    ropeSections: true,
+    names: {
+      block: {
+        'ffn.norm': 'blk.{}.post_attention_norm.weight',
+        'experts.norm': 'blk.{}.post_attention_norm.weight',
+      },
+    },
+  },
 };

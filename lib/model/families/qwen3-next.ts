@@ -51,4 +51,5 @@ export const qwen3Next: Family = {
       alternating: 'heads',
     },
   },
+  gguf: null,
 };

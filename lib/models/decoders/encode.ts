@@ -37,10 +37,30 @@ async function* encodePart(
     yield zeros(dtype, part);
     return;
   }
-  const { ropeHeads = 0 } = part;
-  yield* byRows(session, part.shape, (row, count) =>
-    block.encode(role, dtype, row, count, ropeHeads),
-  );
+  const { ropeHeads = 0, heads } = part;
+  const encode = (row: number, count: number) => block.encode(role, dtype, row, count, ropeHeads);
+  if (heads?.axis === 'rows') {
+    yield* byRows(session, [heads.first, ...part.shape.slice(1)], encode);
+    for (const head of heads.heads) yield await encode(heads.first + head * heads.each, heads.each);
+    return;
+  }
+  yield* byRows(session, part.shape, async (row, count) => {
+    const bytes = await encode(row, count);
+    return heads ? columnsInOrder(bytes, heads.heads, count) : bytes;
+  });
+}
+
+/** Of rows whose columns are heads, each as wide as the others; in place. */
+function columnsInOrder(bytes: Uint8Array, heads: readonly number[], rows: number): Uint8Array {
+  const rowBytes = bytes.length / rows;
+  const each = rowBytes / heads.length;
+  for (let row = 0; row < rows; row++) {
+    const stored = bytes.slice(row * rowBytes, (row + 1) * rowBytes);
+    heads.forEach((head, to) => {
+      bytes.set(stored.subarray(head * each, (head + 1) * each), row * rowBytes + to * each);
+    });
+  }
+  return bytes;
 }
 
 /** Parts side by side in every stored row, or turn by turn. */
