@@ -8,15 +8,18 @@
 
 namespace struprune {
 
-// Most rows of a page that one task handles: the more, the fewer times a weight is packed.
-inline constexpr size_t kChunk = 512;
+// Most rows of a page that one task handles: the more, the fewer times a weight is packed. Tasks
+// begin at multiples of kLeastChunk, and so of 24: OpenBLAS's kernels for AVX2 take so many rows at
+// a time and round those that are left over otherwise. So what a row comes to does not depend on
+// the number of threads.
+inline constexpr size_t kLeastChunk = 96;
+inline constexpr size_t kChunk = 5 * kLeastChunk;
 
 // Rows of a task: kChunk, and fewer where that leaves a worker with less than `tasks` of them.
 inline size_t ChunkRows(const Context& context, size_t rows, size_t tasks = 2) {
-  constexpr size_t kLeast = 128;
   const size_t parts = tasks * context.pool.size();
   const size_t share = (rows + parts - 1) / parts;
-  return std::clamp((share + kLeast - 1) / kLeast * kLeast, kLeast, kChunk);
+  return std::clamp((share + kLeastChunk - 1) / kLeastChunk * kLeastChunk, kLeastChunk, kChunk);
 }
 
 // Rows that all workers have in hand at a time, at most.
