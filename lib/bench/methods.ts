@@ -126,6 +126,7 @@ const UNTUNED: readonly MethodEntry[] = [
   baseline('fasp', 'FASP-style'),
   baseline('osscar', 'OSSCAR-style greedy'),
   baseline('tyr-local', 'Týr, local stage'),
+  baseline('gisp', 'GISP-style'),
   baseline('struprune', 'SparseLLM-style', {
     id: 'sparsellm',
     about: 'auxiliary variables in the manner of arXiv 2402.17946, the same share everywhere',

@@ -7,7 +7,7 @@ import { ADMM_DEFAULTS, admm } from '../solver/admm';
 import { MASK_SAMPLES, maskByGumbel } from './gumbel';
 import { type MaskTask, maskByCaller } from './own';
 import { maskByRounds } from './rounds';
-import { SCORE_NAMES, SCORES, type ScoreName } from './scores';
+import { SCORE_NAMES, type ScoreName, scoreOf } from './scores';
 import { maskBySweep } from './sweep';
 import type { MaskProblem, MaskRecipe, MaskReport, SearchName } from './types';
 
@@ -27,6 +27,8 @@ const SEARCHES: Readonly<Record<SearchName, Search>> = {
   rounds: { steps: ['sweep'], find: maskByRounds },
   admm: { steps: ['admm'], find: maskByAdmm },
   gumbel: { steps: ['sweep'], find: maskByGumbel },
+  // Of methods that measure all layers together: by itself a site has none.
+  order: { steps: [], find: maskByScore('order') },
   ...scoreSearches(),
 };
 
@@ -75,10 +77,10 @@ function scoreSearches() {
   return Object.fromEntries(entries) as Record<ScoreName, Search>;
 }
 
-function maskByScore(name: ScoreName): Search['find'] {
+function maskByScore(name: ScoreName | 'order'): Search['find'] {
   return async ({ solver, structure, budget }) => {
     const groupSize = solver.columnCount / solver.groupCount;
-    const scores = SCORES[name].of({ groupSize, tokens: 1, ...(await solver.columns()) });
+    const scores = scoreOf(name).of({ groupSize, tokens: 1, ...(await solver.columns()) });
     const keep = structure.project(scores, structure.costs, budget);
     return { keep, lambda: null, ridgeRaised: 0 };
   };

@@ -74,8 +74,17 @@ export type ScoreName = keyof typeof SCORES;
 
 export const SCORE_NAMES = Object.keys(SCORES) as ScoreName[];
 
+/** How late a group goes in the order that a survey found for all layers: of one layer by itself there is none. */
+export const ORDER = {
+  of: ({ order }: SiteStatistics): Float64Array => {
+    if (order) return order;
+    throw new StruPruneError('ERR_INTERNAL', 'this score needs the order in which groups go');
+  },
+};
+
 /** The score of a recipe whose statistics are for scores alone. */
-export function scoreOf(search: unknown): Score {
+export function scoreOf(search: unknown): Pick<Score, 'of'> {
+  if (search === 'order') return ORDER;
   const score = SCORE_NAMES.find((name) => name === search);
   if (score) return SCORES[score];
   throw new StruPruneError('ERR_INTERNAL', `${search} scores no groups`);

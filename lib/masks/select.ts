@@ -1,5 +1,5 @@
 /** Groups by score, lowest first; of equal scores the higher index first. */
-function worstFirst(scores: Float64Array): number[] {
+export function worstFirst(scores: Float64Array): number[] {
   return [...scores.keys()].sort((a, b) => scores[a]! - scores[b]! || b - a);
 }
 

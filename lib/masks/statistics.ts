@@ -18,6 +18,8 @@ export interface SiteStatistics {
   second?: Float64Array;
   /** `[in]` mean of x_j over the tokens. */
   mean?: Float64Array;
+  /** `[groups]` what share of all layers' weights goes before the group, where one order of all was found. */
+  order?: Float64Array;
   /** Rows of X; 1 where their number, a factor of all scores alike, does not matter. */
   tokens?: number;
 }

@@ -8,7 +8,7 @@ import type { ExpertSearchName } from './experts';
 import type { MaskFunction, MaskTask } from './own';
 import type { ScoreName } from './scores';
 
-export type SearchName = 'sweep' | 'rounds' | 'admm' | 'gumbel' | ScoreName;
+export type SearchName = 'sweep' | 'rounds' | 'admm' | 'gumbel' | 'order' | ScoreName;
 
 /** One site's problem. */
 export interface MaskProblem {

@@ -2,6 +2,7 @@
 import { StruPruneError } from '../errors';
 import { fasp } from './fasp';
 import { flap } from './flap';
+import { gisp } from './gisp';
 import { magnitudeL2 } from './magnitude-l2';
 import { osscar } from './osscar';
 import { reap } from './reap';
@@ -22,6 +23,7 @@ const ALL = [
   fasp,
   osscar,
   tyrLocal,
+  gisp,
   reap,
 ] as const;
 

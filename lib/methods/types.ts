@@ -28,10 +28,11 @@ export interface MethodOptions {
   sequential: boolean;
   alpha: number;
   beta: number;
+  surveyTokens: number;
 }
 
-/** What has to be gathered of a site: nothing but its weights, moments of its columns, or the Gram. */
-export type StatisticsNeeded = 'none' | 'diagonal' | 'gram';
+/** What has to be gathered of a site: nothing but its weights, moments of its columns, the Gram, or its groups' places in one order of all. */
+export type StatisticsNeeded = 'none' | 'diagonal' | 'gram' | 'order';
 
 /**
  * `[groups]` what the loss of each group counts when layers compete for one budget, by one-shot scores, in their order.

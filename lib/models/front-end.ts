@@ -9,7 +9,6 @@ import type { Refit } from '../engine/refit';
 import type { Solver } from '../engine/solver';
 import type { ExpertTrial } from '../masks/experts';
 import type { SiteStatistics } from '../masks/statistics';
-import type { StatisticsNeeded } from '../methods';
 import type { Dtype } from '../model/architecture';
 import type { BlockKeep } from '../model/groups';
 import type { Structure } from '../solver/structures/types';
@@ -26,8 +25,8 @@ export interface Dense {
   readonly stored: Dtype;
   /** Data of a pass over at most `limit` rows: how many there are, and what sums over them depend on, in words. */
   sample(limit?: number): { rows: number; about: string };
-  /** Column statistics of every layer's readers, in the order of the layers. `none`: of their weights alone. */
-  columns(needs: StatisticsNeeded): Promise<SiteStatistics[]>;
+  /** Column statistics of every layer's readers, in the order of the layers, as the survey asks for them. */
+  columns(survey: SurveySpec): Promise<SiteStatistics[]>;
   /** Visits every layer once, in any order, with its sums over `surveyTokens` rows. */
   visit<Found>(survey: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>>;
   /**

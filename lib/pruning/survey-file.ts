@@ -146,7 +146,7 @@ function isPlain(value: unknown): boolean {
 }
 
 function columnArrays(columns: SiteStatistics, i: number): ArrayPlan[] {
-  const { weightNormSq, weightAbsMean, weightShare, second, mean, tokens } = columns;
+  const { weightNormSq, weightAbsMean, weightShare, second, mean, tokens, order } = columns;
   const arrays = [
     vector(`columns.${i}.weightNormSq`, weightNormSq),
     vector(`columns.${i}.weightAbsMean`, weightAbsMean),
@@ -159,6 +159,7 @@ function columnArrays(columns: SiteStatistics, i: number): ArrayPlan[] {
       vector(`columns.${i}.tokens`, Float64Array.of(tokens!)),
     );
   }
+  if (order) arrays.push(vector(`columns.${i}.order`, order));
   return arrays;
 }
 
@@ -189,6 +190,7 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
       site.mean = await read('mean');
       site.tokens = (await read('tokens', 1))[0];
     }
+    if (file.has(`columns.${i}.order`)) site.order = await read('order', layer.groups);
     columns.push(site);
   }
   return columns;

@@ -64,10 +64,10 @@ export class Surveys {
     return made.value;
   }
 
-  async columns(input: SurveyInput, needs: SurveySpec['statistics']): Promise<SiteStatistics[]> {
-    const { network } = input;
-    const key = placesKey(network, `${needs} statistics`, network.sample().about);
-    const { made, fresh } = await once(this.#columns, key, () => network.columns(needs));
+  async columns(input: SurveyInput): Promise<SiteStatistics[]> {
+    const { network, survey } = input;
+    const key = columnsKey(input);
+    const { made, fresh } = await once(this.#columns, key, () => network.columns(survey));
     this.#onUse?.({ key, seconds: made.seconds, fresh, input, survey: null });
     return made.value;
   }
@@ -106,17 +106,28 @@ function placesKey({ layers }: Dense, needs: string, about: string): string {
   return [needs, `scope ${scope}`, about].join(', ');
 }
 
+function columnsKey({ network, survey }: SurveyInput): string {
+  const { statistics, surveyTokens } = survey;
+  const needs = `${statistics} statistics`;
+  if (statistics !== 'order') return placesKey(network, needs, network.sample().about);
+  return `${placesKey(network, needs, network.sample(surveyTokens).about)}, ${mostOf(network)}`;
+}
+
+/** How much of the layers may go. */
+function mostOf({ layers }: Dense): string {
+  const most = [...new Set(layers.map(({ allowed, groups }) => `${allowed.at(-1)}/${groups}`))];
+  return `at most ${most.join(' ')}`;
+}
+
 /** Everything that changes the curves: see surveyCurves. */
 function curvesKey({ network, survey }: SurveyInput): string {
   const { layerWeights, fisherLabels, seed, selection, lambda, surveyTokens } = survey;
   const labels = fisherLabels === 'sampled' ? `sampled labels ${seed}` : 'empirical labels';
-  const { layers } = network;
-  const most = [...new Set(layers.map(({ allowed, groups }) => `${allowed.at(-1)}/${groups}`))];
   return [
     `${layerWeights} weights`,
     ...(layerWeights === 'fisher' ? [labels] : []),
     placesKey(network, `${selection} selection`, network.sample(surveyTokens).about),
     `λ ${lambda}`,
-    `at most ${most.join(' ')}`,
+    mostOf(network),
   ].join(', ');
 }

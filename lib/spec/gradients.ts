@@ -9,7 +9,7 @@ import type { SurveySpec } from './survey';
 /** @throws StruPruneError ERR_UNSUPPORTED for what needs them */
 export function requireGradients(
   architecture: Architecture,
-  { needed, layerWeights }: SurveySpec,
+  { needed, statistics, layerWeights }: SurveySpec,
   { tuneTokens }: RunSettings,
 ): void {
   const are = forwardAlone(architecture);
@@ -20,6 +20,7 @@ export function requireGradients(
   if (needed && layerWeights === 'fisher') {
     refuse('Fisher metrics need gradients', 'choose --layer-weights probe');
   }
+  if (statistics === 'order') refuse('importances need gradients', 'choose another --method');
   if (tuneTokens > 0) refuse('tuning needs gradients', 'leave --tune-tokens out');
 }
 

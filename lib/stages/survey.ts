@@ -75,9 +75,9 @@ async function adopt({ engine, network, journal, identity, scratch, surveys }: W
 
 /** Column statistics for losses by scores, or error curves of the survey's own tokens. */
 export async function makeSurvey(input: CurvesInput, surveys: Surveys): Promise<Measured> {
-  const { curves, statistics, experts } = input.survey;
+  const { curves, experts } = input.survey;
   const make = () => (experts ? surveyExperts(input) : surveyCurves(input));
   return curves === 'sweep'
     ? { columns: null, survey: await surveys.curves(input, make) }
-    : { columns: await surveys.columns(input, statistics), survey: null };
+    : { columns: await surveys.columns(input), survey: null };
 }

@@ -78,6 +78,7 @@ test('names of groups stand for their entries, in the order of the table', (t) =
       'fasp',
       'osscar',
       'tyr-local',
+      'gisp',
       'sparsellm',
       'struprune-threshold',
     ],

@@ -41,6 +41,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['mistral', { method: 'wanda-sp' }],
   ['llama3', { format: 'gguf', dtype: 'q4_0' }],
   ['opt-pre', { method: 'flap' }],
+  ['gemma3', { method: 'gisp', maxLayerSparsity: 0.3 }],
   ['qwen3-moe', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen2-moe', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],

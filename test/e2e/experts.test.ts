@@ -46,6 +46,7 @@ const REFUSED: [Partial<PruneOptions>, RegExp][] = [
   ],
   [{ scope: 'attention', layerWeights: 'fisher' }, /experts: Fisher metrics need gradients/],
   [{ tuneTokens: 4 * WINDOW }, /experts: tuning needs gradients/],
+  [{ scope: 'attention', method: 'gisp' }, /experts: importances need gradients/],
 ];
 for (const [more, message] of REFUSED) {
   test(`refused: ${JSON.stringify(more)}`, async (t) => {

@@ -35,6 +35,7 @@ const REFUSED: [Partial<PruneOptions>, RegExp][] = [
     /some blocks of this model have short convolutions: Fisher metrics need gradients/,
   ],
   [{ tuneTokens: 4 * WINDOW }, /short convolutions: tuning needs gradients/],
+  [{ method: 'gisp' }, /short convolutions: importances need gradients/],
   [{ scope: 'experts' }, /this model has no experts/],
 ];
 for (const [more, message] of REFUSED) {

@@ -50,6 +50,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['opt-pre', { ffnSolver: 'gauss-newton', sequential: false, allocation: 'uniform' }],
   ['opt-pre', { bias: 'add', mask: 'admm', allocation: 'uniform' }],
   ['llama3-tied', { method: 'flap' }],
+  ['llama2', { method: 'gisp' }],
   ['qwen2-moe', { scope: 'all', sparsity: 0.05 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, dtype: 'f32' }],
   ['qwen3-moe', { method: 'reap', sparsity: 0.2, dtype: 'f32' }],

@@ -63,6 +63,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],
   ['llama3-tied', { method: 'osscar' }],
   ['llama3-tied', { method: 'tyr-local', scope: 'all' }],
+  ['llama3-tied', { method: 'gisp' }],
+  ['gpt-neox', { method: 'gisp', scope: 'ffn', threads: 12 }],
   ['qwen3', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
   ['gemma3-unlike', { scope: 'all', selection: 'fisher', threads: 12 }],
   ['gemma3-unlike', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],

@@ -1,6 +1,6 @@
-"""Torch reference of structured magnitude, Wanda-sp, UniPruning's score, FLAP, Týr's local stage and FASP.
+"""Torch reference of structured magnitude, Wanda-sp, UniPruning's score, FLAP, Týr's local stage, FASP and GISP.
 
-Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude-l2|wanda-sp|unipruning|flap|tyr-local|fasp
+Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude-l2|wanda-sp|unipruning|flap|tyr-local|fasp|gisp
          --sparsity S [--allocation uniform|threshold] [--scope ffn|attention|all] [--multiple M]
 FILE.json holds token ids, [windows][window], all windows of one length. S = removed / all linear weights of
 all blocks. Prints JSON: kept FFN channels and KV heads of every block, NLL before and after, and
@@ -16,13 +16,14 @@ import sys
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import gisp  # noqa: E402
 import rounds  # noqa: E402
 import scores as baseline_scores  # noqa: E402
 import sites as model_sites  # noqa: E402
 import widths  # noqa: E402
 from ridge import Ridge  # noqa: E402
 
-METHODS = [*baseline_scores.METHODS, "tyr-local", "fasp"]
+METHODS = [*baseline_scores.METHODS, "tyr-local", "fasp", "gisp"]
 SCOPES = {"ffn": ["ffn"], "attention": ["attention"], "all": ["attention", "ffn"]}
 
 
@@ -60,6 +61,22 @@ def prune_refitted(model, ids, method, sites, counts):
     ]
 
 
+def prune_in_order(model, ids, sites, remove, multiple, max_share):
+    """How many groups of every site went, and [(groups kept, margin)]: by one order of all sites' groups."""
+    weights = [site.linear.weight.detach().clone() for site in sites]
+    most = [widths.allowed(site, multiple, max_share)[-1] for site in sites]
+    order = gisp.Order(model, ids, sites, most)
+    counts, _ = widths.threshold(sites, order.places, remove, multiple, max_share, True)
+    results = []
+    for at, (site, weight, count) in enumerate(zip(sites, weights, counts)):
+        with torch.no_grad():
+            site.linear.weight.copy_(weight)
+        keep, _ = keep_best(order.places[at], count)
+        results.append((keep, order.margin_at(at, count)))
+        model_sites.remove_groups(site, keep)
+    return counts, results
+
+
 def prune_by_scores(model, ids, method, sites, remove, allocation, multiple, max_share):
     """How many groups of every site went, and [(groups kept, margin)]."""
     score, sequential, mean_bias, raw = baseline_scores.METHODS[method]
@@ -92,6 +109,8 @@ def prune(model, ids, method, sparsity, allocation, scope, multiple=8, max_share
     if method in REFITTED:
         counts = widths.uniform(sites, remove, multiple, max_share)
         results = prune_refitted(model, ids, method, sites, counts)
+    elif method == "gisp":
+        counts, results = prune_in_order(model, ids, sites, remove, multiple, max_share)
     else:
         counts, results = prune_by_scores(
             model, ids, method, sites, remove, allocation, multiple, max_share

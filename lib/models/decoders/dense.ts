@@ -30,6 +30,7 @@ import { shareOfTrials } from './batches';
 import { calibrationStates } from './calibration-states';
 import { visitExperts } from './expert-survey';
 import { JointTrial, jointTokens } from './joint';
+import { orderByGradients } from './order-by-gradients';
 import type { Order } from './orders';
 import { type OnStep, Probe } from './probe';
 import { withSolver } from './site-solver';
@@ -70,7 +71,18 @@ export class DenseDecoder implements Dense {
     return { rows, about: `${rows} tokens by ${this.window}, ${types}` };
   }
 
-  async columns(needs: StatisticsNeeded): Promise<SiteStatistics[]> {
+  async columns({ statistics, surveyTokens }: SurveySpec): Promise<SiteStatistics[]> {
+    if (statistics !== 'order') return this.#columns(statistics);
+    const { session, window, layers, onProgress } = this;
+    const text = { ids: this.#first(surveyTokens), window };
+    const order = await orderByGradients({ session, ...text, layers, onProgress });
+    // Of the weights, which take no time.
+    const columns = await this.#columns('none', { report: () => {} });
+    return columns.map((site, at) => ({ ...site, order: order[at] }));
+  }
+
+  /** `none`: of weights alone. */
+  async #columns(needs: StatisticsNeeded, followers?: Followers): Promise<SiteStatistics[]> {
     const { session, window } = this;
     const found: SiteStatistics[] = [];
     const visit: VisitLayer = async (block, layer, hidden) => {
@@ -86,7 +98,7 @@ export class DenseDecoder implements Dense {
       });
     };
     const ids = needs === 'none' ? null : this.ids;
-    await this.#walk(ids, this.layers, visit);
+    await this.#walk(ids, this.layers, visit, followers);
     return found;
   }
 

@@ -10,6 +10,7 @@ import {
   together,
 } from '../../../engine/needs';
 import { passesOfCurve } from '../../../masks/experts';
+import { STEP, timesMeasured } from '../../../masks/removal-order';
 import { sitesOf } from '../../../model/blocks';
 import { outerSite, type Site } from '../../../model/sublayers';
 import { isWhole, type Layer, layersIn, widthOf } from '../../../spec/widths';
@@ -57,6 +58,7 @@ function statesOnTheirWay(ask: NeedsOf, { rows }: Tokens): number {
 /** Column moments for a method that scores on dense statistics. */
 function columnsNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
   const { survey, tokens, window } = input;
+  if (survey.statistics === 'order') return orderNeeds(input, ask);
   if (survey.statistics === 'none') {
     return staged(
       eachBlock(input, (block) => ask.block(block)),
@@ -172,8 +174,8 @@ function expertsNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeed
 /** Fisher metrics of all sites, and curves in them. */
 function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
   const { architecture, survey, layers } = input;
-  const { hidden, blocks } = architecture;
-  // Forward without any sums; then the sums of both sites and of the gradients there, while the gradient comes back.
+  const { hidden } = architecture;
+  // The sums of both sites and of the gradients there, while the gradient comes back.
   const backward = (block: number) => {
     const own = layersIn(layers, block);
     const dims = [...sitesOf(architecture, block).map(() => hidden), ...own.map(widthOf)];
@@ -181,6 +183,33 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
     const until = inTurn(...own.map((layer) => curveNeeds(input, ask, layer, true)));
     return ask.backward(block, states, sums, { until });
   };
+  const { needs, scratch } = backwardsNeeds(input, ask, states, backward);
+  const metrics = survey.selection === 'fisher' ? layers.length : 1;
+  const kept = scratch + ask.matrix(metrics * hidden, hidden).memory;
+  return staged(needs, kept, ['hidden states', 'gradients', 'Fisher metrics']);
+}
+
+/** Gradients of the dense model, and again and again of what is left of it. */
+function orderNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
+  const states = inScratch(surveyTokens(input), input.window);
+  const backward = (block: number) => {
+    const sums = layersIn(input.layers, block).map(widthOf);
+    const each = sums.map((dim) => ({ dim, gram: false, residual: 0 }));
+    return ask.backward(block, states, each, { factors: true });
+  };
+  const { needs, scratch } = backwardsNeeds(input, ask, states, backward);
+  const passes = timesMeasured(input.layers);
+  const left = passes * (1 - (STEP * (passes - 1)) / 2);
+  return staged(times(left, needs), scratch, ['hidden states', 'gradients']);
+}
+
+/** Forward without any sums, and back; `scratch`: bytes of what is kept in between. */
+function backwardsNeeds(
+  input: PlanInput,
+  ask: NeedsOf,
+  states: Tokens,
+  backward: (block: number) => Needs,
+): Pick<StageNeeds, 'needs' | 'scratch'> {
   const both = (block: number) =>
     together(ask.block(block), inTurn(ask.sites(block, states), backward(block)));
   const needs = inTurn(
@@ -189,13 +218,9 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
     eachBlock(input, both),
     ask.ends('headGradient', states),
   );
-  const metrics = survey.selection === 'fisher' ? layers.length : 1;
-  const scratch = together(
-    ask.states((blocks.length + 2) * states.rows),
-    ask.blockInput(states.rows),
-    ask.matrix(metrics * hidden, hidden),
-  ).memory;
-  return staged(needs, scratch, ['hidden states', 'gradients', 'Fisher metrics']);
+  const { length } = input.architecture.blocks;
+  const kept = together(ask.states((length + 2) * states.rows), ask.blockInput(states.rows));
+  return { needs, scratch: kept.memory };
 }
 
 /** Curves, and the weight of each layer by a trial that runs on through the model. */
