@@ -9,11 +9,11 @@
 namespace struprune {
 
 // Most rows of a page that one task handles: the more, the fewer times a weight is packed. Tasks
-// begin at multiples of kLeastChunk, and so of 24: OpenBLAS's kernels for AVX2 take so many rows at
-// a time and round those that are left over otherwise. So what a row comes to does not depend on
-// the number of threads.
-inline constexpr size_t kLeastChunk = 96;
-inline constexpr size_t kChunk = 5 * kLeastChunk;
+// begin at multiples of kLeastChunk: OpenBLAS's kernels take 24 rows at a time with AVX2 and 64
+// with AVX-512, and round those that are left over otherwise. So what a row comes to does not
+// depend on the number of threads.
+inline constexpr size_t kLeastChunk = 192;
+inline constexpr size_t kChunk = 2 * kLeastChunk;
 
 // Rows of a task: kChunk, and fewer where that leaves a worker with less than `tasks` of them.
 inline size_t ChunkRows(const Context& context, size_t rows, size_t tasks = 2) {

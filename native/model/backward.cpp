@@ -107,11 +107,16 @@ struct WorkCounts {
 
 // Rows of a flight, and numbers of the buffers that its sublayers share.
 struct FlightCounts {
+  // Of sums over a group's rows.
+  static size_t WholePages(size_t rows) {
+    constexpr size_t page = Statistics::kExactPage;
+    return (rows + page - 1) / page * page;
+  }
   // page: rows of a page; wanted: of each sublayer.
   FlightCounts(const Context& context, const BlockSpec& spec, size_t window, size_t page,
                const std::vector<Wanted>& wanted)
       : tokens(std::min(page, std::max<size_t>(1, kFlightTokens / window) * window)),
-        group(std::min(tokens, context.pool.size() * kChunk)),
+        group(std::min(tokens, WholePages(context.pool.size() * kChunk))),
         stream(group * spec.hidden),
         normed(std::max(group, WorkerRows(context, tokens)) * spec.hidden) {
     for (size_t i = 0; i < spec.sublayers.size(); ++i) {

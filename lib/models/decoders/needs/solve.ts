@@ -162,13 +162,15 @@ function siteNeeds(
   const reads = sublayerAt(architecture, block, site).input === 'read';
   // The states' own comes as they go on through the first sublayer. The dense ones' is there by then, or in their copy.
   const own = reads || !sequential ? together(kept, keptDense) : keptDense;
+  // What the states go on by, until they have.
+  const inputsKept = keeps && !states.paged ? ask.matrix(states.rows, widthOf(layer)) : NOTHING;
   const solve = together(
     copy,
     own,
     ask.statistics(widthOf(layer), sums),
     inTurn(
       ask.site(block, site, states, { collects: true, gram, feedback, keeps, inputs }),
-      gram ? solverNeeds(input, ask, at, feedback) : NOTHING,
+      gram ? together(inputsKept, solverNeeds(input, ask, at, feedback)) : NOTHING,
       sequential ? together(reads ? NOTHING : kept, goesOn) : NOTHING,
     ),
   );
