@@ -138,23 +138,23 @@ export function architectureFromGguf(
   // An unknown architecture is said before its keys are missed.
   familiesOfGguf(prefix);
   const key = (name: string) => `${prefix}.${name}`;
-  const named = readFields(NAMED, file, key);
+  const stated = readFields(NAMED, file, key);
   const tokens = readFields(TOKENS, file);
-  const { context_length: maxPositions, embedding_length: hidden } = named;
-  // What guesses further ahead comes last.
-  named.block_count -= named.nextn_predict_layers ?? 0;
-  const { block_count: count } = named;
-  if (count < 1) throw badField(file, [key('block_count')], 'leaves no block');
-  const window = named['attention.sliding_window'] ?? 0;
+  const { context_length: maxPositions, embedding_length: hidden } = stated;
+  const window = stated['attention.sliding_window'] ?? 0;
   const slidingWindow = window < maxPositions ? window : 0;
-  const experts = named.expert_count ?? 0;
+  const experts = stated.expert_count ?? 0;
   const family = familyOfGguf(prefix, {
     slides: slidingWindow > 0,
     experts: experts > 0,
-    shared: (named.expert_shared_feed_forward_length ?? 0) > 0,
+    shared: (stated.expert_shared_feed_forward_length ?? 0) > 0,
   });
-  requireTensors(count, tensors.count, file, key('block_count'));
   const gguf = family.gguf!;
+  requireTensors(stated.block_count, tensors.count, file, key('block_count'));
+  // What guesses further ahead comes last.
+  const count = stated.block_count - (gguf.looksAhead ? (stated.nextn_predict_layers ?? 0) : 0);
+  if (count < 1) throw badField(file, [key('block_count')], 'leaves no block');
+  const named = { ...stated, block_count: count };
   const plain = blocksOf(family, named, file, key);
   const { blocks, routing } = withExperts(family, plain, named, file, key);
   const headDim = headDimOf(named, Math.max(...blocks.map(({ heads }) => heads)), file, key);
@@ -172,9 +172,7 @@ export function architectureFromGguf(
   const rotary = family.positionOffset === null;
   const rope = rotary ? ropeFromGguf(family, named, tensors, { headDim, dims }, file) : null;
   const theta = named['rope.freq_base_swa'] ?? gguf.slidingTheta ?? rope?.theta;
-  const epsName = EPSILONS[family.norm];
-  const eps = named[epsName];
-  if (eps === undefined) throw badField(file, [key(epsName)], 'must be a number');
+  const eps = required(EPSILONS[family.norm], named, file, key);
   const vocab = tensors.shape(GGUF_NAMES.model.embedding!)?.[0];
   if (vocab === undefined) throw badField(file, [GGUF_NAMES.model.embedding!], 'has no rows');
   const architecture: Architecture = {
@@ -229,11 +227,19 @@ function parallelOf(
   file: Stated,
   key: (name: string) => string,
 ): boolean {
-  const name = 'use_parallel_residual';
-  const stated = named[name];
-  if (!gguf.parallel) return false;
-  if (stated === undefined) throw badField(file, [key(name)], 'must be true or false');
-  return stated;
+  return gguf.parallel === true && required('use_parallel_residual', named, file, key);
+}
+
+/** What a loader of llama.cpp does not go without. */
+function required<Name extends keyof Named>(
+  name: Name,
+  named: Named,
+  file: Stated,
+  key: (name: string) => string,
+): NonNullable<Named[Name]> {
+  const value = named[name];
+  if (value === undefined) throw badField(file, [key(name)], 'must be stated');
+  return value as NonNullable<Named[Name]>;
 }
 
 function blocksOf(
@@ -271,10 +277,7 @@ function convolutionOf(
   key: (name: string) => string,
 ): Architecture['convolution'] {
   if (!blocks.some(({ mixer }) => mixer === 'convolution')) return null;
-  const name = 'shortconv.l_cache';
-  const kernel = named[name];
-  if (kernel === undefined) throw badField(file, [key(name)], 'must be a number');
-  return { kernel, bias: false };
+  return { kernel: required('shortconv.l_cache', named, file, key), bias: false };
 }
 
 function deltaOf(
@@ -284,11 +287,7 @@ function deltaOf(
   key: (name: string) => string,
 ): Architecture['delta'] {
   if (!blocks.some(({ mixer }) => mixer === 'delta')) return null;
-  const stated = (name: keyof Named & `ssm.${string}`): number => {
-    const value = named[name];
-    if (value === undefined) throw badField(file, [key(name)], 'must be a number');
-    return value as number;
-  };
+  const stated = (name: keyof Named & `ssm.${string}`) => required(name, named, file, key);
   const [keyHeads, valueHeads] = [stated('ssm.group_count'), stated('ssm.time_step_rank')];
   if (valueHeads % keyHeads !== 0) {
     throw badField(file, [key('ssm.time_step_rank')], 'must be a multiple of the key heads');

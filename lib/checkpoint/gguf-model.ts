@@ -34,11 +34,14 @@ export async function openGguf(path: string): Promise<ModelSource> {
   );
   const { interleavedRope } = family.gguf!;
   const layout = { interleavedRope, normOffset: 0, decayAsRate: true };
-  const names = ggufNames(family.gguf!, parsed.metadata['general.architecture']!.value as string);
-  for (const name of stored.keys()) {
+  const named = parsed.metadata['general.architecture']!.value as string;
+  const names = ggufNames(family.gguf!, named);
+  const stated = parsed.metadata[`${named}.block_count`]!.value as number;
+  const unloaded = [...stored.keys()].filter((name) => {
     const block = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0);
-    if (block >= architecture.blocks.length) stored.delete(name);
-  }
+    return block >= architecture.blocks.length && block < stated;
+  });
+  for (const name of unloaded) stored.delete(name);
   const bound = bindTensors(architecture, names, stored, path, layout);
   return {
     format: 'gguf',
@@ -46,6 +49,7 @@ export async function openGguf(path: string): Promise<ModelSource> {
     files,
     architecture,
     ...bound,
+    ...(unloaded.length > 0 && { unloaded }),
     config: parsed.metadata,
   };
 }

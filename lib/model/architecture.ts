@@ -224,7 +224,7 @@ export interface ModelSource {
   config: Record<string, unknown>;
   /** Keys of config.json that have a whole number with a point there, and keep it. */
   floats?: string[];
-  /** Tensors of the files that the stock class does not load, and that no output has. */
+  /** Tensors of the files that guess tokens further ahead, which no output has. */
   unloaded?: string[];
   /** Of a model of text and images: what is around the text model, of which all else here speaks but `parameters`. */
   wrapped?: Wrapped;

@@ -183,6 +183,8 @@ export interface GgufDescription {
   holdsLongrope?: true;
   /** Its loader wants to know how rope divides a head's pairs among the positions of text and images, which for text are one. */
   ropeSections?: true;
+  /** Its last blocks may guess tokens further ahead: metadata counts them, and its graph passes them by. */
+  looksAhead?: true;
   /** The activation of its graph. */
   activation: Activation;
   /** Of its experts, in place of the activation. */

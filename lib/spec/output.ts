@@ -60,7 +60,7 @@ function unloadedNotes({ unloaded = [] }: ModelSource): string[] {
   if (unloaded.length === 0) return [];
   const such = `${unloaded.length} tensors as ${unloaded[0]}`;
   return [
-    `${such} are left out: they belong to the unpruned model, and transformers does not load them`,
+    `${such} are left out: they guess tokens further ahead, and belong to the unpruned model`,
   ];
 }
 

@@ -14,14 +14,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 
 import { parseGguf } from '../../lib/checkpoint/container';
 import { readSplit } from '../../lib/checkpoint/gguf-split';
 import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import type { OutputTensor } from '../../lib/checkpoint/tensor-sequence';
-import type { TensorRef } from '../../lib/model/architecture';
+import type { Dtype, TensorRef } from '../../lib/model/architecture';
 import { inOrder } from '../../lib/model/delta-order';
 import { familyNamed } from '../../lib/model/families';
 import { partRefs, WHOLE } from '../../lib/model/file-tensors';
@@ -234,6 +234,62 @@ for (const [name, interleaved] of [
     );
   });
 }
+
+/** A fixture's GGUF with copies of its last block behind it, and other metadata. */
+async function longer(t: ExecutionContext, name: string, more: Record<string, number>) {
+  const path = join(MODELS, name, 'model.gguf');
+  const [{ metadata, tensors }, bytes] = [parseGguf(path), readFileSync(path)];
+  const last = (await openCheckpoint(path)).architecture.blocks.length - 1;
+  const own = tensors.map((tensor) => ({ ...tensor, dtype: tensor.dtype as Dtype }));
+  const copies = own
+    .filter((tensor) => tensor.name.startsWith(`blk.${last}.`))
+    .map((tensor) => ({ ...tensor, name: tensor.name.replace(String(last), String(last + 1)) }));
+  const all = [...own, ...copies];
+  const prefix = metadata['general.architecture']!.value;
+  const stated = Object.entries(more).map(([key, value]) => [
+    `${prefix}.${key}`,
+    { type: 'uint32', value } as const,
+  ]);
+  const folder = mkdtempSync(join(tmpdir(), 'struprune-longer-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const output = join(folder, 'model.gguf');
+  const writer = await GgufWriter.create(
+    output,
+    all,
+    { ...metadata, ...Object.fromEntries(stated) },
+    {},
+  );
+  for (const { name: tensor, offset, bytes: length } of all) {
+    await writer.append(tensor, bytes.subarray(offset, offset + length));
+  }
+  await writer.close();
+  return { output, copies: copies.map((tensor) => tensor.name) };
+}
+
+test('blocks of a GGUF that guess further ahead are not loaded, which is said', async (t) => {
+  const ahead = { block_count: 5, nextn_predict_layers: 1 };
+  const { output, copies } = await longer(t, 'qwen3.5', ahead);
+  const [source, whole] = [output, join(MODELS, 'qwen3.5', 'model.gguf')].map(openCheckpoint);
+  t.deepEqual((await source!).architecture, (await whole!).architecture);
+  t.is((await source!).parameters, (await whole!).parameters);
+  t.deepEqual((await source!).unloaded, copies);
+});
+
+test('blocks of a GGUF that its metadata does not count are refused', async (t) => {
+  const rows: [string, Record<string, number>][] = [
+    ['qwen3.5', {}],
+    ['qwen2', {}],
+    // Another family does not read it.
+    ['qwen2', { nextn_predict_layers: 1 }],
+  ];
+  for (const [name, more] of rows) {
+    const { output } = await longer(t, name, more);
+    await t.throwsAsync(openCheckpoint(output), {
+      code: 'ERR_UNSUPPORTED',
+      message: /has no place for tensor blk\.\d\./,
+    });
+  }
+});
 
 test('FP8: every matrix of a block has its scales, which are no parameters', async (t) => {
   const { blocks, parameters, architecture, files } = await openCheckpoint(

@@ -86,6 +86,7 @@ export const qwen35: Family = {
     holdsRopeFactors: false,
     activation: 'silu',
     ropeSections: true,
+    looksAhead: true,
     names: {
       block: {
         'ffn.norm': 'blk.{}.post_attention_norm.weight',

@@ -40,8 +40,13 @@ async function* encodePart(
   const { ropeHeads = 0, heads } = part;
   const encode = (row: number, count: number) => block.encode(role, dtype, row, count, ropeHeads);
   if (heads?.axis === 'rows') {
-    yield* byRows(session, [heads.first, ...part.shape.slice(1)], encode);
-    for (const head of heads.heads) yield await encode(heads.first + head * heads.each, heads.each);
+    const { first, each } = heads;
+    const [, ...columns] = part.shape;
+    yield* byRows(session, [first, ...columns], encode);
+    for (const head of heads.heads) {
+      const from = first + head * each;
+      yield* byRows(session, [each, ...columns], (row, count) => encode(from + row, count));
+    }
     return;
   }
   yield* byRows(session, part.shape, async (row, count) => {
