@@ -78,15 +78,14 @@ export class ArraysFile {
 
   /** @throws StruPruneError ERR_NOT_FOUND; ERR_CHECKPOINT for another kind of file or a wrong hash */
   static async open(path: string, signal?: AbortSignal): Promise<ArraysFile> {
-    const { tensors, metadata } = parseSafetensors(path);
-    const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-    const stored = byName.get(HASH);
+    const file = ArraysFile.openKnown(path);
+    const stored = file.tensors.get(HASH);
     const { size } = await stat(path);
     const ok =
       stored?.bytes === HASH_BYTES &&
       stored.offset + HASH_BYTES === size &&
       (await hashBefore(path, stored.offset, signal)).equals(await tail(path, stored.offset));
-    if (ok) return new ArraysFile(path, metadata, byName);
+    if (ok) return file;
     if (!stored) {
       throw new StruPruneError(
         'ERR_CHECKPOINT',
@@ -99,6 +98,12 @@ export class ArraysFile {
       `${path} is damaged: its hash is not that of its contents`,
       'make it again',
     );
+  }
+
+  /** One that this process wrote, or has opened before: without a look at its hash. @throws StruPruneError ERR_CHECKPOINT */
+  static openKnown(path: string): ArraysFile {
+    const { tensors, metadata } = parseSafetensors(path);
+    return new ArraysFile(path, metadata, new Map(tensors.map((tensor) => [tensor.name, tensor])));
   }
 
   has(name: string): boolean {
@@ -116,6 +121,13 @@ export class ArraysFile {
     const values = new Float64Array(bytes / SIZES.F64);
     await this.fill(offset, values);
     return values;
+  }
+
+  /** All numbers of an array, into memory of its type and size. @throws StruPruneError ERR_CHECKPOINT */
+  async readInto(name: string, values: Float64Array | Float32Array): Promise<void> {
+    const { offset, bytes } = this.tensor(name);
+    if (bytes !== values.byteLength) throw this.unlike(name);
+    await this.fill(offset, values);
   }
 
   /** Rows of a matrix, so many at a time, each time in the same memory. */

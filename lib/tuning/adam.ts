@@ -29,17 +29,33 @@ export function* adamStep(
   rate: number,
 ): Steps<void> {
   state.steps += 1;
-  const unbiased = {
-    mean: 1 - DECAY.mean ** state.steps,
-    square: 1 - DECAY.square ** state.steps,
-  };
-  for (const [i, g] of gradient.entries()) {
-    const mean = DECAY.mean * state.mean[i]! + (1 - DECAY.mean) * g;
-    const square = DECAY.square * state.square[i]! + (1 - DECAY.square) * g * g;
-    state.mean[i] = mean;
-    state.square[i] = square;
-    const size = Math.sqrt(square / unbiased.square) + LEAST;
-    parameters[i]! -= (rate * mean) / unbiased.mean / size;
-    if (i % PIECE === 0) yield;
+  for (let at = 0; at < gradient.length; at += PIECE) {
+    const piece = (numbers: Numbers) => numbers.subarray(at, at + PIECE);
+    const { mean, square, steps } = state;
+    step(
+      piece(parameters),
+      piece(gradient),
+      { mean: piece(mean), square: piece(square), steps },
+      rate,
+    );
+    yield;
+  }
+}
+
+function step(
+  parameters: Numbers,
+  gradient: Numbers,
+  { mean, square, steps }: AdamState,
+  rate: number,
+): void {
+  const unbiased = { mean: 1 - DECAY.mean ** steps, square: 1 - DECAY.square ** steps };
+  for (let i = 0; i < gradient.length; i++) {
+    const g = gradient[i]!;
+    const first = DECAY.mean * mean[i]! + (1 - DECAY.mean) * g;
+    const second = DECAY.square * square[i]! + (1 - DECAY.square) * g * g;
+    mean[i] = first;
+    square[i] = second;
+    const size = Math.sqrt(second / unbiased.square) + LEAST;
+    parameters[i]! -= (rate * first) / unbiased.mean / size;
   }
 }

@@ -34,8 +34,8 @@ export interface ChangeState {
 
 /** Keeps the states of a run's blocks, of its last step and of the one before. */
 export interface ChangeStore {
-  /** After so many steps, one at least. */
-  read(block: number, steps: number): Promise<ChangeState>;
+  /** After so many steps, one at least; into memory of that size. */
+  read(block: number, steps: number, into: ChangeState): Promise<void>;
   write(block: number, steps: number, state: ChangeState): Promise<void>;
 }
 
@@ -61,17 +61,39 @@ export function countOf(places: readonly ChangePlace[] = []): number {
   return last ? last.at + last.rank * (last.rows + last.cols) : 0;
 }
 
+/** Memory for the state of one block at a time, the same for each: new memory would keep the garbage collector at work. */
+export function stateMemory(
+  blocks: readonly (readonly ChangePlace[])[],
+): (places: readonly ChangePlace[]) => ChangeState {
+  const most = Math.max(0, ...blocks.map(countOf));
+  const [values, mean, square] = [0, 1, 2].map(() => new Float32Array(most)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  return (places) => {
+    const count = countOf(places);
+    return {
+      values: values.subarray(0, count),
+      mean: mean.subarray(0, count),
+      square: square.subarray(0, count),
+    };
+  };
+}
+
 /** Of no steps: left is 0, and right drawn at random with rows of length 1. */
-export function firstState(block: number, places: readonly ChangePlace[]): ChangeState {
-  const zeros = () => new Float32Array(countOf(places));
-  const values = zeros();
+export function fillFirst(
+  { values, mean, square }: ChangeState,
+  block: number,
+  places: readonly ChangePlace[],
+): void {
+  for (const zeros of [values, mean, square]) zeros.fill(0);
   const next = uniform(block);
   for (const place of places) {
     const most = Math.sqrt(3 / place.cols);
     const { right } = productAt(place, values);
     for (let i = 0; i < right.length; i++) right[i] = most * (2 * next() - 1);
   }
-  return { values, mean: zeros(), square: zeros() };
 }
 
 function productAt({ rows, cols, rank, at }: ChangePlace, values: Float32Array): LowRank {

@@ -8,7 +8,7 @@ import { nextTokens, type Session } from '../engine/session';
 import { type OnStage, stageReporter } from '../progress';
 import { inTurns } from '../turns';
 import { type AdamState, adamState, adamStep } from './adam';
-import { type ChangeState, type ChangeStore, firstState } from './changes';
+import { type ChangeState, type ChangeStore, fillFirst, stateMemory } from './changes';
 import {
   gradientsOf,
   type Lesson,
@@ -102,11 +102,13 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
   });
   // Of the block at hand, which a step back asks for three times.
   let atHand: { block: number; steps: number; state: ChangeState } | null = null;
+  const memoryOf = stateMemory(places.changes);
   const stateOf = async (block: number, steps: number): Promise<ChangeState> => {
     if (atHand?.block === block && atHand.steps === steps) return atHand.state;
     atHand = null;
-    const state =
-      steps === 0 ? firstState(block, places.changes[block]!) : await store.read(block, steps);
+    const state = memoryOf(places.changes[block]!);
+    if (steps === 0) fillFirst(state, block, places.changes[block]!);
+    else await store.read(block, steps, state);
     atHand = { block, steps, state };
     return state;
   };

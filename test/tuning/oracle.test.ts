@@ -7,7 +7,7 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
 import { adamState, adamStep } from '../../lib/tuning/adam';
-import { type ChangePlace, firstState } from '../../lib/tuning/changes';
+import { type ChangePlace, fillFirst, stateMemory } from '../../lib/tuning/changes';
 import { endsWith } from '../../lib/tuning/ends';
 import { type Gradients, gradientsOf, lessonOf } from '../../lib/tuning/passes';
 import { type Tuning, tunedBlock } from '../../lib/tuning/tuning';
@@ -87,7 +87,8 @@ for (const name of NAMES) {
       const places = all.factors;
       const named = namedPlaces(places);
       const states = all.changes.map((own, block) => {
-        const state = firstState(block, own);
+        const state = stateMemory([own])(own);
+        fillFirst(state, block, own);
         for (const { role, at, count, phase } of sidesOf(own, block)) {
           state.values.set(firstNumbers(count, phase + mapOf(role).length + block), at);
         }

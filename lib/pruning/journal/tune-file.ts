@@ -55,21 +55,15 @@ export async function readTuneState(
   }
 }
 
-/** In two files a block, of which a step writes the one that the step before has not. */
+/**
+ * In two files a block, of which a step writes the one that the step before has not. What is read is of this process, or was
+ * looked at as its run began.
+ */
 export function changeStore(journal: Journal): ChangeStore {
   return {
-    async read(block, steps) {
-      const file = await openChanges(journal, block, steps);
-      const read = async (name: string) => {
-        const values = new Float32Array(file.shape(name)[0]!);
-        for await (const { row, values: some } of file.rows(name, PIECE)) values.set(some, row);
-        return values;
-      };
-      return {
-        values: await read('values'),
-        mean: await read('mean'),
-        square: await read('square'),
-      };
+    async read(block, steps, into) {
+      const file = ArraysFile.openKnown(journal.changesPath(block, steps));
+      for (const [name, values] of Object.entries(into)) await file.readInto(name, values);
     },
     write(block, steps, state) {
       const arrays = Object.entries(state).map(([name, values]) => array(name, values));
