@@ -140,8 +140,8 @@ const std::map<std::string, Answer>& Answers() {
       {"copyMatrix",
        [](const Context&, const Call& c) { return CopyRowsNeeds(c.Tokens(), c.Size("cols")); }},
       {"loadBlock",
-       [](const Context& context, const Call& c) {
-         return BlockNeeds(context, c.Block(), c.Tensors(), c.Flag("paged"));
+       [](const Context&, const Call& c) {
+         return BlockNeeds(c.Block(), c.Tensors(), c.Flag("paged"));
        }},
       {"encodeBlock",
        [](const Context&, const Call& c) {

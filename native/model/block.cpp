@@ -13,8 +13,7 @@
 
 namespace struprune {
 
-Needs BlockNeeds(const Context& context, const BlockSpec& spec, std::span<const TensorId> tensors,
-                 bool paged) {
+Needs BlockNeeds(const BlockSpec& spec, std::span<const TensorId> tensors, bool paged) {
   size_t vectors = 0, matrices = 0, strip = 0;
   for (const TensorId id : tensors) {
     const auto [rows, cols] = ShapeOf(spec, id);
@@ -25,7 +24,7 @@ Needs BlockNeeds(const Context& context, const BlockSpec& spec, std::span<const 
     matrices += rows * cols;
     strip = std::max(strip, LargestStrip(rows, cols));
   }
-  const size_t at_hand = StripsAtHand(context) * strip;
+  const size_t at_hand = kStripsAtHand * strip;
   return HeldFloats(vectors) + Pages(matrices * sizeof(float), at_hand * sizeof(float), paged);
 }
 
@@ -71,6 +70,29 @@ std::unique_ptr<PagedMatrix> Block::MakeMatrix(size_t rows, size_t cols) const {
   return std::make_unique<PagedMatrix>(store_, rows, cols, strips.side());
 }
 
+namespace {
+
+// Rows of a strip that are decoded or rounded in one go.
+constexpr size_t kRowsAtOnce = 64;
+
+// Shares a strip's rows out over the pool, so many at once at most: work(first, count).
+template <typename Work>
+void ForRows(Context& context, size_t rows, size_t most, Work work) {
+  const size_t share = (rows + context.pool.size() - 1) / context.pool.size();
+  const size_t some = std::clamp<size_t>(share, 1, most);
+  context.pool.ParallelFor((rows + some - 1) / some, [&](size_t i, size_t) {
+    context.CheckAbort();
+    work(i * some, std::min(some, rows - i * some));
+  });
+}
+
+// Whether values come as they are decoded, each by itself: rounded to their own type they stay.
+bool AreAsStored(const TensorSource& source) {
+  return LayoutOf(source.dtype).elements == 1 && !source.scales && source.scaling.plain();
+}
+
+}  // namespace
+
 void Block::Load(TensorId id, const TensorSource& source) {
   const auto [rows, cols] = PartShape{source.rows, source.cols};
   if (IsVector(id.part)) {
@@ -91,21 +113,16 @@ void Block::Load(TensorId id, const TensorSource& source) {
     At(id).origin = {source, std::move(all)};
   }
   if (rows * cols == 0) return;
-  PagedMatrix& matrix = *At(id).matrix;
-  const size_t strip = matrix.page_rows();
-  context_->pool.ParallelFor((rows + strip - 1) / strip, [&, cols = cols](size_t i, size_t) {
-    const size_t row = i * strip, count = matrix.Run(row, strip);
-    const PagedMatrix::View to(matrix, row, count, PagedMatrix::Access::kWrite);
+  const bool rounds = id.part != Part::kOut && !At(id).origin &&
+                      !(source.dtype == StoredAs(id.part) && AreAsStored(source));
+  FillStrips(*context_, *At(id).matrix, [&, cols = cols](size_t row, size_t count, float* values) {
     // A row of columns is a piece of each row of the file: the longer the fewer reads.
-    const size_t most = source.stored_columns == 0 ? 64 : count;
-    for (size_t done = 0; done < count; done += most) {
-      context_->CheckAbort();
-      const size_t some = std::min(most, count - done);
-      LoadRows(source, row + done, some, to.data() + done * cols);
-      if (id.part != Part::kOut && !At(id).origin) {
-        RoundTo(StoredAs(id.part), some, cols, to.data() + done * cols);
-      }
-    }
+    const size_t most = source.stored_columns == 0 ? kRowsAtOnce : count;
+    ForRows(*context_, count, most, [&](size_t first, size_t some) {
+      float* const to = values + first * cols;
+      LoadRows(source, row + first, some, to);
+      if (rounds) RoundTo(StoredAs(id.part), some, cols, to);
+    });
   });
 }
 
@@ -140,13 +157,10 @@ void Block::Round(TensorId id) {
   if (StoredAs(id.part) == Dtype::F32 || At(id).origin) return;
   const auto [rows, cols] = shape(id);
   if (rows * cols == 0) return;
-  PagedMatrix& matrix = *At(id).matrix;
-  const size_t strip = matrix.page_rows();
-  context_->pool.ParallelFor((rows + strip - 1) / strip, [&, cols = cols](size_t i, size_t) {
-    context_->CheckAbort();
-    const size_t count = matrix.Run(i * strip, strip);
-    const PagedMatrix::View values(matrix, i * strip, count, PagedMatrix::Access::kUpdate);
-    RoundTo(StoredAs(id.part), count, cols, values.data(), ScalingOf(id.part));
+  UpdateStrips(*context_, *At(id).matrix, [&, cols = cols](size_t, size_t count, float* values) {
+    ForRows(*context_, count, kRowsAtOnce, [&](size_t first, size_t some) {
+      RoundTo(StoredAs(id.part), some, cols, values + first * cols, ScalingOf(id.part));
+    });
   });
 }
 

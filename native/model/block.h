@@ -24,8 +24,7 @@ namespace struprune {
 
 // Of a block with those tensors as long as it is loaded. `paged`: of matrices only the strips at
 // hand are in memory.
-Needs BlockNeeds(const Context& context, const BlockSpec& spec, std::span<const TensorId> tensors,
-                 bool paged);
+Needs BlockNeeds(const BlockSpec& spec, std::span<const TensorId> tensors, bool paged);
 // Of Block::Encode for any of those tensors, of rows with `bytes` as floats at a time.
 Needs EncodeNeeds(const BlockSpec& spec, std::span<const TensorId> tensors, size_t bytes);
 

@@ -25,10 +25,9 @@ struct StripSize {
 inline size_t LargestStrip(size_t rows, size_t cols) {
   return std::min(rows, StripSize().Longest(cols)) * cols;
 }
-// Strips of matrices that are in use at a time, at most.
-inline size_t StripsAtHand(const Context& context) {
-  return std::max<size_t>(2, context.pool.size());
-}
+// Strips of matrices that are in use at a time, at most: of gate and up, or of a matrix and what is
+// made of it.
+inline constexpr size_t kStripsAtHand = 2;
 
 // Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order, each as it is
 // accessed; polls the abort flag before each.

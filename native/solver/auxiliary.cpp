@@ -157,7 +157,7 @@ Needs IterateNeeds(const Context& context, const FfnDemand& demand) {
   const Needs algebra = TileNeeds(context, std::max(inverse, fitted), demand.paged) +
                         DoublesNeedsOnDevice(context, shape.width, shape.inputs);
   const Needs moved = TileNeeds(context, fitted, demand.paged) + MovedNeeds(shape);
-  return CopiesNeeds(context, demand, 2, 1) + SumsNeeds(context, shape, true) +
+  return CopiesNeeds(demand, 2, 1) + SumsNeeds(context, shape, true) +
          OverTaken(pass, demand).Then(algebra).Then(moved);
 }
 

@@ -29,7 +29,7 @@ Needs OutputRefitNeeds(const Context& context, const FfnDemand& demand) {
   const FfnShape& shape = demand.shape;
   const ProblemShape problem{
       .in = shape.width, .out = shape.outputs, .cross = true, .paged = demand.paged};
-  const Needs collect = CopiesNeeds(context, demand, 1, 1) + HeldFloats(shape.outputs) +
+  const Needs collect = CopiesNeeds(demand, 1, 1) + HeldFloats(shape.outputs) +
                         HiddenNeeds(context, shape, demand.tokens);
   return Statistics::NeedsOf(context, {shape.width, true, shape.outputs}, demand.paged) +
          collect.Then(MakeProblemNeeds(context, problem))
@@ -44,13 +44,13 @@ size_t IterateTiles(const FfnShape& shape) {
 
 size_t FitTiles(const FfnShape& shape) { return TileBytes<float>(shape.outputs, shape.width); }
 
-Needs CopiesNeeds(const Context& context, const FfnDemand& demand, size_t inputs, size_t outputs) {
+Needs CopiesNeeds(const FfnDemand& demand, size_t inputs, size_t outputs) {
   const FfnShape& shape = demand.shape;
   const size_t all =
       shape.width * (inputs * shape.parts() * shape.inputs + outputs * shape.outputs);
   const size_t ones = shape.inputs - shape.outputs;
   const size_t column = LargestStrip(shape.width, shape.inputs) / shape.inputs;
-  const size_t at_hand = ones * StripsAtHand(context) * column;
+  const size_t at_hand = ones * kStripsAtHand * column;
   return Pages(all * sizeof(float), at_hand * sizeof(float), demand.paged);
 }
 
@@ -69,8 +69,8 @@ Needs OverTaken(Needs pass, const FfnDemand& demand) {
 }
 
 Needs BetweenNeeds(const Context& context, const FfnDemand& demand, size_t tiles) {
-  const Needs move = CopiesNeeds(context, demand, 3, 1) + MovedNeeds(demand.shape);
-  const Needs refit = CopiesNeeds(context, demand, 2, 1) + OutputRefitNeeds(context, demand);
+  const Needs move = CopiesNeeds(demand, 3, 1) + MovedNeeds(demand.shape);
+  const Needs refit = CopiesNeeds(demand, 2, 1) + OutputRefitNeeds(context, demand);
   return TileNeeds(context, tiles, demand.paged) + move.Then(refit);
 }
 

@@ -29,7 +29,7 @@ size_t IterateTiles(const FfnShape& shape);
 size_t FitTiles(const FfnShape& shape);
 // Copies of weights, as many of all input maps and of the output map; where they are paged, the
 // strips at hand are those of the block but for a column of `ones`.
-Needs CopiesNeeds(const Context& context, const FfnDemand& demand, size_t inputs, size_t outputs);
+Needs CopiesNeeds(const FfnDemand& demand, size_t inputs, size_t outputs);
 // Of the sums of a round, beside their tiles.
 Needs SumsNeeds(const Context& context, const FfnShape& shape, bool gram);
 // Of FfnSolver::Moved, and of what else takes rows of a weight as doubles.

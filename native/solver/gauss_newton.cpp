@@ -77,7 +77,7 @@ Needs LineariseNeeds(const Context& context, const FfnDemand& demand, size_t fix
   }
   // The residual, and what a part of θ has moved from the origin.
   const size_t pulled = fixed + sums + iterate + TileBytes(shape.width, shape.inputs);
-  return CopiesNeeds(context, demand, 2, 1) + SumsNeeds(context, shape, true) +
+  return CopiesNeeds(demand, 2, 1) + SumsNeeds(context, shape, true) +
          pass.Then(made).Then(TileNeeds(context, pulled, demand.paged) + MovedNeeds(shape));
 }
 
@@ -91,13 +91,13 @@ Needs DirectionNeeds(const Context& context, const FfnDemand& demand, size_t fix
     return TileNeeds(context, fixed + iterates * iterate + more, demand.paged);
   };
   // The next direction; a part of it is transposed on its way.
-  const Needs precondition = CopiesNeeds(context, demand, 2, 1) +
+  const Needs precondition = CopiesNeeds(demand, 2, 1) +
                              tiles(first ? 2 : 5, TileBytes(shape.inputs, shape.width)) +
                              DoublesNeedsOnDevice(context, shape.width, shape.inputs);
   const size_t held = first ? 2 : 3, image = last ? 0 : 1;
-  Needs pass = CopiesNeeds(context, demand, 3, 1) + tiles(held + image, 0) +
+  Needs pass = CopiesNeeds(demand, 3, 1) + tiles(held + image, 0) +
                Searching(OverTaken(ProductNeeds(context, shape, demand.tokens, !last), demand));
-  Needs penalty = CopiesNeeds(context, demand, 2, 1) + tiles(held + 2 * image, part);
+  Needs penalty = CopiesNeeds(demand, 2, 1) + tiles(held + 2 * image, part);
   if (!last) {
     const Needs buffers = SumsNeeds(context, shape, false);
     pass += buffers, penalty += buffers;

@@ -167,8 +167,8 @@ TEST(NeedsTest, OfABlock) {
     const test::DecoderSpec spec = SpecOf(family);
     ExpectPeak(
         family.name,
-        [&](const Context& context, bool paged) {
-          return BlockNeeds(context, spec.Block(), TensorsOf(spec), paged);
+        [&](const Context&, bool paged) {
+          return BlockNeeds(spec.Block(), TensorsOf(spec), paged);
         },
         [&](const SharedContext& context, const SharedStore& store) {
           MakeBlock(context, store, spec);
@@ -206,7 +206,7 @@ TEST(NeedsTest, OfASite) {
               demand.residual = sinks.dense;
               demand.inputs = demand.targets = sinks.refit;
               Needs needs =
-                  BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                  BlockNeeds(spec.Block(), TensorsOf(spec), paged) +
                   Kept((sinks.dense ? 3 : 1) * d, paged) +
                   RunSiteNeeds(context, spec.Block().sublayers[site], d, demand, tokens, true);
               if (sinks.sums) needs += Statistics::NeedsOf(context, sums, paged);
@@ -251,8 +251,7 @@ TEST(NeedsTest, OfAppliedSites) {
         "applied",
         [&](const Context& context, bool paged) {
           const TokenPages tokens = Tokens(paged);
-          return BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
-                 Kept(spec.hidden, paged) +
+          return BlockNeeds(spec.Block(), TensorsOf(spec), paged) + Kept(spec.hidden, paged) +
                  ApplySiteNeeds(context, spec.Block().sublayers[site], spec.hidden, tokens) +
                  HeldFloats(paged ? 0 : (tokens.rows - tokens.flight()) * width);
         },
@@ -271,8 +270,7 @@ Asked WayBack(const test::DecoderSpec& spec, std::vector<Statistics::Sizes> sums
               bool factors = false, size_t rank = 0) {
   return [=](const Context& context, bool paged) {
     const BlockSpec block = spec.Block();
-    Needs needs = BlockNeeds(context, block, TensorsOf(spec), paged) +
-                  Kept(2 * spec.hidden, paged) +
+    Needs needs = BlockNeeds(block, TensorsOf(spec), paged) + Kept(2 * spec.hidden, paged) +
                   BackwardNeeds(context, block, kWindow, Tokens(paged), sums, factors, rank);
     for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
     return needs;
