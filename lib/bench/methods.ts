@@ -289,8 +289,8 @@ const OF_EFFORT: readonly MethodEntry[] = [
     label: 'StruPrune, --effort quick',
     kind: 'struprune',
     base: null,
-    about: 'fewer calibration tokens, output maps alone, untuned',
-    options: { effort: 'quick', calibrationTokens: CALIBRATES.quick, tuneTokens: 0 },
+    about: 'a quarter of the tokens, output maps alone',
+    options: { effort: 'quick', calibrationTokens: CALIBRATES.quick, tuneTokens: CALIBRATES.quick },
   },
   {
     id: 'effort-best',

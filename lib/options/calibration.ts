@@ -41,7 +41,7 @@ export const CALIBRATION = declare(
       takes: countOrNone,
       help: 'how many after them tune what the solve left, towards the dense model: factors of channels, norms and biases, and changes of low rank; 0: none',
       otherwise:
-        'as many as calibrate, twice as many with --effort best, as far as the text goes; 0 with --effort quick, with --no-refit and with other methods',
+        'as many as calibrate, twice as many with --effort best, as far as the text goes; 0 with --no-refit and with other methods',
       changes: 'tokens',
     },
     tuneMix: {

@@ -6,11 +6,6 @@ export type Effort = 'quick' | 'balanced' | 'best';
 
 export const EFFORTS = ['quick', 'balanced', 'best'] as const satisfies readonly Effort[];
 
-/** A default that the effort decides. */
-export function byEffort<T>(values: Record<Effort, T>): (settings: { effort: Effort }) => T {
-  return ({ effort }) => values[effort];
-}
-
 export const EFFORT = declare(
   { group: 'Effort' },
   {

@@ -1,6 +1,6 @@
 /** What the weights that stay become. */
 import { methodOf, readsOption } from '../methods';
-import { byEffort, type Effort } from './effort';
+import type { Effort } from './effort';
 import { choice, count, nonNegative, off, share } from './kinds';
 import { reaches, type Scope } from './method';
 import { declare } from './option';
@@ -35,7 +35,7 @@ export function refitsByDefault({ effort, method, refit, scope }: Refits): boole
  */
 export function tunedByDefault({ effort, method, refit }: Tunes): number {
   if (!readsOption(methodOf(method), 'refit') || !refit) return 0;
-  return byEffort({ quick: 0, balanced: 1, best: 2 })({ effort });
+  return effort === 'best' ? 2 : 1;
 }
 
 /** The one that is given, or the default as far as it does not depend on the source. */

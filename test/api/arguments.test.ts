@@ -191,7 +191,7 @@ test('options that other options leave without effect', (t) => {
       'surveyTokens has no effect with allocation uniform',
     ],
     [
-      { effort: 'quick', tuneRank: 8 },
+      { tuneTokens: 0, tuneRank: 8 },
       { tuneTokens: 512 },
       'tuneRank has no effect where nothing is tuned',
     ],

@@ -62,7 +62,6 @@ test('that nothing is tuned is said by the plan and by the run, once, where it w
   t.is(tuning, null);
   for (const [model, more] of [
     ['lfm2', { tuneTokens: 0 }],
-    ['lfm2', { effort: 'quick' }],
     ['llama2', {}],
   ] as const) {
     t.deepEqual(said((await plan(work.model(model), options(more))).notes), [], model);
