@@ -40,7 +40,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
   const architecture =
     holder.kind === 'deci' || holder.kind === 'openelm' ? holder.kind : gguf.architectures[0]!;
   const names = deci ? GGUF_NAMES : ggufNames(gguf, architecture);
-  const output = inOrder({ ...pruned, biases: holder.biases }, true);
+  const output = inOrder({ ...pruned, biases: holder.biases }, gguf.tilesValueHeads === true);
   if (request.takenOver) requireOneType(output, names, request.takenOver);
   const tensors = planTensors({
     output,

@@ -211,7 +211,7 @@ export function architectureFromGguf(
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     routing,
     convolution: convolutionOf(blocks, named, file, key),
-    delta: deltaOf(blocks, named, file, key),
+    delta: deltaOf(family, blocks, named, file, key),
     gatedAttention: family.gatedAttention === true,
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
@@ -281,6 +281,7 @@ function convolutionOf(
 }
 
 function deltaOf(
+  { gguf }: Family,
   blocks: readonly BlockWidths[],
   named: Named,
   file: Stated,
@@ -298,7 +299,7 @@ function deltaOf(
   }
   return {
     ...{ keyHeads, valueHeads, keyDim: width, valueDim: width },
-    tiled: valueHeads > keyHeads,
+    tiled: gguf!.tilesValueHeads === true && valueHeads > keyHeads,
     kernel: stated('ssm.conv_kernel'),
   };
 }

@@ -174,7 +174,7 @@ export interface GgufDescription {
   /** Whether its loader sizes q and o by the heads (false: by the hidden size). */
   freeHeads: boolean;
   /** What it calls otherwise than `GGUF_NAMES`. */
-  names?: Partial<Pick<TensorNames, 'model' | 'block'>>;
+  names?: Partial<Pick<TensorNames, 'model' | 'block' | 'alternating' | 'alternate'>>;
   /** Where blocks have unlike widths, each an attention and an FFN, no biases, and the embedding is the head: the architecture that holds them (the last of `architectures`), and what it calls otherwise. */
   unlike?: { architecture: string; names: TensorNames['block'] };
   /** Whether its graph applies rope_freqs.weight (Llama 3's stretch). */
@@ -183,6 +183,8 @@ export interface GgufDescription {
   holdsLongrope?: true;
   /** Its loader wants to know how rope divides a head's pairs among the positions of text and images, which for text are one. */
   ropeSections?: true;
+  /** Value heads that share a key head of a delta rule are as many apart as there are key heads. */
+  tilesValueHeads?: true;
   /** Its last blocks may guess tokens further ahead: metadata counts them, and its graph passes them by. */
   looksAhead?: true;
   /** The activation of its graph. */
@@ -240,6 +242,8 @@ export interface TensorNames {
   transposed?: true | 'experts';
   /** Parts of one tensor take turns: rows of experts' gate and up, or heads, a delta rule's all that goes with a key head. */
   alternating?: 'rows' | 'heads';
+  /** The first parts of the tensors where they do; left out: of all that have several. */
+  alternate?: readonly BlockRole[];
   /** Axes of one entry in front of the last are left out. */
   flat?: true;
 }

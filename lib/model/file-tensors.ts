@@ -70,7 +70,7 @@ function turnsOf(
   { headDim, delta }: Architecture,
 ): number {
   if (isStacked(names, role)) return names.alternating === 'rows' ? shape[0]! : 0;
-  if (names.alternating !== 'heads') return 0;
+  if (names.alternating !== 'heads' || names.alternate?.includes(role) === false) return 0;
   const site = siteOf(role);
   if (site === 'attention') return shape[0]! / headDim;
   return site === 'delta' ? delta!.keyHeads : 0;

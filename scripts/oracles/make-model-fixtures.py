@@ -961,6 +961,13 @@ MODELS = {
         None,
         False,
     ),
+    # As llama.cpp holds it: experts in every block, keys and values of a delta rule as wide.
+    "qwen3-next-plain": (
+        qwen3_next(linear_value_head_dim=16, mlp_only_layers=[]),
+        torch.float16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -1154,6 +1161,7 @@ GGUF_MODELS = {
     "ernie4.5": (gguf.MODEL_ARCH.ERNIE4_5, False),
     "qwen3.5": (gguf.MODEL_ARCH.QWEN35, False),
     "qwen3.5-moe": (gguf.MODEL_ARCH.QWEN35MOE, False),
+    "qwen3-next-plain": (gguf.MODEL_ARCH.QWEN3NEXT, False),
 }
 QWEN35 = (gguf.MODEL_ARCH.QWEN35, gguf.MODEL_ARCH.QWEN35MOE)
 
@@ -1198,10 +1206,23 @@ def value_heads_apart(rows, config, first=0, axis=0):
     return np.ascontiguousarray(np.moveaxis(rows, 0, axis))
 
 
+def by_key_heads(rows, config):
+    """Queries, keys, values and gates that are joined key head by key head: the first three one after the other, and the gates."""
+    heads, width = config.linear_num_key_heads, config.linear_key_head_dim
+    values = config.linear_num_value_heads // heads * config.linear_value_head_dim
+    parts = np.split(rows.reshape(heads, -1, rows.shape[1]), np.cumsum([width, width, values]), axis=1)
+    *qkv, gates = [part.reshape(-1, rows.shape[1]) for part in parts]
+    return np.concatenate(qkv), np.ascontiguousarray(gates)
+
+
 def of_delta(name, rows, config):
     """Of a delta rule: the name that gguf's table knows, and the values as llama.cpp reads them."""
     keys = 2 * config.linear_num_key_heads * config.linear_key_head_dim
     what = name.split("linear_attn.")[1]
+    if config.model_type == "qwen3_next":
+        if what == "A_log":
+            return name, -np.exp(rows)
+        return name.replace("dt_bias", "dt_proj.bias"), rows.squeeze(1) if what == "conv1d.weight" else rows
     if what == "A_log":
         return name, value_heads_apart(-np.exp(rows), config)
     if what == "dt_bias":
@@ -1226,7 +1247,8 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
     lfm2 = arch == gguf.MODEL_ARCH.LFM2
-    qwen35, moe = arch in QWEN35, arch == gguf.MODEL_ARCH.QWEN35MOE
+    next_ = arch == gguf.MODEL_ARCH.QWEN3NEXT
+    qwen35, moe = arch in QWEN35 or next_, arch == gguf.MODEL_ARCH.QWEN35MOE or next_
     if lfm2:
         width = model.model.layers[0].feed_forward.w1.out_features
     elif moe:
@@ -1265,7 +1287,8 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         writer.add_ssm_inner_size(config.linear_value_head_dim * config.linear_num_value_heads)
         writer.add_full_attention_interval(4)
         writer.add_rope_dimension_count(int(config.head_dim * rope["partial_rotary_factor"]))
-        writer.add_rope_dimension_sections([11, 11, 10, 0])
+        if not next_:
+            writer.add_rope_dimension_sections([11, 11, 10, 0])
     if moe:
         writer.add_expert_count(config.num_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
@@ -1302,7 +1325,12 @@ def write_gguf(folder, model, arch, interleaved, dtype):
             name += ".weight"
         if (gemma or qwen35) and "norm" in name and "linear_attn" not in name:
             rows = rows + 1
-        if qwen35 and "linear_attn" in name:
+        if next_ and name.endswith("in_proj_qkvz.weight"):
+            rows, gates = by_key_heads(rows, config)
+            half = np.float16 if dtype == torch.float16 else np.float32
+            writer.add_tensor(names.get_name(name.replace("qkvz", "z"), (".weight",)), gates.astype(half))
+            name = name.replace("qkvz", "qkv")
+        elif qwen35 and "linear_attn" in name:
             name, rows = of_delta(name, rows, config)
         if moe and "shared_expert_gate" in name:
             rows = rows.squeeze(0)

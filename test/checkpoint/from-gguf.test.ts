@@ -336,6 +336,13 @@ const QWEN35 = {
   'qwen35.nextn_predict_layers': 1,
 };
 
+const EXPERTS_OF_NEXT = {
+  'qwen35.expert_count': 512,
+  'qwen35.expert_used_count': 10,
+  'qwen35.expert_feed_forward_length': 512,
+  'qwen35.expert_shared_feed_forward_length': 512,
+};
+
 test('Qwen3.5: every fourth block attends, the others have delta rules', (t) => {
   const read = (more: object) =>
     architectureFromGguf({ ...QWEN35, ...more }, tensorsOf(), 'qwen.gguf').architecture;
@@ -350,6 +357,18 @@ test('Qwen3.5: every fourth block attends, the others have delta rules', (t) => 
   t.true(gatedAttention);
   const alike = { 'qwen35.ssm.time_step_rank': 16, 'qwen35.ssm.inner_size': 2048 };
   t.false(read(alike).delta!.tiled, 'nothing lies apart');
+  const next = Object.fromEntries(
+    Object.entries({ ...QWEN35, ...EXPERTS_OF_NEXT }).map(([key, value]) => [
+      key.replace('qwen35.', 'qwen3next.'),
+      value,
+    ]),
+  );
+  const { family, delta: neighbours } = architectureFromGguf(
+    { ...next, 'general.architecture': 'qwen3next' },
+    tensorsOf(),
+    'next.gguf',
+  ).architecture;
+  t.deepEqual([family, neighbours!.tiled], ['qwen3-next', false]);
   for (const [more, message] of [
     [{ 'qwen35.ssm.state_size': undefined }, /qwen35.ssm.state_size is missing/],
     [{ 'qwen35.ssm.time_step_rank': 24 }, /time_step_rank must be a multiple of the key heads/],

@@ -130,10 +130,10 @@ test('what the stock class does not load is left out, which is said', async (t) 
   }
 });
 
-for (const name of ['qwen3.5', 'qwen3.5-moe']) {
+for (const name of ['qwen3.5', 'qwen3.5-moe', 'qwen3-next-plain']) {
   test(`${name}: a GGUF of others and a folder are the same model, either way`, async (t) => {
     const folder = work.model(name);
-    // Written by gguf-py, value heads as llama.cpp has them.
+    // Written by gguf-py, heads as llama.cpp has them.
     const theirs = join(__dirname, '../fixtures/models', name, 'model.gguf');
     const file = join(work.emptyFolder(), 'ours.gguf');
     await exportModel(folder, { output: file, format: 'gguf', dtype: 'f16' });

@@ -281,6 +281,8 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['qwen3.5', { ...heads, sparsity: 0.02 }, 'qwen35'],
   ['qwen3.5-moe', { ...heads, sparsity: 0.01 }, 'qwen35moe'],
   ['qwen3.5-moe', both(0.23), 'qwen35moe'],
+  ['qwen3-next-plain', { ...heads, sparsity: 0.01 }, 'qwen3next'],
+  ['qwen3-next-plain', both(0.23), 'qwen3next'],
   ['llama-bias', uniform('ffn'), 'llama'],
   ['llama-bias', heads, 'llama'],
   ['llama-bias', perBlock('all'), 'deci'],

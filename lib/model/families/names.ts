@@ -93,9 +93,10 @@ export const GGUF_JOINED_QKV_AND_BIASES = {
 export function ggufNames(gguf: GgufDescription, architecture: string): TensorNames {
   const { unlike } = gguf;
   const isUnlike = architecture === unlike?.architecture;
-  const { model, block } = isUnlike ? { block: unlike!.names } : (gguf.names ?? {});
+  const { model, block, ...turns } = isUnlike ? { block: unlike!.names } : (gguf.names ?? {});
   return {
     ...GGUF_NAMES,
+    ...turns,
     model: { ...GGUF_NAMES.model, ...model },
     block: { ...GGUF_NAMES.block, ...block },
   };

@@ -1,9 +1,24 @@
-import type { Family } from '../family';
+import type { Family, GgufDescription } from '../family';
 import { LLAMA_KEYS } from './llama-keys';
 import { LLAMA_NAMES } from './names';
 
 const LAYER = 'model.layers.{}';
 const DELTA = `${LAYER}.linear_attn`;
+
+/** What Qwen3-Next shares. */
+export const QWEN35_GGUF = {
+  interleavedRope: false,
+  holdsBiases: [],
+  freeHeads: true,
+  holdsRopeFactors: false,
+  activation: 'silu',
+  names: {
+    block: {
+      'ffn.norm': 'blk.{}.post_attention_norm.weight',
+      'experts.norm': 'blk.{}.post_attention_norm.weight',
+    },
+  },
+} as const satisfies Omit<GgufDescription, 'architectures'>;
 
 /**
  * Qwen3.5, the dense models: a gated delta rule in three blocks of four, gated attention with a partial rope in the others;
@@ -79,19 +94,10 @@ export const qwen35: Family = {
     },
   },
   gguf: {
+    ...QWEN35_GGUF,
     architectures: ['qwen35'],
-    interleavedRope: false,
-    holdsBiases: [],
-    freeHeads: true,
-    holdsRopeFactors: false,
-    activation: 'silu',
     ropeSections: true,
+    tilesValueHeads: true,
     looksAhead: true,
-    names: {
-      block: {
-        'ffn.norm': 'blk.{}.post_attention_norm.weight',
-        'experts.norm': 'blk.{}.post_attention_norm.weight',
-      },
-    },
   },
 };

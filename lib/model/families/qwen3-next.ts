@@ -1,6 +1,6 @@
 import type { Family } from '../family';
 import { QWEN_EXPERT_KEYS } from './llama-keys';
-import { qwen35 } from './qwen3-5';
+import { QWEN35_GGUF, qwen35 } from './qwen3-5';
 import { qwen35Moe } from './qwen3-5-moe';
 
 const DELTA = 'model.layers.{}.linear_attn';
@@ -51,5 +51,18 @@ export const qwen3Next: Family = {
       alternating: 'heads',
     },
   },
-  gguf: null,
+  gguf: {
+    ...QWEN35_GGUF,
+    architectures: ['qwen3next'],
+    experts: { sums: true, ownWidth: true },
+    names: {
+      block: {
+        ...QWEN35_GGUF.names.block,
+        'delta.beta': 'blk.{}.ssm_ba.weight',
+        'delta.alpha': 'blk.{}.ssm_ba.weight',
+      },
+      alternating: 'heads',
+      alternate: ['delta.beta'],
+    },
+  },
 };
