@@ -11,7 +11,7 @@ export const EFFORT = declare(
   {
     effort: {
       takes: choice(EFFORTS),
-      help: 'time against quality: the defaults of tokens, FFN solver and tuning (SmolLM2 at 40 %: 1.6, 7.7 and 10.4 minutes on two cores with AMX for a perplexity of 49.0, 37.3 and 36.4, dense 22.6)',
+      help: 'time against quality: the defaults of tokens, FFN solver and tuning (SmolLM2 at 40 %: 3.3, 7.7 and 10.4 minutes on two cores with AMX for a perplexity of 45.1, 37.3 and 36.4, dense 22.6)',
       default: 'balanced',
       changes: 'nothing', // by itself: what it decides does
       also: ['survey'],
