@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { StruPruneError } from './errors';
 import { packageRoot } from './package-root';
 
@@ -22,6 +22,11 @@ export function embeddedTexts(): { calibration: string; evaluation: string } {
  */
 export function embeddedMix(): { calibration: string; evaluation: string } {
   return { calibration: asset('text', 'mix.txt'), evaluation: asset('text', 'mix-held-out.txt') };
+}
+
+/** Whether that is the mix to calibrate on, by whatever path. */
+export function isEmbeddedMix(calibration: unknown): boolean {
+  return typeof calibration === 'string' && resolve(calibration) === embeddedMix().calibration;
 }
 
 export const EMBEDDED_WINDOW = 256;

@@ -1,7 +1,7 @@
 /** What the weights that stay become, where the model has a say. */
 
 import { isIds } from '../calibration/text';
-import { embeddedMix } from '../embedded';
+import { isEmbeddedMix } from '../embedded';
 import { StruPruneError } from '../errors';
 import type { Method, RefitRecipe } from '../methods';
 import { readsOption } from '../methods';
@@ -49,7 +49,7 @@ export function withModelDefaults(
   const tuneTokens = settings.tuneTokens ?? tuned * settings.calibrationTokens;
   const { calibration } = settings;
   // Whoever brings ids may have no tokenizer.
-  const mixes = calibration !== embeddedMix().calibration && !isIds(calibration);
+  const mixes = !isEmbeddedMix(calibration) && !isIds(calibration);
   const tuneMix = settings.tuneMix ?? (mixes ? Math.floor(MIXED * tuneTokens) : 0);
   return { ...settings, ...feedback, ffnSolver, tuneTokens, tuneMix };
 }

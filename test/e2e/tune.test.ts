@@ -1,6 +1,6 @@
-/** Tuning in a whole run: on fresh text, towards the dense model, the same bytes however often the run was stopped. */
+/** Tuning in a whole run: on fresh text, towards the dense model, the same bytes however often the run was stopped. STRUPRUNE_LONG=1: more rows. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -11,6 +11,7 @@ import { type PruneOptions, settingsOf } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { resolve } from '../../lib/spec';
+import { long } from '../long';
 import { hashesOf, safetensorsRows } from './files';
 import { CALIBRATION, workspace } from './models';
 
@@ -78,20 +79,24 @@ test('StruPrune tunes by default, on as many tokens as calibrate; what does not 
     t.deepEqual([tuneTokens, tuneMix], [tokens, 0], JSON.stringify(more));
     const own = resolve(source, { ...settings, calibration: 'own.txt' }).settings;
     t.deepEqual([own.tuneTokens, own.tuneMix], [tokens, tokens / 4], JSON.stringify(more));
+    const mix = relative(process.cwd(), embeddedMix().calibration);
+    t.is(resolve(source, { ...settings, calibration: mix }).settings.tuneMix, 0);
   }
 });
 
 const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { scope: 'all', dtype: 'bf16' }],
-  ['qwen3', {}],
   ['gemma3-unlike', { dtype: 'bf16' }],
-  ['gemma2-unlike', { dtype: 'bf16' }],
-  ['granite', { dtype: 'bf16' }],
-  ['olmo2', { dtype: 'bf16' }],
   ['llama2', { format: 'gguf', dtype: 'q8_0' }],
   ['gpt-neox', { scope: 'all' }],
-  ['opt-pre', { dtype: 'f32' }],
   ['opt-post', { method: 'flap', dtype: 'f32' }],
+  ...long<[model: string, more: Partial<PruneOptions>]>([
+    ['qwen3', {}],
+    ['gemma2-unlike', { dtype: 'bf16' }],
+    ['granite', { dtype: 'bf16' }],
+    ['olmo2', { dtype: 'bf16' }],
+    ['opt-pre', { dtype: 'f32' }],
+  ]),
 ];
 for (const [name, more] of ROWS) {
   test.serial(

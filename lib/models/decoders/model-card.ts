@@ -5,7 +5,7 @@ import { loadsAs } from '../../checkpoint/export-table';
 import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../../checkpoint/licence';
 import { type ExportFormat, formatFor } from '../../checkpoint/output-path';
 import { pieces } from '../../checkpoint/pieces';
-import { embeddedMix } from '../../embedded';
+import { isEmbeddedMix } from '../../embedded';
 import type { ModelSource } from '../../model/architecture';
 import { modelName, repoOfSnapshot } from '../../model/name';
 import { tokensInWindows } from '../../numbers';
@@ -33,7 +33,7 @@ export function commandOf(source: ModelSource, settings: Identity): string {
   const gguf = formatFor(String(settings.output), settings.format as ExportFormat) === 'gguf';
   return [
     `npx struprune-native prune ${quoted(modelName(source.path))} -o ${gguf ? 'OUT.gguf' : 'OUT'}`,
-    ...(settings.calibration === embeddedMix().calibration
+    ...(isEmbeddedMix(settings.calibration)
       ? []
       : [`--calibration ${quoted(basename(String(settings.calibration ?? 'TEXT')))}`]),
     ...Object.entries(settings).flatMap(([key, value]) => wordsOf(key, value)),

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Allocation, JointAllocation } from '../../allocation';
 import { bytesEach } from '../../checkpoint/container';
 import type { ExportPlan } from '../../checkpoint/export';
-import { embeddedMix } from '../../embedded';
+import { isEmbeddedMix } from '../../embedded';
 import { StruPruneError } from '../../errors';
 import type { Architecture, ModelSource } from '../../model/architecture';
 import {
@@ -27,7 +27,7 @@ import { settingsUsed } from './settings-used';
 
 /** Whoever brought no text to calibrate on is told what was taken, where one was read. */
 function textNotes({ calibration, tuneTokens }: RunSettings, calibrates: boolean): string[] {
-  if (calibration !== embeddedMix().calibration || !(calibrates || tuneTokens > 0)) return [];
+  if (!isEmbeddedMix(calibration) || !(calibrates || tuneTokens > 0)) return [];
   return [
     "calibrated on this package's mix of prose, code, dialogue and languages; a text like those that the model is for loses less on them",
   ];
