@@ -1,12 +1,13 @@
 /**
  * The smallest budget and none: the same bytes, whatever is asked for. ffn-solver.test.ts has the solvers of gate and up,
- * native/test the tiles, strips and pages of matrices that are larger than these.
+ * native/test the tiles, strips and pages of matrices that are larger than these. STRUPRUNE_LONG=1: more rows.
  */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
+import { long } from '../long';
 import { hashesOf } from './files';
 import { CALIBRATION, workspace } from './models';
 
@@ -37,28 +38,30 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['opt-post', { scope: 'all', layerWeights: 'none', bias: 'add' }],
   ['qwen2', { sequential: false, allocation: 'uniform', format: 'gguf' }],
   ['llama3-tied', { method: 'osscar' }],
-  ['qwen3', { method: 'tyr-local', scope: 'all' }],
-  ['mistral', { method: 'wanda-sp' }],
   ['llama3', { format: 'gguf', dtype: 'q4_0' }],
   ['opt-pre', { method: 'flap' }],
   ['gemma3', { method: 'gisp', maxLayerSparsity: 0.3 }],
-  ['qwen3-moe', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen2-moe', { scope: 'experts', sparsity: 0.2 }],
-  ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
-  ['qwen2-moe', { scope: 'expert-channels', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false }],
   ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28 }],
-  ['gpt-oss', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.35, sequential: false }],
   ['qwen3-moe', { scope: 'moe', allocation: 'threshold', maxLayerSparsity: 0.4, sparsity: 0.15 }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
-  ['gpt-neox', { scope: 'all', layerWeights: 'fisher', sequential: false }],
   ['qwen3.5', { scope: 'all' }],
   ['qwen3-next', { scope: 'experts', sparsity: 0.1 }],
-  ['lfm2-moe', { scope: 'expert-channels', sparsity: 0.1 }],
   ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
+  ...long<[model: string, more: Partial<PruneOptions>]>([
+    ['qwen3', { method: 'tyr-local', scope: 'all' }],
+    ['mistral', { method: 'wanda-sp' }],
+    ['qwen3-moe', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
+    ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
+    ['qwen2-moe', { scope: 'expert-channels', sparsity: 0.2 }],
+    ['gpt-oss', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.35, sequential: false }],
+    ['gpt-neox', { scope: 'all', layerWeights: 'fisher', sequential: false }],
+    ['lfm2-moe', { scope: 'expert-channels', sparsity: 0.1 }],
+  ]),
 ];
 for (const [name, more] of ROWS) {
   test.serial(`${name}, ${JSON.stringify(more)}`, (t) => sameBytes(t, work.model(name), more));

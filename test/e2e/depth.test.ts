@@ -1,4 +1,4 @@
-/** Whole sublayers gone: what is written, what that costs by trial, and runs that were stopped. */
+/** Whole sublayers gone: what is written, what that costs by trial, and runs that were stopped. STRUPRUNE_LONG=1: more rows. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -8,6 +8,7 @@ import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { unsealed } from '../../lib/pruning/journal/sealed';
+import { long } from '../long';
 import { ourLogits } from '../real/prune-oracles';
 import { hashesOf, safetensorsRows, safetensorsShapes } from './files';
 import { CALIBRATION, EVALUATION, workspace } from './models';
@@ -194,13 +195,15 @@ test.serial('sublayers chosen by trial cost less than others of as many weights'
 const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', without('1.attention', '0.ffn')],
   ['llama2', { ...without('1.attention', '1.ffn'), alpha: 0.5, beta: 0.5 }],
-  ['llama2', { ...without('0.attention'), sequential: false }],
   ['gemma3', { ...without('0.attention', '0.ffn', '3.ffn'), tuneTokens: 40 * WINDOW }],
   ['llama2', { ...without('1.attention', '1.ffn'), tuneTokens: 40 * WINDOW }],
   ['llama2', { depth: true, sparsity: 0.4, maxLayerSparsity: 0.3 }],
   ['gpt-neox', { ...without('1.attention', '0.ffn'), alpha: 0.5, beta: 0.5 }],
-  ['gpt-neox', { depth: true, sparsity: 0.4, maxLayerSparsity: 0.3 }],
-  ['llama2', { ...without('1.attention', '2.attention'), format: 'gguf', dtype: 'q8_0' }],
+  ...long<[model: string, more: Partial<PruneOptions>]>([
+    ['llama2', { ...without('0.attention'), sequential: false }],
+    ['gpt-neox', { depth: true, sparsity: 0.4, maxLayerSparsity: 0.3 }],
+    ['llama2', { ...without('1.attention', '2.attention'), format: 'gguf', dtype: 'q8_0' }],
+  ]),
 ];
 for (const [name, more] of ROWS) {
   const { allocation: _, ...words } = more;

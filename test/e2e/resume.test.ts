@@ -1,4 +1,4 @@
-/** Going on with a journal: the same bytes, and only where it belongs. test/cli/resume.test.ts kills real processes. */
+/** Going on with a journal: the same bytes, and only where it belongs. test/cli/resume.test.ts kills real processes. STRUPRUNE_LONG=1: more rows. */
 import {
   existsSync,
   mkdirSync,
@@ -17,6 +17,7 @@ import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import { sealed, unsealed } from '../../lib/pruning/journal/sealed';
+import { long } from '../long';
 import { hashesOf } from './files';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 import { stopAfter } from './stop-after';
@@ -45,7 +46,6 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { format: 'gguf', dtype: 'q8_0', allocation: 'uniform' }],
   ['llama3', { selection: 'fisher', swaps: 2, dtype: 'bf16' }],
   ['llama3', { threads: 2, scope: 'all' }],
-  ['qwen2', { sequential: false, ffnSolver: 'output', scope: 'all', sparsity: 0.1 }],
   ['llama-bias', { ffnSolver: 'gauss-newton', alpha: 0.5, beta: 0.5 }],
   ['opt-pre', { ffnSolver: 'gauss-newton', sequential: false, allocation: 'uniform' }],
   ['opt-pre', { bias: 'add', mask: 'admm', allocation: 'uniform' }],
@@ -53,24 +53,27 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { method: 'gisp' }],
   ['qwen2-moe', { scope: 'all', sparsity: 0.05 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2, dtype: 'f32' }],
-  ['qwen3-moe', { method: 'reap', sparsity: 0.2, dtype: 'f32' }],
-  ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2 }],
-  ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false, dtype: 'f32' }],
   // Both kinds have to go.
   ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28, dtype: 'f32' }],
-  ['lfm2-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.24, sequential: false }],
   ['qwen3-moe', { scope: 'moe', allocation: 'threshold', maxLayerSparsity: 0.4, sparsity: 0.15 }],
   ['granite-moe', { scope: 'expert-channels', method: 'wanda-sp', sparsity: 0.2 }],
-  ['mixtral', { scope: 'expert-channels', method: 'magnitude-l2', sparsity: 0.2 }],
   ['gpt-oss-mxfp4', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
-  ['gpt-neox', { scope: 'all', sequential: false, ffnSolver: 'output' }],
   ['qwen3.5', { scope: 'all' }],
   ['qwen3-next', { scope: 'experts', sparsity: 0.1 }],
-  ['lfm2-moe', { scope: 'expert-channels', sparsity: 0.1 }],
-  ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
+  ...long<[model: string, more: Partial<PruneOptions>]>([
+    ['qwen2', { sequential: false, ffnSolver: 'output', scope: 'all', sparsity: 0.1 }],
+    ['qwen3-moe', { method: 'reap', sparsity: 0.2, dtype: 'f32' }],
+    ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
+    ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false, dtype: 'f32' }],
+    ['lfm2-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.24, sequential: false }],
+    ['mixtral', { scope: 'expert-channels', method: 'magnitude-l2', sparsity: 0.2 }],
+    ['gpt-neox', { scope: 'all', sequential: false, ffnSolver: 'output' }],
+    ['lfm2-moe', { scope: 'expert-channels', sparsity: 0.1 }],
+    ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
+  ]),
 ];
 for (const [name, more] of ROWS) {
   test.serial(

@@ -1,5 +1,4 @@
-/** prune() and plan() in this process with sites on the emulated GPU: the journal, and memory on both sides. */
-
+/** prune() and plan() in this process with sites on the emulated GPU: the journal, and memory on both sides. STRUPRUNE_LONG=1: more rows. */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Engine } from '../../lib/engine/engine';
@@ -14,6 +13,7 @@ import type { PruneResult } from '../../lib/pruning/result';
 import { hashesOf } from '../e2e/files';
 import { CALIBRATION, workspace } from '../e2e/models';
 import { stopAfter } from '../e2e/stop-after';
+import { long } from '../long';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
@@ -166,11 +166,13 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', {}],
   ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5 }],
   ['opt-post', { method: 'flap' }],
-  ['llama2', { ffnSolver: 'output' }],
-  ['opt-pre', { gaussNewtonSteps: 1 }],
   ['llama2', { ffnSolver: 'auxiliary' }],
   // Part of every Gram matrix at a time.
   ['llama3-tied', { allocation: 'uniform', alpha: 0, beta: 0, deviceMemory: 600 * 2 ** 10 }],
+  ...long<[model: string, more: Partial<PruneOptions>]>([
+    ['llama2', { ffnSolver: 'output' }],
+    ['opt-pre', { gaussNewtonSteps: 1 }],
+  ]),
 ];
 const HERE_AND_THERE = ROWS.flatMap(([name, more]) =>
   // Where memory is tight, whether a matrix fits is not known beforehand.
