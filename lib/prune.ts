@@ -140,7 +140,14 @@ async function takeStages(
     scratch: settings.scratch,
   };
   await requireKnownSurvey(work);
-  const before = await measureBefore(run);
+  let measuringSeconds = 0;
+  const measuring = async <T>(measure: () => Promise<T>): Promise<T> => {
+    const from = performance.now();
+    const found = await measure();
+    measuringSeconds += (performance.now() - from) / 1000;
+    return found;
+  };
+  const before = await measuring(() => measureBefore(run));
   const unfit = unfitWarning(before.perplexityBefore, source.architecture.vocab);
   if (unfit !== null) run.warn(unfit);
   const measured = await take(survey, work, null);
@@ -157,7 +164,7 @@ async function takeStages(
     const { path } = written;
     const expected = tuned?.expected ?? solved.expected;
     const verification = await take(verify, work, { path, expected });
-    const after = await measureAfter(run, path, before);
+    const after = await measuring(() => measureAfter(run, path, before));
     growthWarnings(growthOf(run, before, after)).forEach(run.warn);
     const result: PruneResult = {
       ...summarise(run, plan, allocation, solved, after.bytesAfter),
@@ -169,6 +176,7 @@ async function takeStages(
       tuning: tuned?.report ?? null,
       warnings: run.warnings,
       seconds: (performance.now() - start) / 1000,
+      measuringSeconds,
       peakRssBytes: native.peakRss(),
       peakBudgetBytes: engine.memory.peak,
       scratchTraffic: since(trafficBefore, engine.scratchTraffic),

@@ -114,6 +114,8 @@ export interface PruneResult {
   /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
   verification: { expected: number; actual: number };
   seconds: number;
+  /** Of them, for the perplexities and samples of before and after. */
+  measuringSeconds: number;
   /** `cpu`, or the GPU that computed, its libraries and the limit on its memory. */
   device: string;
   /** Largest resident size of the process. */

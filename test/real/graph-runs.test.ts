@@ -39,6 +39,12 @@ test.serial.before(() => {
   python('graph_pages.py', HELD_OUT, '240', '2');
 });
 
+/** Shares that go, of the dense graph's characters those that are read alike at least, and by the slice at most. */
+const LINES = [
+  [0.25, 0.9, 0.5],
+  [0.5, 0.8, 0.2],
+] as const;
+
 /** Of the slice by norm at most so many answers are right: chance is a quarter. */
 const RIVAL = { 0.25: 0.9, 0.5: 0.6, 0.65: 0.6 };
 
@@ -110,6 +116,29 @@ for (const sparsity of [0.5, 0.65])
       t.true(same[sliced] <= 0.6, `${same[sliced]}`);
     },
   );
+
+for (const [sparsity, least, most] of LINES)
+  run(`a reader of lines, ${100 * sparsity} % gone: it reads on, a slice does not`, async (t) => {
+    t.timeout(900_000);
+    const name = found.find((each) => each.endsWith('ch_PP-OCRv4_rec_infer.onnx'))!;
+    const model = join(STRUPRUNE_GRAPH_MODELS!, name);
+    const [calibration, held, ours, sliced] = ['lines', 'held-lines', 'lines.onnx', 'sliced.onnx'].map(
+      (each) => join(work, each),
+    ) as [string, string, string, string];
+    const { calibration: train, evaluation } = embeddedTexts();
+    python('graph_lines.py', 'draw', calibration, '96', '1', train);
+    python('graph_lines.py', 'draw', held, '200', '2', evaluation);
+    const result = await pruneGraph(model, {
+      ...{ output: ours, calibration, eval: held, sparsity, force: true },
+    });
+    t.true(await sliceByNorm(model, sliced, result.parametersAfter));
+    const shares = JSON.parse(python('graph_lines.py', 'agree', held, model, ours, sliced));
+    t.log(shares, result.evaluation, `${result.bytesAfter} of ${result.bytesBefore} bytes`);
+    // It can read what was drawn.
+    t.true(shares[model].characters > 0.9);
+    t.true(shares[ours].characters >= least, `${shares[ours].characters}`);
+    t.true(shares[sliced].characters <= most, `${shares[sliced].characters}`);
+  });
 
 run(
   'an encoder of sentences: heads and FFN rows go, embeddings stay where they were',

@@ -231,17 +231,20 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
   const finished = await runProgram(command, { env: PLAIN_NODE, signal, memoryOf: peakOf });
   const { seconds, peakBytes: peakRssBytes, stdout } = finished;
   const result: PruneResult = JSON.parse(stdout);
+  const { measuringSeconds } = result;
   const solve = result.layerStats.reduce((sum, layer) => sum + layer.seconds, 0);
+  const stages = [
+    { name: 'solve', seconds: solve },
+    { name: 'survey, write, verify', seconds: result.seconds - measuringSeconds - solve },
+    { name: 'start and end', seconds: seconds - result.seconds },
+    { name: 'evaluate', seconds: measuringSeconds },
+  ];
   const contender = {
     label: 'struprune-native',
     command: words,
-    seconds,
+    seconds: pruningSeconds(seconds, stages),
     peakRssBytes,
-    stages: [
-      { name: 'solve', seconds: solve },
-      { name: 'survey, write, verify', seconds: result.seconds - solve },
-      { name: 'start and end', seconds: seconds - result.seconds },
-    ],
+    stages,
     forwardShare: null,
     perplexity: settings.eval ? await perplexityOf(run) : null,
   };
