@@ -122,9 +122,12 @@ for (const [sparsity, least, most] of LINES)
     t.timeout(900_000);
     const name = found.find((each) => each.endsWith('ch_PP-OCRv4_rec_infer.onnx'))!;
     const model = join(STRUPRUNE_GRAPH_MODELS!, name);
-    const [calibration, held, ours, sliced] = ['lines', 'held-lines', 'lines.onnx', 'sliced.onnx'].map(
-      (each) => join(work, each),
-    ) as [string, string, string, string];
+    const [calibration, held, ours, sliced] = [
+      'lines',
+      'held-lines',
+      'lines.onnx',
+      'sliced.onnx',
+    ].map((each) => join(work, each)) as [string, string, string, string];
     const { calibration: train, evaluation } = embeddedTexts();
     python('graph_lines.py', 'draw', calibration, '96', '1', train);
     python('graph_lines.py', 'draw', held, '200', '2', evaluation);

@@ -356,6 +356,7 @@ export function sampleRun(): PruneRun {
       measuredOn: 'a.txt',
       verification: { expected: 3.5, actual: 3.5 },
       seconds: 12.5,
+      measuringSeconds: 2.5,
       peakRssBytes: 300 * 2 ** 20,
       peakBudgetBytes: 100 * 2 ** 20,
       scratchTraffic: { read: 3 * 2 ** 30, written: 2 * 2 ** 30 },
