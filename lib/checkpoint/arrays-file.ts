@@ -123,7 +123,7 @@ export class ArraysFile {
     return values;
   }
 
-  /** All numbers of an array, into memory of its type and size. @throws StruPruneError ERR_CHECKPOINT */
+  /** All numbers of an array, into memory of its size. @throws StruPruneError ERR_CHECKPOINT */
   async readInto(name: string, values: Float64Array | Float32Array): Promise<void> {
     const { offset, bytes } = this.tensor(name);
     if (bytes !== values.byteLength) throw this.unlike(name);

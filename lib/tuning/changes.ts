@@ -66,18 +66,11 @@ export function stateMemory(
   blocks: readonly (readonly ChangePlace[])[],
 ): (places: readonly ChangePlace[]) => ChangeState {
   const most = Math.max(0, ...blocks.map(countOf));
-  const [values, mean, square] = [0, 1, 2].map(() => new Float32Array(most)) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
+  const make = () => new Float32Array(most);
+  const whole: ChangeState = { values: make(), mean: make(), square: make() };
   return (places) => {
-    const count = countOf(places);
-    return {
-      values: values.subarray(0, count),
-      mean: mean.subarray(0, count),
-      square: square.subarray(0, count),
-    };
+    const own = (numbers: Float32Array) => numbers.subarray(0, countOf(places));
+    return { values: own(whole.values), mean: own(whole.mean), square: own(whole.square) };
   };
 }
 
