@@ -10,6 +10,7 @@
 #include "addon/specs.h"
 #include "backend/cuda_library.h"
 #include "backend/host_pages.h"
+#include "ops/gemm.h"
 #include "ops/gemm_path.h"
 
 namespace struprune::addon {
@@ -17,11 +18,13 @@ namespace {
 
 // (threads, memoryLimit, precision: "bf16" | "bf16x3" | "f32") -> engine
 Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
-  return MakeHandle(info.Env(),
-                    std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memoryLimit"),
-                                              [precision = GetPrecision(info[2])](Purpose purpose) {
-                                                SetGemmPath(PathFor(precision, purpose));
-                                              }));
+  const auto context =
+      std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memoryLimit"),
+                                [precision = GetPrecision(info[2])](Purpose purpose) {
+                                  SetGemmPath(PathFor(precision, purpose));
+                                });
+  context->row_step = BlasRowStep();
+  return MakeHandle(info.Env(), context);
 }
 
 // (engine, boolean): running and coming jobs of the engine reject with ERR_ABORTED while it is set.

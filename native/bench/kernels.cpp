@@ -66,11 +66,8 @@ class Kernels {
   // Over chunks of tokens on all threads, as the forward pass runs it.
   void OnTokens(Timing about, const std::function<void(size_t first, size_t rows)>& work) {
     Time(std::move(about), [&] {
-      context_.pool.ParallelFor((run_.tokens + kChunk - 1) / kChunk, [&](size_t chunk, size_t) {
-        context_.CheckAbort();
-        const size_t first = chunk * kChunk;
-        work(first, std::min(kChunk, run_.tokens - first));
-      });
+      ForChunks(context_, run_.tokens,
+                [&](size_t first, size_t rows, size_t) { work(first, rows); });
     });
   }
 

@@ -22,6 +22,9 @@ class PackedWeights;
 // (docs/decisions/0016).
 enum class Purpose : uint8_t { kMeasuring, kCalibrating, kSearching };
 
+// A multiple of the steps of all kernels that are known.
+inline constexpr size_t kAnyRowStep = 192;
+
 struct Context {
   // `enter_thread` is run by the thread that begins a job and by every other thread that takes part
   // in it: it chooses how products are made.
@@ -51,6 +54,9 @@ struct Context {
   }
 
   const Enter enter;
+  // Rows that the BLAS rounds alike, whatever is beside them: tasks begin at multiples of so many
+  // (ops/gemm.h), so that what a row comes to does not depend on the number of threads.
+  size_t row_step = kAnyRowStep;
   std::atomic<Purpose> job_purpose{Purpose::kMeasuring};  // of the one that runs
   ThreadPool pool;
   std::shared_ptr<CudaDevice> gpu;        // null: everything runs on the CPU

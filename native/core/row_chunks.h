@@ -8,18 +8,20 @@
 
 namespace struprune {
 
-// Most rows of a page that one task handles: the more, the fewer times a weight is packed. Tasks
-// begin at multiples of kLeastChunk: OpenBLAS's kernels take 24 rows at a time with AVX2 and 64
-// with AVX-512, and round those that are left over otherwise. So what a row comes to does not
-// depend on the number of threads.
-inline constexpr size_t kLeastChunk = 192;
-inline constexpr size_t kChunk = 2 * kLeastChunk;
+inline size_t InSteps(const Context& context, size_t rows) {
+  return (rows + context.row_step - 1) / context.row_step * context.row_step;
+}
 
-// Rows of a task: kChunk, and fewer where that leaves a worker with less than `tasks` of them.
+// Most rows of a page that one task handles: the more, the fewer times a weight is packed.
+inline size_t MostChunk(const Context& context) {
+  return 512 / context.row_step * context.row_step;
+}
+
+// Rows of a task: MostChunk, and fewer where that leaves a worker with less than `tasks` of them.
 inline size_t ChunkRows(const Context& context, size_t rows, size_t tasks = 2) {
   const size_t parts = tasks * context.pool.size();
   const size_t share = (rows + parts - 1) / parts;
-  return std::clamp((share + kLeastChunk - 1) / kLeastChunk * kLeastChunk, kLeastChunk, kChunk);
+  return std::clamp(InSteps(context, share), InSteps(context, 128), MostChunk(context));
 }
 
 // Rows that all workers have in hand at a time, at most.

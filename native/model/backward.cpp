@@ -116,7 +116,7 @@ struct FlightCounts {
   FlightCounts(const Context& context, const BlockSpec& spec, size_t window, size_t page,
                const std::vector<Wanted>& wanted)
       : tokens(std::min(page, std::max<size_t>(1, kFlightTokens / window) * window)),
-        group(std::min(tokens, WholePages(context.pool.size() * kChunk))),
+        group(std::min(tokens, WholePages(context.pool.size() * MostChunk(context)))),
         stream(group * spec.hidden),
         normed(std::max(group, WorkerRows(context, tokens)) * spec.hidden) {
     for (size_t i = 0; i < spec.sublayers.size(); ++i) {

@@ -1,26 +1,44 @@
 #include <cstddef>
+#include <string_view>
 
+#include "core/context.h"
 #include "core/os/shared_library.h"
 #include "ops/blas.h"
 #include "ops/gemm.h"
 
 namespace struprune {
 
+namespace {
+
+// Of OpenBLAS's kernels, seen on whole prunes (test/e2e): 24 with AVX2, 64 with AVX-512.
+[[maybe_unused]] size_t RowStepOf(std::string_view kernel) {
+  for (const std::string_view avx512 : {"SkylakeX", "Cooperlake", "SapphireRapids"}) {
+    if (kernel == avx512) return 64;
+  }
+  return kernel == "Haswell" || kernel == "Zen" ? 24 : kAnyRowStep;
+}
+
+}  // namespace
+
 #if defined(STRUPRUNE_BLAS_SCIPY)
 std::string BlasDescription() {
   return std::string(scipy_openblas_get_config()) + ", kernel " + scipy_openblas_get_corename();
 }
+size_t BlasRowStep() { return RowStepOf(scipy_openblas_get_corename()); }
 void InitialiseBlas() { scipy_openblas_set_num_threads(1); }
 #elif defined(STRUPRUNE_BLAS_OPENBLAS)
 std::string BlasDescription() {
   return std::string(openblas_get_config()) + ", kernel " + openblas_get_corename();
 }
+size_t BlasRowStep() { return RowStepOf(openblas_get_corename()); }
 void InitialiseBlas() { openblas_set_num_threads(1); }
 #elif defined(STRUPRUNE_BLAS_MKL)
 std::string BlasDescription() { return "MKL, sequential"; }
+size_t BlasRowStep() { return kAnyRowStep; }
 void InitialiseBlas() {}
 #elif defined(STRUPRUNE_BLAS_ACCELERATE)
 std::string BlasDescription() { return "Accelerate"; }
+size_t BlasRowStep() { return kAnyRowStep; }
 void InitialiseBlas() {}
 
 void OneBlasThread() {
@@ -34,6 +52,7 @@ void OneBlasThread() {
 }
 #else
 std::string BlasDescription() { return "system BLAS"; }
+size_t BlasRowStep() { return kAnyRowStep; }
 void InitialiseBlas() {}
 #endif
 

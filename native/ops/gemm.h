@@ -34,6 +34,8 @@ void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size
 
 // Name, version and kernel of the BLAS in use, for reports.
 std::string BlasDescription();
+// Rows that its kernel takes at a time: those that are left over it rounds otherwise.
+size_t BlasRowStep();
 // Must run once before any of the above: makes the BLAS single-threaded.
 void InitialiseBlas();
 

@@ -52,10 +52,12 @@ std::shared_ptr<PagedMatrix> TargetInverse(const TileSpace& space, const FfnMap&
   return strips;
 }
 
+constexpr size_t kSlopeRows = 384;
+
 // kBeta × the mean square of each part's slopes over the first rows of a page.
 std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnTokens& tokens,
                              const FfnPage& page) {
-  const size_t rows = std::min(page.rows, kChunk), stride = rows * map.width;
+  const size_t rows = std::min(page.rows, kSlopeRows), stride = rows * map.width;
   const PagedMatrix::View x(*tokens.inputs, page.row, rows, Access::kRead);
   Buffer<float> slopes = context.Allocate<float>(map.parts() * stride);
   Buffer<float> hidden = context.Allocate<float>(stride);
