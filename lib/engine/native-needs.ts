@@ -101,6 +101,9 @@ interface OfInputRefit extends OfBlock, Paged {
   stored: Dtype;
 }
 
+/** Of which tensors factors are summed on the way back: of none, of the output maps alone, of all that are tuned. */
+export type Factored = 'none' | 'outputs' | 'all';
+
 /** Calls by their names, with what their needs depend on. */
 export interface Calls {
   /** As long as it lives. */
@@ -119,9 +122,9 @@ export interface Calls {
   /** Beside the statistics. */
   turnExpert: OfBlock & Paged & TurnDemand & { site: Site; tokens: Tokens };
   applySite: OfBlock & { site: Site; tokens: Tokens };
-  /** Beside `sums`. `factors`: with those of all weights that are tuned; `rank`: of changes of all matrices, 0: none. */
+  /** Beside `sums`. `factors`: those of which tensors; `rank`: of changes of all matrices, 0: none. */
   backwardBlock: OfBlock &
-    Paged & { tokens: Tokens; sums: readonly StatisticsSizes[]; factors: boolean; rank: number };
+    Paged & { tokens: Tokens; sums: readonly StatisticsSizes[]; factors: Factored; rank: number };
   embed: OfEnds;
   score: OfEnds;
   expectHead: OfEnds;

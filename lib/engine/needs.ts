@@ -8,6 +8,7 @@ import type { Engine } from './engine';
 import { native } from './native';
 import type {
   Calls,
+  Factored,
   Flops,
   Needs,
   ProblemSizes,
@@ -152,12 +153,16 @@ export class NeedsOf {
     return this.#ask('applySite', { ...this.#block(index), site, tokens });
   }
 
-  /** With its sums, which live `until` that; `factors` and a `rank`: they are gradients of what is tuned. */
+  /** With its sums, which live `until` that; `factors` and a `rank`: of which tensors they are gradients. */
   backward(
     index: number,
     tokens: Tokens,
     sums: readonly StatisticsSizes[],
-    { factors = false, rank = 0, until = NOTHING } = {},
+    {
+      factors = 'none',
+      rank = 0,
+      until = NOTHING,
+    }: { factors?: Factored; rank?: number; until?: Needs } = {},
   ): Needs {
     const { paged } = this;
     const pass = { ...this.#block(index), tokens, paged, sums, factors, rank };

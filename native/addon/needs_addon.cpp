@@ -31,6 +31,13 @@ class Call {
 
   size_t Size(const char* key) const { return GetSize(object_.Get(key), key); }
   bool Flag(const char* key) const { return GetBool(object_.Get(key), key); }
+  Factored Factors() const {
+    const std::string name = GetString(object_.Get("factors"), "factors");
+    if (name == "none") return Factored::kNone;
+    if (name == "outputs") return Factored::kOutputs;
+    if (name == "all") return Factored::kAll;
+    throw BadArgument("factors are of none, outputs or all");
+  }
   Dtype StoredType() const { return GetDtype(object_.Get("stored")); }
   Call In(const char* key) const { return Call(GetObject(object_.Get(key), key)); }
 
@@ -170,8 +177,8 @@ const std::map<std::string, Answer>& Answers() {
        }},
       {"backwardBlock",
        [](const Context& context, const Call& c) {
-         return BackwardNeeds(context, c.Block(), c.Window(), c.Summed(), c.Sums(),
-                              c.Flag("factors"), c.Size("rank"));
+         return BackwardNeeds(context, c.Block(), c.Window(), c.Summed(), c.Sums(), c.Factors(),
+                              c.Size("rank"));
        }},
       {"embed",
        [](const Context& context, const Call& c) {

@@ -56,13 +56,12 @@ struct Wanted {
         out_norm(Has(sums, Part::kOutNorm)) {
     for (const LowRank* change : sums.changes) rank = std::max(rank, change ? change->rank : 0);
   }
-  // Everything, or deltas alone.
-  Wanted(bool factors, size_t rank)
-      : output(true),
-        norm(factors),
-        columns(factors),
-        bias(factors),
-        out_norm(factors),
+  Wanted(Factored factored, size_t rank)
+      : output(factored != Factored::kOutputs),
+        norm(factored == Factored::kAll),
+        columns(factored != Factored::kNone),
+        bias(norm),
+        out_norm(norm),
         rank(rank) {}
   static bool Has(const GradientSums& sums, Part part) {
     return sums.factors[static_cast<size_t>(part)] != nullptr;
@@ -763,10 +762,10 @@ size_t RowsAndColumns(const BlockSpec& spec) {
 }  // namespace
 
 Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
-                    const TokenPages& tokens, std::span<const Statistics::Sizes> sums, bool factors,
-                    size_t rank) {
+                    const TokenPages& tokens, std::span<const Statistics::Sizes> sums,
+                    Factored factored, size_t rank) {
   RefuseForwardAlone(spec);
-  const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factors, rank));
+  const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factored, rank));
   const FlightCounts n(context, spec, window, tokens.flight(), wanted);
   Needs needs = HeldFloats(n.Total()) + tokens.View(2 * spec.hidden);
   needs += Statistics::WaitingNeeds(context, sums, tokens);

@@ -52,11 +52,13 @@ struct BackwardRun {
 // Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET,
 // ERR_ABORTED.
 void BackwardBlock(const Block& block, const BackwardRun& run);
+// Of which tensors the factors are summed: of none, of the output maps alone, of all.
+enum class Factored { kNone, kOutputs, kAll };
 // Of BackwardBlock beside the block and the statistics, which are of those sizes, with deltas and
-// inputs of every sublayer, with all factors or none, and with changes of that rank, or 0, of all
-// matrices, whose numbers are counted.
+// inputs of every sublayer (of output maps' factors alone without them), and with changes of that
+// rank, or 0, of all matrices, whose numbers are counted.
 Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
                     const TokenPages& tokens, std::span<const Statistics::Sizes> sums,
-                    bool factors = false, size_t rank = 0);
+                    Factored factored = Factored::kNone, size_t rank = 0);
 
 }  // namespace struprune

@@ -267,11 +267,11 @@ TEST(NeedsTest, OfAppliedSites) {
 
 // Of a way back through a loaded block with those sums.
 Asked WayBack(const test::DecoderSpec& spec, std::vector<Statistics::Sizes> sums,
-              bool factors = false, size_t rank = 0) {
+              Factored factored = Factored::kNone, size_t rank = 0) {
   return [=](const Context& context, bool paged) {
     const BlockSpec block = spec.Block();
     Needs needs = BlockNeeds(block, TensorsOf(spec), paged) + Kept(2 * spec.hidden, paged) +
-                  BackwardNeeds(context, block, kWindow, Tokens(paged), sums, factors, rank);
+                  BackwardNeeds(context, block, kWindow, Tokens(paged), sums, factored, rank);
     for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
     return needs;
   };
@@ -315,30 +315,37 @@ size_t FactorWidth(const test::DecoderSpec& spec, TensorId id) {
   }
 }
 
+void ExpectFactorsPeak(const Family& family, Factored factored) {
+  const test::DecoderSpec spec = SpecOf(family);
+  const size_t d = spec.hidden;
+  std::vector<std::pair<TensorId, size_t>> tuned;
+  for (const TensorId id : TensorsOf(spec)) {
+    const size_t width = FactorWidth(spec, id);
+    if (width > 0 && (factored == Factored::kAll || id.part == Part::kOut)) {
+      tuned.push_back({id, width});
+    }
+  }
+  std::vector<Statistics::Sizes> sums;
+  for (const auto& [id, width] : tuned) sums.push_back({width});
+  ExpectPeak(
+      family.name, WayBack(spec, sums, factored),
+      [&](const SharedContext& context, const SharedStore& store) {
+        const Block block = MakeBlock(context, store, spec);
+        const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
+        std::vector<std::unique_ptr<Statistics>> made;
+        BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
+        for (const auto& [id, width] : tuned) {
+          made.push_back(std::make_unique<Statistics>(TileSpace{context, store}, width, false, 0));
+          run.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = made.back().get();
+        }
+        BackwardBlock(block, run);
+      });
+}
+
 TEST(NeedsTest, OfFactorsOnTheWayBackThroughABlock) {
   for (const Family& family : Families()) {
-    const test::DecoderSpec spec = SpecOf(family);
-    const size_t d = spec.hidden;
-    std::vector<std::pair<TensorId, size_t>> tuned;
-    for (const TensorId id : TensorsOf(spec)) {
-      const size_t width = FactorWidth(spec, id);
-      if (width > 0) tuned.push_back({id, width});
-    }
-    std::vector<Statistics::Sizes> sums;
-    for (const auto& [id, width] : tuned) sums.push_back({width});
-    ExpectPeak(family.name, WayBack(spec, sums, true),
-               [&](const SharedContext& context, const SharedStore& store) {
-                 const Block block = MakeBlock(context, store, spec);
-                 const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
-                 std::vector<std::unique_ptr<Statistics>> made;
-                 BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
-                 for (const auto& [id, width] : tuned) {
-                   made.push_back(
-                       std::make_unique<Statistics>(TileSpace{context, store}, width, false, 0));
-                   run.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = made.back().get();
-                 }
-                 BackwardBlock(block, run);
-               });
+    ExpectFactorsPeak(family, Factored::kAll);
+    ExpectFactorsPeak(family, Factored::kOutputs);
   }
 }
 
@@ -357,7 +364,7 @@ TEST(NeedsTest, OfChangesOnTheWayBackThroughABlock) {
       sums.push_back({kRank, false, shape.rows});
       sums.push_back({shape.cols, false, kRank});
     }
-    ExpectPeak(family.name, WayBack(spec, sums, false, kRank),
+    ExpectPeak(family.name, WayBack(spec, sums, Factored::kNone, kRank),
                [&](const SharedContext& context, const SharedStore& store) {
                  const Block block = MakeBlock(context, store, spec);
                  const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);

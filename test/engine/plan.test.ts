@@ -107,7 +107,8 @@ function fills({
   tuneTokens,
 }: Partial<PruneOptions>): boolean {
   const refits = method === undefined && ffnSolver !== 'output' && scope !== 'attention';
-  return refits || selection === 'fisher' || method === 'wanda-sp' || tuneTokens !== undefined;
+  const keeps = method === 'wanda-sp' || method === 'gisp';
+  return refits || keeps || selection === 'fisher' || tuneTokens !== undefined;
 }
 
 for (const [name, more] of ROWS) {

@@ -195,7 +195,7 @@ function orderNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
   const backward = (block: number) => {
     const sums = layersIn(input.layers, block).map(widthOf);
     const each = sums.map((dim) => ({ dim, gram: false, residual: 0 }));
-    return ask.backward(block, states, each, { factors: true });
+    return ask.backward(block, states, each, { factors: 'outputs' });
   };
   const { needs, scratch } = backwardsNeeds(input, ask, states, backward);
   const passes = timesMeasured(input.layers);

@@ -84,7 +84,7 @@ function step(input: PlanInput, ask: NeedsOf, lesson: Tokens): Needs {
     eachBlock(input, (block) =>
       together(
         ask.block(block),
-        ask.backward(block, lesson, sumsOf(block), { factors: true, rank }),
+        ask.backward(block, lesson, sumsOf(block), { factors: 'all', rank }),
       ),
     ),
   );
