@@ -340,7 +340,7 @@ class GradientFlight {
     if (!change) return;
     const auto [outputs, inputs] = work.layer.shape(part);
     const size_t rank = change->rank;
-    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+    ForPieces(context_, rows, [&](size_t first, size_t count) {
       Gemm(Trans::kNo, Trans::kYes, count, rank, inputs, 1.0f, x + first * inputs, inputs,
            change->right.data(), inputs, 0.0f, ranked_x_.data() + first * rank, rank);
       Gemm(Trans::kNo, Trans::kNo, count, rank, outputs, 1.0f, gradient + first * outputs, outputs,

@@ -276,7 +276,7 @@ void Block::AddProduct(TensorId id, size_t rank, std::span<const float> left,
   }
   const size_t cols = weight->cols();
   UpdateStrips(*context_, *weight, [&](size_t row, size_t count, float* values) {
-    ForChunks(*context_, count, [&](size_t first, size_t some, size_t) {
+    ForPieces(*context_, count, [&](size_t first, size_t some) {
       Gemm(Trans::kNo, Trans::kNo, some, cols, rank, 1.0f, left.data() + (row + first) * rank, rank,
            right.data(), cols, 1.0f, values + first * cols, cols);
     });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "core/row_chunks.h"
 
 namespace struprune {
 namespace {
@@ -85,7 +86,22 @@ TEST_P(ThreadPoolTest, AbortIsSeenByTheTasks) {
   EXPECT_LT(finished, 100000u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 4, 9));
+// Tasks begin at steps of the BLAS, and with AVX-512 the last one of whole windows is not small.
+TEST_P(ThreadPoolTest, RowsAreCutAtSteps) {
+  for (const size_t step : {size_t{24}, size_t{64}, kAnyRowStep}) {
+    Context context(GetParam(), 0);
+    context.row_step = step;
+    for (size_t rows = 256; rows <= 8192; rows += 256) {
+      const size_t chunk = ChunkRows(context, rows), last = rows % chunk;
+      EXPECT_EQ(chunk % step, 0u);
+      EXPECT_LE(chunk, size_t{512});
+      EXPECT_GE(chunk, size_t{128});
+      if (step == 64) EXPECT_TRUE(last == 0 || last >= 128) << rows << " by " << chunk;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 3, 4, 9));
 
 }  // namespace
 }  // namespace struprune
