@@ -21,6 +21,7 @@ import { Counts } from './models/graphs/run/counts';
 import { samplesOfFeeds } from './models/graphs/run/feeds';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { placeMade } from './models/graphs/run/gated';
+import { withKernels } from './models/graphs/run/kernels';
 import { lossesOf } from './models/graphs/run/losses';
 import { factorMaps } from './models/graphs/run/low-rank';
 import { compare } from './models/graphs/run/measured';
@@ -106,9 +107,9 @@ async function pruneWith(
   const dense = relate(file);
   const { calibrationFeeds, evalFeeds } = options;
   if (!calibrationFeeds) requireSamples(options, model, dense.graph);
-  const { lowRank = false } = settings;
+  const { lowRank = false, structuredConvolutions = false } = settings;
   const widths = lowRank ? null : prunedSites(dense, fits);
-  if (widths) requireSites(widths.sites.length, model);
+  if (widths && !structuredConvolutions) requireSites(widths.sites.length, model);
   const { calibration, calibrationTokens, evalTokens, window, scratch } = settings;
   const reader = { model, graph: dense.graph, runtime };
   const opened = (path: string, tokens?: number) =>
@@ -144,7 +145,8 @@ async function pruneWith(
       })
     : [];
   const network = lowRank ? relate(file) : dense;
-  const { sites, held } = widths ?? prunedSites(network, fits, factored);
+  const { sites: axes, held } = widths ?? prunedSites(network, fits, factored);
+  const sites = structuredConvolutions ? withKernels(network, axes, { fits, factored }) : axes;
   requireSites(sites.length, model);
   const counts = new Counts(
     network,

@@ -24,6 +24,7 @@ const SWITCHES: readonly string[] = [
   'quick',
   'resume',
   'samples',
+  'structuredConvolutions',
 ];
 
 let asCommandLine = false;

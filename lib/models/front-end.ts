@@ -28,7 +28,10 @@ export interface Dense {
   /** Column statistics of every layer's readers, in the order of the layers, as the survey asks for them. */
   columns(survey: SurveySpec): Promise<SiteStatistics[]>;
   /** Visits every layer once, in any order, with its sums over `surveyTokens` rows. */
-  visit<Found>(survey: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>>;
+  visit<Found>(
+    survey: SurveySpec,
+    visit: VisitSite<Found, DenseSite | OrderedSite>,
+  ): Promise<Visited<Found>>;
   /**
    * Visits every layer of a part that has experts: those inside each, to which tokens are routed, and then the experts as wholes.
    * Gives `losses`, as of `Visited`. Left out where a network has none.
@@ -47,7 +50,7 @@ export type ExpertSite =
   | { by: 'trials'; trial: ExpertTrial; refitted(gone: Int32Array): Promise<number> };
 
 /** `at`: place among the layers. What it finds is plain data, which may be another rank's. */
-export type VisitSite<Found> = (at: number, site: DenseSite) => Promise<Found>;
+export type VisitSite<Found, Visits = DenseSite> = (at: number, site: Visits) => Promise<Found>;
 
 /** A layer of the dense network; for the time of a visit. */
 export interface DenseSite {
@@ -56,6 +59,16 @@ export interface DenseSite {
   stream: number;
   /** Only where they are `probe`; null too where the price of an error follows from those of other layers. */
   tryOut: TryOut | null;
+}
+
+/** A layer whose units go in one order alone, the last ones first. */
+export interface OrderedSite {
+  /** `[allowed + 1]` squared error of what reads it without so many units, and the energy of what it gives with all. */
+  errors: Float64Array;
+  energy: number;
+  ridge: RidgeReport;
+  /** Runs the network with so many units of this layer alone gone. */
+  tryOut(removed: number): Promise<void>;
 }
 
 /** Runs the network, now or later, with the layer at hand alone pruned. */
@@ -87,8 +100,8 @@ export interface FrontEnd extends Dense {
    * null where that may not go. Left out where nothing can go so.
    */
   withoutEach?(gone: readonly number[]): Promise<(number | null)[]>;
-  /** Of maps that may become two of lower rank; left out where there are none. */
-  readonly ranks?: Ranks | undefined;
+  /** Of maps that may become two; left out where there are none. */
+  readonly inner?: Inner | undefined;
   /**
    * A trial of all layers at once: visits every layer once, in their order, with its sums over the survey's rows, and wants
    * its cuts. The losses are of rows that the sums have not, where there are enough. Left out where a network has none.
@@ -141,11 +154,11 @@ export interface JointLosses {
   others: Float64Array;
 }
 
-/** Layers whose units are the rank of a map: two maps of a rank are less than one by what else has gone. */
-export interface Ranks {
+/** Layers whose units are a size inside of a map, its rank or its kernel's: how much less it is by them depends on what else has gone. */
+export interface Inner {
   /** Their places. */
   at: ReadonlySet<number>;
-  /** All layers, where so many groups of each have gone: of ranks, those that are less than the map itself then. */
+  /** All layers, where so many groups of each have gone: of sizes inside, those by which the map is less then. */
   beside(removed: Int32Array): readonly Layer[];
 }
 
@@ -192,13 +205,14 @@ export interface Part extends AsyncDisposable {
 }
 
 /**
- * By a Gram matrix or by moments, as `gather` asks for; of experts by trials, the last of which is of the choice. `hasBias`: of
- * the map that reads the layer.
+ * By a Gram matrix or by moments, as `gather` asks for; of experts by trials, the last of which is of the choice; of units that go in
+ * one order alone by nothing. `hasBias`: of the map that reads the layer.
  */
 export type Sums =
   | { by: 'gram'; solver: Solver; hasBias: boolean }
   | { by: 'moments'; columns: SiteStatistics }
-  | { by: 'trials'; trial: ExpertTrial };
+  | { by: 'trials'; trial: ExpertTrial }
+  | { by: 'order' };
 
 export interface Chosen {
   /** Groups that stay, ascending. */

@@ -94,6 +94,14 @@ export const METHOD = declare(
       also: ['graph'],
       read: [ofGraph],
     },
+    structuredConvolutions: {
+      takes: on,
+      help: 'let kernels of a graph become smaller ones behind a sum-pooling too, where trials say that it costs less than widths',
+      otherwise: 'off',
+      changes: 'run',
+      also: ['graph'],
+      read: [ofGraph],
+    },
     apart: {
       takes: on,
       help: 'allocate FFN and attention each by itself',

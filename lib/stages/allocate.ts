@@ -23,7 +23,7 @@ import { allocationLayers, type Layer, uniformly } from '../spec/widths';
 import { inTurns } from '../turns';
 import { curvesFromScores } from './curves';
 import { allocateWithDepth, trialPrices } from './depth';
-import { allocateWithRanks } from './ranks';
+import { allocateWithInner } from './inner';
 import { searchOn } from './search';
 import type { Stage, Work } from './stage';
 
@@ -88,13 +88,13 @@ async function decide(
 ): Promise<
   Pick<Decided, 'allocation'> & Partial<Pick<Decided, 'gone' | 'search'> & { weights: number[] }>
 > {
-  const { ranks } = work.network;
+  const { inner } = work.network;
   const allocate = (offered: PlacedLayer[], missing: Budget) =>
     allocateBy(work.allocation, offered, missing);
   if (work.depth) {
     return allocateWithDepth({ layers, budget, prices: await trialPrices(work), allocate });
   }
-  if (ranks) return { allocation: await allocateWithRanks({ layers, budget, ranks, allocate }) };
+  if (inner) return { allocation: await allocateWithInner({ layers, budget, inner, allocate }) };
   if (work.search === 0) return { allocation: await allocate(layers, budget) };
   return searchOn(work, layers, (offered) => allocate(offered, budget));
 }

@@ -6,7 +6,7 @@ import type { SiteStatistics } from '../masks/statistics';
 import { maskAfter } from '../masks/sweep';
 import type { Losses } from '../methods';
 import { type Dtype, FEW_STEPS } from '../model/architecture';
-import type { DenseSite } from '../models/front-end';
+import type { DenseSite, OrderedSite } from '../models/front-end';
 import type { OnWarning } from '../progress';
 import { raisedRidge } from '../pruning/ridge-warning';
 import type { Survey } from '../pruning/survey-file';
@@ -37,8 +37,9 @@ interface LayerCurve {
 export async function surveyCurves(input: CurvesInput): Promise<Survey> {
   const { network, survey } = input;
   const { layers } = network;
-  const visit = async (at: number, site: DenseSite): Promise<LayerCurve> => {
+  const visit = async (at: number, site: DenseSite | OrderedSite): Promise<LayerCurve> => {
     const layer = layers[at]!;
+    if ('errors' in site) return curveInOrder(site, layer, survey.layerWeights);
     const sweep = await site.solver.sweep({
       maxRemoved: layer.allowed.at(-1)!,
       selection: survey.selection,
@@ -136,6 +137,19 @@ export function tellOfRidge(
 ) {
   if (ridge.ridgeRaised === 0) return;
   warn?.(`survey, block ${block}, ${site}: ${raisedRidge(survey.lambda ?? LAMBDA, ridge.lambda)}`);
+}
+
+async function curveInOrder(
+  { errors, energy, ridge, tryOut }: OrderedSite,
+  layer: Layer,
+  weights: SurveySpec['layerWeights'],
+): Promise<LayerCurve> {
+  const error = monotone(errors);
+  if (weights !== 'probe') return { error, scale: weights === 'output' ? energy : 1, ridge };
+  const removed = trialRemovals(layer, error);
+  const scale = errors[removed]!;
+  if (scale > 0) await tryOut(removed);
+  return { error, scale, ridge };
 }
 
 /** What an error is divided by. */

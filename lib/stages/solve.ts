@@ -230,8 +230,15 @@ interface Choice extends Chosen {
 }
 
 async function choose(work: Work, plan: LayerPlan, sums: Sums): Promise<Choice> {
+  if (sums.by === 'order') return inOrder(plan);
   if (sums.by === 'trials') return byTrials(work, plan, sums.trial);
   return sums.by === 'gram' ? bySolver(work, plan, sums) : byScores(work, plan, sums.columns);
+}
+
+/** Keeps the first units; the front end knows what becomes of the weights. */
+function inOrder({ layer, removed }: LayerPlan): Choice {
+  const kept = Int32Array.from({ length: layer.groups - removed }, (_, unit) => unit);
+  return { kept, refit: null, bias: false, means: null, report: null };
 }
 
 /** Keeps whole experts, as they are. */

@@ -19,12 +19,14 @@ import type { SurveySpec } from '../../../spec/survey';
 import type { Layer } from '../../../spec/widths';
 import type {
   Chosen,
+  DenseSite,
   Fit,
   FrontEnd,
+  Inner,
+  OrderedSite,
   Output,
   Part,
   Pass,
-  Ranks,
   Shrinking,
   Solving,
   Visited,
@@ -37,8 +39,10 @@ import type { Site } from '../sites';
 import { slice } from '../slice';
 import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
+import { type Resized, resized } from './composite';
 import type { Counts } from './counts';
 import type { Factored } from './factored';
+import { shrinkKernels } from './kernels';
 import { Losses, type OutputLoss, type OwnCall } from './losses';
 import { joinMaps } from './low-rank';
 import { writeGraph } from './output';
@@ -46,9 +50,9 @@ import { type Reader, staying } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
 import { Segments } from './segments';
-import { type PrunedSite, ranksOf, startsOf, storedIn, UNITS } from './sites';
+import { kernelsOf, type PrunedSite, ranksOf, startsOf, storedIn, UNITS } from './sites';
 import type { Recurrent } from './states';
-import { SiteSums } from './sums';
+import { type Refitted, SiteSums } from './sums';
 import { Walk } from './walk';
 import { bytesOf, putBytes, putRefitted, restoring, tensorsOf, weightOf } from './weights';
 
@@ -121,14 +125,17 @@ export class GraphNetwork implements FrontEnd {
     return runtime.executed / (samples.batches * network.graph.node.length);
   }
 
-  get ranks(): Ranks | undefined {
-    const { layers, sites, counts, priced, factored } = this.run;
-    if (factored.length === 0) return undefined;
+  get inner(): Inner | undefined {
+    const { layers, sites, counts, priced } = this.run;
+    const at = new Set([...sites.keys()].filter((i) => sites[i]!.rankOf || sites[i]!.kernel));
+    if (at.size === 0) return undefined;
     return {
-      at: new Set([...sites.keys()].filter((at) => sites[at]!.rankOf)),
+      at,
       beside: (removed) =>
-        layers.map((layer, at) => {
-          const { rankOf } = sites[at]!;
+        layers.map((layer, i) => {
+          const { rankOf, kernel } = sites[i]!;
+          if (kernel)
+            return { ...layer, ...kernelsOf({ ...layer, kernel }, counts, priced, removed) };
           if (!rankOf) return layer;
           return { ...layer, ...ranksOf(layer, counts.ofRanks(rankOf.up.name, priced, removed)) };
         }),
@@ -146,7 +153,7 @@ export class GraphNetwork implements FrontEnd {
 
   async visit<Found>(
     { lambda = LAMBDA }: SurveySpec,
-    visit: VisitSite<Found>,
+    visit: VisitSite<Found, DenseSite | OrderedSite>,
   ): Promise<Visited<Found>> {
     const { layers, sites, onProgress } = this.run;
     const found: Found[] = [];
@@ -156,11 +163,17 @@ export class GraphNetwork implements FrontEnd {
     for (const at of layers.keys()) {
       await walk.to(this.#starts[at]!);
       await using sums = await this.#sumsOf(walk, at, lambda, new Map());
-      using solver = await sums.solver();
-      const tryOut = async (_kept: Int32Array, refit: Refit) => {
-        losses[at] = await this.#tried(walk, sites[at]!, sums, refit);
+      const site = sites[at]!;
+      const tried = async (refitted: Refitted[]) => {
+        losses[at] = await this.#tried(walk, site, refitted);
       };
-      found.push(await visit(at, { solver, stream: 0, tryOut }));
+      if (site.kernel) {
+        found.push(await visit(at, await this.#ordered(sums, layers[at]!, tried)));
+      } else {
+        using solver = await sums.solver();
+        const tryOut = (_kept: Int32Array, refit: Refit) => tried(sums.refitted(refit));
+        found.push(await visit(at, { solver, stream: 0, tryOut }));
+      }
       report(at + 1, `site ${at + 1} of ${layers.length}`, at);
     }
     return { found, losses, metrics: null };
@@ -192,12 +205,12 @@ export class GraphNetwork implements FrontEnd {
     return sum.mean;
   }
 
-  #pass({ refit: { lambda = LAMBDA } }: Solving, kept: Map<Site, Int32Array>): Pass {
+  #pass({ refit }: Solving, kept: Map<Site, Int32Array>): Pass {
     const walk = this.#walk();
     return {
       open: async (index) => {
         await walk.to(this.#starts[index]!);
-        return this.#part(walk, index, lambda, kept);
+        return this.#part(walk, index, refit, kept);
       },
       replay: async (index, { keep }, solved) => {
         if (solved.length === 0) return;
@@ -210,9 +223,14 @@ export class GraphNetwork implements FrontEnd {
     };
   }
 
-  #part(walk: Walk, index: number, lambda: number, keptUnits: Map<Site, Int32Array>): Part {
+  #part(
+    walk: Walk,
+    index: number,
+    { lambda = LAMBDA, output }: Solving['refit'],
+    keptUnits: Map<Site, Int32Array>,
+  ): Part {
     const { file, sites } = this.run;
-    const { site, readers } = sites[index]!;
+    const { site, readers, kernel } = sites[index]!;
     const take = async (sums: SiteSums, { kept, refit }: Chosen): Promise<Fit> => {
       using fitted = refit!;
       putRefitted(file, sums.refitted(fitted));
@@ -220,17 +238,27 @@ export class GraphNetwork implements FrontEnd {
       const { relativeError, lambda: used, ridgeRaised } = fitted;
       return { relativeError, lambda: used, ridgeRaised, inputRefit: null };
     };
+    const resize = async (sums: SiteSums, kept: Int32Array): Promise<Fit> => {
+      const removed = site.units - kept.length;
+      const { weight, ...fit } = await this.#resized(sums, index, removed, output === 'exact');
+      putRefitted(file, sums.replaced(weight));
+      keptUnits.set(site, kept);
+      return { ...fit, inputRefit: null };
+    };
     let changed: TensorProto[] = [];
     return {
       leave: async () => {},
       cut: () => this.columns(),
       shrink: async (_layer, choose) => {
         await using sums = await this.#sumsOf(walk, index, lambda, keptUnits);
+        changed = tensorsOf(readers);
+        if (kernel) {
+          const chosen = await choose({ by: 'order' });
+          return { chosen, fit: await resize(sums, chosen.kept) };
+        }
         using solver = await sums.solver();
         const chosen = await choose({ by: 'gram', solver, hasBias: false });
-        const fit = await take(sums, chosen);
-        changed = tensorsOf(readers);
-        return { chosen, fit };
+        return { chosen, fit: await take(sums, chosen) };
       },
       finish: async () => ({
         roles: changed.map(({ name }) => name),
@@ -240,6 +268,34 @@ export class GraphNetwork implements FrontEnd {
       }),
       [Symbol.asyncDispose]: async () => {},
     };
+  }
+
+  /** What smaller kernels lose. */
+  async #ordered(
+    sums: SiteSums,
+    { block, allowed }: Layer,
+    tried: (refitted: Refitted[]) => Promise<void>,
+  ): Promise<OrderedSite> {
+    const errors = new Float64Array(allowed.at(-1)! + 1);
+    const ridge = { lambda: 0, ridgeRaised: 0 };
+    let energy = 0;
+    for (let removed = 1; removed < errors.length; removed++) {
+      const { error, ...found } = await this.#resized(sums, block, removed);
+      errors[removed] = error;
+      energy = found.energy;
+      if (found.lambda > ridge.lambda) Object.assign(ridge, found);
+    }
+    const tryOut = async (removed: number) => {
+      const { weight } = await this.#resized(sums, block, removed);
+      await tried(sums.replaced(weight));
+    };
+    return { errors, energy, ridge, tryOut };
+  }
+
+  #resized(sums: SiteSums, at: number, removed: number, exact = true): Promise<Resized> {
+    const { sites, store } = this.run;
+    this.#between();
+    return resized(store, sums.alone(), { kernel: sites[at]!.kernel!, removed }, exact);
   }
 
   async #readBack(index: number, readers: readonly Reader[]): Promise<void> {
@@ -289,11 +345,11 @@ export class GraphNetwork implements FrontEnd {
   }
 
   /** On as many samples as leave all trials together within so many passes, which each takes a half of. */
-  #tried(walk: Walk, { readers }: PrunedSite, sums: SiteSums, refit: Refit): Promise<number> {
+  #tried(walk: Walk, { readers }: PrunedSite, refitted: Refitted[]): Promise<number> {
     const { file, sites, samples } = this.run;
     const batches = Math.ceil((samples.batches * 2 * TRIAL_PASSES) / sites.length);
     return restoring(file, tensorsOf(readers), () => {
-      putRefitted(file, sums.refitted(refit));
+      putRefitted(file, refitted);
       return this.#lossNow(walk, batches);
     });
   }
@@ -317,6 +373,7 @@ export class GraphNetwork implements FrontEnd {
     slice(network, kept);
     const isChanged = (tensor: TensorProto) => changed.has(tensor);
     for (const bias of await joinMaps(file, factored, isChanged)) changed.add(bias);
+    await shrinkKernels(file, sites, kept, factored);
     removeBiases(network.graph, added, isChanged);
     recurrent.hide();
     return writeGraph(file, { output, force, work: journal.folder, beside });

@@ -6,7 +6,7 @@ import type { Held, PrunedSite } from './sites';
 
 export interface GraphSiteResult
   extends Pick<LayerStats, 'predicted' | 'relativeError' | 'lambda' | 'seconds'> {
-  /** The map that writes it; `rank of` the map that may become two. */
+  /** The map that writes it; `rank of` or `kernel of` the map that may become two. */
   name: string;
   before: number;
   after: number;
@@ -61,6 +61,7 @@ export function siteResults(
   }));
 }
 
-function nameOf({ site, rankOf }: PrunedSite): string {
+function nameOf({ site, rankOf, kernel }: PrunedSite): string {
+  if (kernel) return `kernel of ${site.name}`;
   return rankOf ? `rank of ${rankOf.tensor.name}` : site.name;
 }

@@ -1,11 +1,13 @@
 /** Which sites of a graph shrink, and what holds the other weights. */
 import { allowedRemovals } from '../../../allocation';
 import type { Dtype } from '../../../model/architecture';
+import { elements } from '../../../model/axes';
 import type { Layer } from '../../../spec/widths';
 import { FLOAT16 } from '../onnx/tensor';
 import type { Network } from '../relate';
 import { type Site, sitesOf } from '../sites';
 import { weightsOf } from '../weights';
+import { smaller } from './composite';
 import type { Counts } from './counts';
 import type { Factored } from './factored';
 import { columnsOf, type Reader, Readers } from './readers';
@@ -16,6 +18,8 @@ export interface PrunedSite {
   readers: Reader[];
   /** The map whose rank its units are. */
   rankOf?: Factored;
+  /** Sizes of the kernel that its units are those of, axis by axis; its only reader reads all inputs that are left. */
+  kernel?: readonly number[];
 }
 
 /** To the stages all sites are of one kind, each in a block of its own. */
@@ -87,8 +91,11 @@ export function layersOf(
   { priced, multiple, maxLayerSparsity: maxShare }: Widths,
 ): Layer[] {
   const whole = counts.after()[priced];
-  return sites.map(({ site: { units: groups }, readers, rankOf }, block) => {
-    const bounds = { multiple, minKeep: Math.min(multiple, groups), maxShare };
+  return sites.map((site, block) => {
+    const { units: groups } = site.site;
+    const { readers, rankOf, kernel } = site;
+    const rounding = kernel ? 1 : multiple;
+    const bounds = { multiple: rounding, minKeep: Math.min(rounding, groups), maxShare };
     const layer = {
       block,
       site: UNITS,
@@ -99,6 +106,10 @@ export function layersOf(
     if (rankOf) {
       const sizes = counts.ofRanks(rankOf.up.name, priced);
       return { ...layer, cost: sizes.each, ...ranksOf(layer, sizes) };
+    }
+    if (kernel) {
+      const sizes = kernelsOf({ ...layer, kernel }, counts, priced, new Int32Array(sites.length));
+      return { ...layer, cost: sizes.priced.whole / groups, ...sizes };
     }
     const one = new Int32Array(sites.length);
     one[block] = 1;
@@ -114,4 +125,17 @@ export function ranksOf(
   const freed = (count: number) => (count === 0 ? 0 : whole - (groups - count) * each);
   const less = allowed.filter((count) => count === 0 || freed(count) > 0);
   return { allowed: less, priced: { freed: Float64Array.from(less, freed), whole } };
+}
+
+/** Smaller kernels, and what they save beside so many units of every site. */
+export function kernelsOf(
+  { allowed, block, kernel }: Pick<Layer, 'allowed' | 'block'> & { kernel: readonly number[] },
+  counts: Counts,
+  priced: 'weights' | 'multiplyAdds',
+  removed: Int32Array,
+): Required<Pick<Layer, 'allowed' | 'priced'>> {
+  const left = (count: number) => counts.after(removed.with(block, count))[priced];
+  const freed = Float64Array.from(allowed, (count) => left(0) - left(count));
+  const share = 1 - elements(smaller({ kernel, removed: 1 })) / elements(kernel);
+  return { allowed, priced: { freed, whole: (left(0) - left(1)) / share } };
 }

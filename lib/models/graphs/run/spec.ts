@@ -9,7 +9,11 @@ import { allocationSpec } from '../../../spec/allocation';
 import { refitSpec } from '../../../spec/refit';
 import { surveySpec } from '../../../spec/survey';
 import { budgetFor } from '../../../spec/widths';
+import { flagOf } from '../../../wording';
 import type { Counts } from './counts';
+
+/** Options by which maps may shrink inside. */
+const INNER = { lowRank: 'ranks', structuredConvolutions: 'kernels' } as const;
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
 export function specOf(given: Settings): StageSpec {
@@ -22,11 +26,13 @@ export function specOf(given: Settings): StageSpec {
       'choose --layer-weights probe, output or none',
     );
   }
-  if (given.lowRank && given.allocation !== 'threshold') {
+  const inner = Object.entries(INNER).find(([option]) => given[option as keyof typeof INNER]);
+  if (inner && given.allocation !== 'threshold') {
+    const [option, sizes] = inner;
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `the allocation ${given.allocation} does not weigh ranks against widths`,
-      'choose --allocation threshold, or leave --low-rank out',
+      `the allocation ${given.allocation} does not weigh ${sizes} against widths`,
+      `choose --allocation threshold, or leave ${flagOf(option)} out`,
     );
   }
   const settings: RunSettings = {

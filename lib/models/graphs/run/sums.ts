@@ -28,6 +28,14 @@ interface Summed {
   through: Float32Array | null;
 }
 
+/** The problem of one reader: `[out, columns]` its weight, `[columns, columns]` its sums, of what its inputs still are. */
+export interface ReaderSums {
+  weight: Float32Array;
+  gram: Float64Array;
+  tokens: number;
+  lambda: number;
+}
+
 /** What a reader becomes. */
 export interface Refitted {
   reader: Reader;
@@ -106,7 +114,7 @@ export class SiteSums implements AsyncDisposable {
     });
     let firstOut = 0;
     return this.summed.map((one, r) => {
-      const { reader, own, weight, statistics, origin } = one;
+      const { reader, own, weight } = one;
       const { out } = reader;
       const columns = columnsOf(reader);
       const fitted = weight.slice();
@@ -119,10 +127,21 @@ export class SiteSums implements AsyncDisposable {
       }
       makeUp(one, fitted);
       firstOut += out;
-      const means = origin && meansOf(statistics).map((mean, j) => mean + origin[j]!);
-      const shift = means && shiftOf(weight, fitted, means, out);
-      return { reader, weight: fitted, shift };
+      return become(one, fitted);
     });
+  }
+
+  /** Of the only reader, which has no columns of units. */
+  alone(): ReaderSums {
+    const [one] = this.summed as [Summed];
+    const gram = orIdentity(gramOf(one, columnsOf(one.reader)));
+    const { tokens } = one.statistics.read();
+    return { weight: one.weight, gram, tokens, lambda: this.lambda };
+  }
+
+  /** The same with that weight. */
+  replaced(weight: Float32Array): Refitted[] {
+    return [become(this.summed[0]!, weight)];
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -186,8 +205,6 @@ export class SiteSums implements AsyncDisposable {
       }
       firstOut += reader.out;
     });
-    // Inputs that never change say nothing: the weights alone decide.
-    if (gram.every((value) => value === 0)) for (let i = 0; i < all; i++) gram[i * all + i] = 1;
     const tokens = Math.max(...summed.map(({ statistics }) => statistics.read().tokens));
     const sums = new Float64Array(all);
     const { lambda } = this;
@@ -195,7 +212,7 @@ export class SiteSums implements AsyncDisposable {
       in: all,
       out,
       tokens,
-      gram,
+      gram: orIdentity(gram),
       sums,
       weight,
       lambda,
@@ -222,6 +239,19 @@ export class SiteSums implements AsyncDisposable {
       );
     });
   }
+}
+
+/** Its bias takes up what the columns gave on average and do not give any more. */
+function become({ reader, weight, statistics, origin }: Summed, fitted: Float32Array): Refitted {
+  const means = origin && meansOf(statistics).map((mean, j) => mean + origin[j]!);
+  const shift = means && shiftOf(weight, fitted, means, reader.out);
+  return { reader, weight: fitted, shift };
+}
+
+/** Inputs that never change say nothing: the weights alone decide. */
+function orIdentity(gram: Float64Array): Float64Array {
+  const n = Math.sqrt(gram.length);
+  return gram.every((value) => value === 0) ? gram.map((_, i) => Number(i % (n + 1) === 0)) : gram;
 }
 
 /** `[count, count]` of a reader's first columns; about their means where a bias takes those up. */

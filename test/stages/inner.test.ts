@@ -4,7 +4,7 @@ import test from 'ava';
 import type { PlacedLayer } from '../../lib/allocation/own';
 import type { Layer } from '../../lib/spec/widths';
 import { allocateBy } from '../../lib/stages/allocate';
-import { allocateWithRanks } from '../../lib/stages/ranks';
+import { allocateWithInner } from '../../lib/stages/inner';
 
 /** A map of `[10, 10]` whose outputs are units (of 10 weights each), and its rank. */
 const layer = (groups: number, weight: number, curve: number[]): PlacedLayer => ({
@@ -47,10 +47,10 @@ async function allocated(price: number, remove: number) {
   const layers = [WIDTHS, { ...rank, allowed, priced }];
   const keep = 100 - remove;
   const counted = { unit: 'weights', now: 100, each: 1, keep, freed } as const;
-  const found = await allocateWithRanks({
+  const found = await allocateWithInner({
     layers,
     budget: { remove, total: 100, counted },
-    ranks: { at: new Set([1]), beside: pricedBeside },
+    inner: { at: new Set([1]), beside: pricedBeside },
     allocate: (offered, budget) => allocateBy({ rule: 'threshold' }, offered, budget),
   });
   if (freed(found.removed) < remove) throw new Error('the budget is not met');

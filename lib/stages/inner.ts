@@ -1,21 +1,21 @@
 /**
- * Ranks of maps beside widths (docs/decisions/0049). What two maps of a rank save depends on the widths around them, so the rule is asked
- * again with the savings beside what it took before.
+ * Sizes inside of maps beside widths: ranks (docs/decisions/0049) and kernels (0058). What they save depends on the widths around them, so the
+ * rule is asked again with the savings beside what it took before.
  */
 import type { Allocation, Budget, JointAllocation } from '../allocation';
 import type { PlacedLayer } from '../allocation/own';
 import { StruPruneError } from '../errors';
-import type { Ranks } from '../models/front-end';
+import type { Inner } from '../models/front-end';
 
 /** Rounds of the rule; mostly the third is the second again. */
 const ROUNDS = 5;
 
 type Found = Allocation | JointAllocation;
 
-export interface RanksInput {
+export interface InnerInput {
   layers: readonly PlacedLayer[];
   budget: Budget;
-  ranks: Ranks;
+  inner: Inner;
   /** The rule. */
   allocate(layers: PlacedLayer[], budget: Budget): Promise<Found>;
 }
@@ -24,19 +24,19 @@ export interface RanksInput {
  * The allocation of the least predicted loss: of widths alone, and of the rounds that begin with savings as they are beside nothing and
  * beside those widths.
  */
-export async function allocateWithRanks(input: RanksInput): Promise<Found> {
-  const { layers, budget, ranks, allocate } = input;
-  const widths = await ifPossible(() => allocate(widthsOf(layers, ranks), budget));
+export async function allocateWithInner(input: InnerInput): Promise<Found> {
+  const { layers, budget, inner, allocate } = input;
+  const widths = await ifPossible(() => allocate(widthsOf(layers, inner), budget));
   let best = widths;
   for (const start of [new Int32Array(layers.length), ...(widths ? [widths.removed] : [])]) {
     let removed = start;
     for (let round = 0; round < ROUNDS; round++) {
-      const beside = ranks.beside(removed);
+      const beside = inner.beside(removed);
       const offered = layers.map((layer, at) => priced(layer, beside[at]!));
       const found = await ifPossible(() => allocate(offered, budget));
       if (!found || found.removed.every((count, at) => count === removed[at])) break;
       removed = found.removed;
-      const left = settled(layers, ranks, found);
+      const left = settled(layers, inner, found);
       if (!best || left.predictedError! < best.predictedError!) best = left;
     }
   }
@@ -54,7 +54,7 @@ async function ifPossible(allocate: () => Promise<Found>): Promise<Found | null>
   }
 }
 
-function widthsOf(layers: readonly PlacedLayer[], { at }: Ranks): PlacedLayer[] {
+function widthsOf(layers: readonly PlacedLayer[], { at }: Inner): PlacedLayer[] {
   const none = Int32Array.of(0);
   return layers.map((layer, i) =>
     at.has(i)
@@ -74,11 +74,11 @@ function priced(
   return prices ? { ...layer, allowed, priced: prices } : layer;
 }
 
-/** Without ranks that save nothing beside the widths that were taken: the budget is met as it was. */
-function settled(layers: readonly PlacedLayer[], ranks: Ranks, found: Found): Found {
-  const beside = ranks.beside(found.removed);
+/** Without sizes that save nothing beside the widths that were taken: the budget is met as it was. */
+function settled(layers: readonly PlacedLayer[], inner: Inner, found: Found): Found {
+  const beside = inner.beside(found.removed);
   const removed = found.removed.map((count, at) =>
-    ranks.at.has(at) && !beside[at]!.allowed.includes(count) ? 0 : count,
+    inner.at.has(at) && !beside[at]!.allowed.includes(count) ? 0 : count,
   );
   const sum = (of: (layer: PlacedLayer, count: number) => number) =>
     layers.reduce((total, layer, at) => total + of(layer, removed[at]!), 0);
