@@ -91,6 +91,34 @@ run('half of the weights gone, ranks beside widths: less is lost', async (t) => 
   t.true(evaluation!.loss < 1e-5, `${evaluation!.loss}`);
 });
 
+run('a detector of text, multiply-adds of kernels beside widths: less is lost', async (t) => {
+  t.timeout(1_800_000);
+  const name = found.find((each) => each.endsWith('ch_PP-OCRv4_det_infer.onnx'))!;
+  const model = join(STRUPRUNE_GRAPH_MODELS!, name);
+  const [calibration, held] = ['pages', 'held-pages'].map((each) => join(work, each)) as [
+    string,
+    string,
+  ];
+  python('graph_pages.py', calibration, '24', '1', '320');
+  python('graph_pages.py', held, '48', '2', '320');
+  const of = async (each: string, structuredConvolutions: boolean) => {
+    const { evaluation, sites, ...result } = await pruneGraph(model, {
+      ...{ output: join(work, each), targetMacs: '75%', structuredConvolutions },
+      ...{ calibration, eval: held },
+    });
+    t.true(result.multiplyAddsAfter <= 0.75 * result.multiplyAddsBefore);
+    return { loss: evaluation!.loss, sites };
+  };
+  const widths = await of('detector.onnx', false);
+  const kernels = await of('kernels.onnx', true);
+  t.log(widths.loss, kernels.loss, kernels.sites);
+  const shrunk = kernels.sites.filter(
+    (site) => site.name.startsWith('kernel') && site.after < site.before,
+  );
+  t.true(shrunk.length > 0);
+  t.true(kernels.loss < widths.loss, `${kernels.loss}, ${widths.loss}`);
+});
+
 for (const sparsity of [0.5, 0.65])
   run(
     `a detector of voices with a state, ${100 * sparsity} % gone: decisions stay, chunk after chunk`,
