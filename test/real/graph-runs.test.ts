@@ -99,8 +99,8 @@ run('a detector of text, multiply-adds of kernels beside widths: less is lost', 
     string,
     string,
   ];
-  python('graph_pages.py', calibration, '24', '1', '320');
-  python('graph_pages.py', held, '48', '2', '320');
+  python('graph_pages.py', calibration, '16', '1', '224');
+  python('graph_pages.py', held, '32', '2', '224');
   const of = async (each: string, structuredConvolutions: boolean) => {
     const { evaluation, sites, ...result } = await pruneGraph(model, {
       ...{ output: join(work, each), targetMacs: '75%', structuredConvolutions },

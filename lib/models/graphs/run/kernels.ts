@@ -51,15 +51,11 @@ export function withKernels(
 }
 
 /** The spatial sizes of a map's kernel, where sums over a box and a smaller kernel can stand in for it; undefined: they cannot. */
-function kernelOf({ ops, roles }: Network, role: Role): number[] | undefined {
-  const { kind, node, map } = role;
-  const { op } = ops.find((each) => each.op.node === node)!;
-  if (kind !== 'reads' || node.opType !== 'Conv' || op.int('group', 1) !== 1) return undefined;
-  if (
-    map.tensor?.dataType !== FLOAT ||
-    roles.some((each) => each !== role && each.map === map && each.kind === 'reads')
-  )
+function kernelOf({ ops }: Network, { kind, node, map }: Role): number[] | undefined {
+  if (kind !== 'reads' || node.opType !== 'Conv' || map.tensor?.dataType !== FLOAT)
     return undefined;
+  const { op } = ops.find((each) => each.op.node === node)!;
+  if (op.int('group', 1) !== 1) return undefined;
   const kernel = map.dims!.slice(2).map(Number);
   const { dilations, pads, auto } = windowsOf(op, kernel.length);
   const long = kernel.filter((size) => size > 1);
