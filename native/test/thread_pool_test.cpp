@@ -96,7 +96,9 @@ TEST_P(ThreadPoolTest, RowsAreCutAtSteps) {
       EXPECT_EQ(chunk % step, 0u);
       EXPECT_LE(chunk, size_t{512});
       EXPECT_GE(chunk, size_t{128});
-      if (step == 64) EXPECT_TRUE(last == 0 || last >= 128) << rows << " by " << chunk;
+      if (step == 64) {
+        EXPECT_TRUE(last == 0 || last >= 128) << rows << " by " << chunk;
+      }
     }
   }
 }
