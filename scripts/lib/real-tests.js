@@ -1,16 +1,18 @@
 // The tests against a real model and live oracles (test/real). Installs torch, transformers and llama.cpp into .oracles,
 // fetches SmolLM2, and hands their places to the tests: STRUPRUNE_ORACLES and STRUPRUNE_GRAPH_ORACLES (for PYTHONPATH),
 // STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_ORT_WEB (a folder of onnxruntime-web's files), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN
-// (programs); for test:long also STRUPRUNE_ENCODER (a folder), STRUPRUNE_TRANSFORMERS_JS (a module) and STRUPRUNE_VLLM (a Python).
+// (programs); for test:long also STRUPRUNE_ENCODER, STRUPRUNE_CLASSIFIER and STRUPRUNE_PHOTOGRAPHS (folders), STRUPRUNE_TRANSFORMERS_JS (a module) and STRUPRUNE_VLLM (a Python).
 const { runAva } = require('./ava.js');
 const { withLock } = require('./lock.js');
 const {
+  ensureClassifier,
   ensureEncoder,
   ensureGraphModels,
   ensureGraphOracles,
   ensureLlama,
   ensureLlamaBlas,
   ensureOrtWeb,
+  ensurePhotographs,
   ensurePythonOracles,
   ensureRuntimes,
   ensureTransformersJs,
@@ -38,6 +40,8 @@ function runRealTests(patterns) {
       STRUPRUNE_ORT_WEB: ensureOrtWeb(),
       ...(process.env.STRUPRUNE_LONG === '1' && {
         STRUPRUNE_ENCODER: ensureEncoder(),
+        STRUPRUNE_CLASSIFIER: ensureClassifier(),
+        STRUPRUNE_PHOTOGRAPHS: ensurePhotographs(),
         STRUPRUNE_TRANSFORMERS_JS: ensureTransformersJs(),
         STRUPRUNE_VLLM: ensureVllm(),
       }),
