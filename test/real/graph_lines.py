@@ -1,9 +1,11 @@
 """Lines of drawn text, as PP-OCRv4's recogniser takes them, and what models read there.
 
     graph_lines.py draw OUT.safetensors COUNT SEED TEXT.txt
+    graph_lines.py turned OUT.safetensors COUNT SEED TEXT.txt
     graph_lines.py agree SAMPLES.safetensors DENSE.onnx FILE.onnx…
 
-draw: x [COUNT, 3, 48, 320], each a few words of TEXT with a size, contrast, slope, blur and noise of its own. agree prints JSON: by
+draw: x [COUNT, 3, 48, 320], each a few words of TEXT with a size, contrast, slope, blur and noise of its own. turned: the same, as
+the classifier of directions takes them: x [COUNT, 3, 48, 192], and label [COUNT], 1 for a line that is upside down. agree prints JSON: by
 file the share of lines that it reads as the first one does, and of their characters; DENSE's own share is that of characters of the
 text. Each file passes onnx's checker first.
 """
@@ -47,6 +49,15 @@ def draw(out, count, seed, path):
     save_file({"x": np.asarray(inputs, np.float32)}, out, metadata={"texts": json.dumps(texts)})
 
 
+def turned(out, count, seed, path):
+    draw(out, count, seed, path)
+    x = (load_file(out)["x"][:, 0] + 1) * 127.5
+    label = np.random.default_rng(int(seed)).integers(2, size=len(x))
+    small = [Image.fromarray(each.astype(np.uint8)).resize((192, HEIGHT), Image.Resampling.BILINEAR) for each in x]
+    pixels = np.stack([np.rot90(each, 2 * turns) for each, turns in zip(small, label)]).astype(np.float32)
+    save_file({"x": np.repeat(pixels[:, None] / 127.5 - 1, 3, axis=1), "label": label}, out)
+
+
 def read(path, x):
     """What CTC makes of the likeliest characters."""
     onnx.checker.check_model(onnx.load(path), full_check=True)
@@ -88,4 +99,4 @@ def agree(samples, dense, *files):
 
 
 if __name__ == "__main__":
-    {"draw": draw, "agree": agree}[sys.argv[1]](*sys.argv[2:])
+    {"draw": draw, "turned": turned, "agree": agree}[sys.argv[1]](*sys.argv[2:])

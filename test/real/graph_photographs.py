@@ -18,7 +18,7 @@ SIDE = 224
 # The rest of these packages is drawn, or has nothing in it.
 PHOTOGRAPHS = {
     "backgrounds/{}.jpg": [  # lomiri-wallpapers-16.04
-        *["Bridge_by_Sander_Klootwijk", "Dragonfly_by_Bolly", "Kleiber_by_Lukas_Baubkus", "Picture_0B_by_freespace", "Picture_1A_by_freespace"],
+        *["Bridge_by_Sander_Klootwijk", "Dragonfly_by_Bolly", "Picture_0B_by_freespace", "Picture_1A_by_freespace"],
         *["Wine_by_Jakkub_Mede", "aitzgorri_by_Aitzol_Berasategi", "free_by_Peter_Nerlich", "friends_by_Aitzol_Berasategi"],
         *["greentock_by_Peter_Nerlich", "life_by_Aitzol_Berasategi", "picosdeeuropa_by_Aitzol_Berasategi", "seeding_by_Clements_Engelhardt"],
         "sunset_by_Aitzol_Berasategi",
