@@ -17,16 +17,23 @@ inline size_t MostChunk(const Context& context) {
   return 512 / context.row_step * context.row_step;
 }
 
-// Rows of a task: MostChunk, and fewer where that leaves a worker with less than `tasks` of them,
-// or the last task with few rows: OpenBLAS has other kernels with AVX-512 where those are narrow.
+inline size_t LeastChunk(const Context& context) { return InSteps(context, 128); }
+
+// Rows of a task: MostChunk, and fewer where that leaves a worker with less than `tasks` of them;
+// never more of fewer rows, since buffers are made for a whole page.
 inline size_t ChunkRows(const Context& context, size_t rows, size_t tasks = 2) {
-  const size_t parts = tasks * context.pool.size(), least = InSteps(context, 128);
+  const size_t parts = tasks * context.pool.size();
   const size_t share = (rows + parts - 1) / parts;
-  const size_t chunk = std::clamp(InSteps(context, share), least, MostChunk(context));
-  for (size_t some = chunk; some >= least; some -= context.row_step) {
-    if (rows % some == 0 || rows % some >= least) return some;
-  }
-  return chunk;
+  return std::clamp(InSteps(context, share), LeastChunk(context), MostChunk(context));
+}
+
+// Rows that the last task takes from the one before where it would have few: OpenBLAS has other
+// kernels for small products with AVX-512.
+inline size_t RowsTakenOver(const Context& context, size_t rows, size_t chunk) {
+  const size_t last = rows % chunk, least = LeastChunk(context);
+  if (rows < chunk || last == 0 || last >= least) return 0;
+  const size_t more = InSteps(context, least - last);
+  return more + least <= chunk ? more : 0;
 }
 
 // Rows that all workers have in hand at a time, at most.
@@ -42,10 +49,14 @@ inline size_t ChunkCount(const Context& context, size_t rows, size_t tasks = 2) 
 // Splits rows over the pool: fn(first, count, worker).
 template <typename Fn>
 void ForChunks(Context& context, size_t rows, Fn&& fn, size_t tasks = 2) {
-  const size_t chunk = ChunkRows(context, rows, tasks);
-  context.pool.ParallelFor(ChunkCount(context, rows, tasks), [&](size_t task, size_t worker) {
+  const size_t chunk = ChunkRows(context, rows, tasks), count = ChunkCount(context, rows, tasks);
+  const size_t moved = RowsTakenOver(context, rows, chunk);
+  const auto begin = [&](size_t task) {
+    return task == count ? rows : task * chunk - (task + 1 == count ? moved : 0);
+  };
+  context.pool.ParallelFor(count, [&](size_t task, size_t worker) {
     context.CheckAbort();
-    fn(task * chunk, std::min(chunk, rows - task * chunk), worker);
+    fn(begin(task), begin(task + 1) - begin(task), worker);
   });
 }
 

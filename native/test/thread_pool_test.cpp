@@ -86,19 +86,29 @@ TEST_P(ThreadPoolTest, AbortIsSeenByTheTasks) {
   EXPECT_LT(finished, 100000u);
 }
 
-// Tasks begin at steps of the BLAS, and with AVX-512 the last one of whole windows is not small.
+// Tasks begin at steps of the BLAS, take every row once and no more than a buffer has, and with
+// AVX-512 the last one of whole windows is not small.
 TEST_P(ThreadPoolTest, RowsAreCutAtSteps) {
   for (const size_t step : {size_t{24}, size_t{64}, kAnyRowStep}) {
     Context context(GetParam(), 0);
     context.row_step = step;
-    for (size_t rows = 256; rows <= 8192; rows += 256) {
-      const size_t chunk = ChunkRows(context, rows), last = rows % chunk;
-      EXPECT_EQ(chunk % step, 0u);
-      EXPECT_LE(chunk, size_t{512});
-      EXPECT_GE(chunk, size_t{128});
-      if (step == 64) {
-        EXPECT_TRUE(last == 0 || last >= 128) << rows << " by " << chunk;
-      }
+    size_t before = 0;
+    for (size_t rows = 1; rows <= 8192; rows += rows < 256 ? 1 : 256 - rows % 256) {
+      const size_t chunk = ChunkRows(context, rows);
+      EXPECT_GE(chunk, before);
+      before = chunk;
+      std::mutex mutex;
+      std::vector<size_t> taken(rows, 0);
+      ForChunks(context, rows, [&](size_t first, size_t count, size_t) {
+        std::lock_guard lock(mutex);
+        EXPECT_EQ(first % step, 0u);
+        EXPECT_LE(count, chunk);
+        if (step == 64 && rows >= 256) {
+          EXPECT_GE(count, size_t{128}) << rows;
+        }
+        for (size_t row = first; row < first + count; ++row) ++taken[row];
+      });
+      EXPECT_EQ(taken, std::vector<size_t>(rows, 1));
     }
   }
 }
