@@ -1,5 +1,6 @@
 /** What the last map of a GRU reads where the reset gate comes first (linear_before_reset is 0): no value of the graph, so nodes of our own compute it. */
 import { create } from '@bufbuild/protobuf';
+import { attributesOf } from '../onnx/attributes';
 import {
   AttributeProtoSchema,
   type GraphProto,
@@ -13,9 +14,7 @@ import type { Value } from '../value';
 import type { Made, ReaderUse } from './patches';
 
 /** AttributeProto.AttributeType. */
-const INT = 2;
 const TENSOR = 4;
-const INTS = 7;
 
 /** Rows of the reset gate among those of all: update, reset, candidate. */
 const RESET = 1;
@@ -59,14 +58,7 @@ class Builder {
   constructor(private readonly name: string) {}
 
   add(opType: string, input: string[], attributes: Record<string, number | number[]> = {}): string {
-    const attribute = Object.entries(attributes).map(([name, set]) =>
-      create(
-        AttributeProtoSchema,
-        typeof set === 'number'
-          ? { name, type: INT, i: BigInt(set) }
-          : { name, type: INTS, ints: set.map(BigInt) },
-      ),
-    );
+    const attribute = attributesOf(attributes);
     return this.put(create(NodeProtoSchema, { opType, input, attribute }));
   }
 

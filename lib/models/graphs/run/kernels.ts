@@ -4,14 +4,9 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { inTurns } from '../../../turns';
+import { attributesOf } from '../onnx/attributes';
 import type { OnnxFile } from '../onnx/file';
-import {
-  AttributeProtoSchema,
-  type GraphProto,
-  type NodeProto,
-  NodeProtoSchema,
-} from '../onnx/onnx_pb';
-import { MemorySource } from '../onnx/source';
+import { type GraphProto, type NodeProto, NodeProtoSchema } from '../onnx/onnx_pb';
 import { dimsOf, FLOAT } from '../onnx/tensor';
 import type { Role } from '../op';
 import { windowsOf } from '../ops/maps';
@@ -21,13 +16,10 @@ import { coefficientsOf, smaller } from './composite';
 import type { Factored } from './factored';
 import { Readers } from './readers';
 import { type PrunedSite, startsOf } from './sites';
-import { tensorFloats } from './weights';
+import { putFloats, tensorFloats } from './weights';
 
 /** Every size is a problem of its own. */
 const MOST_KERNEL = 11;
-/** AttributeProto.AttributeType. */
-const INT = 2;
-const INTS = 7;
 
 /** The sites, with one for every kernel that may shrink, where all that changes what it reads or its weights has been solved. */
 export function withKernels(
@@ -115,7 +107,7 @@ export async function shrinkKernels(
     // The pooling gives means.
     const scaled = Float32Array.from(coefficients, (value) => value * each);
     const dims = [...dimsOf(tensor).slice(0, 2), ...small];
-    file.replace(tensor, dims, new MemorySource(new Uint8Array(scaled.buffer)));
+    putFloats(file, tensor, dims, scaled);
     pool(graph, node, box, small);
   }
 }
@@ -132,21 +124,13 @@ function pool(graph: GraphProto, node: NodeProto, box: number[], small: number[]
   const first = create(NodeProtoSchema, {
     ...{ opType: 'AveragePool', name: node.name && `${node.name}.pooled` },
     ...{ input: [node.input[0]!], output: [pooled] },
-    attribute: [
-      ints('kernel_shape', box),
-      ints('pads', own),
-      create(AttributeProtoSchema, { name: 'count_include_pad', type: INT, i: 1n }),
-    ],
+    attribute: attributesOf({ kernel_shape: box, pads: own, count_include_pad: 1 }),
   });
   node.input = [pooled, ...node.input.slice(1)];
   const others = node.attribute.filter(
     ({ name }) => !['auto_pad', 'kernel_shape', 'pads'].includes(name),
   );
   const rest = pads.map((pad, i) => pad - own[i]!);
-  node.attribute = [...others, ints('kernel_shape', small), ints('pads', rest)];
+  node.attribute = [...others, ...attributesOf({ kernel_shape: small, pads: rest })];
   graph.node.splice(graph.node.indexOf(node), 0, first);
-}
-
-function ints(name: string, values: readonly number[]) {
-  return create(AttributeProtoSchema, { name, type: INTS, ints: values.map(BigInt) });
 }

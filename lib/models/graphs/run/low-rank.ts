@@ -15,7 +15,6 @@ import {
   type TensorProto,
   TensorProtoSchema,
 } from '../onnx/onnx_pb';
-import { MemorySource } from '../onnx/source';
 import { dimsOf, FLOAT } from '../onnx/tensor';
 import { captured, type Network } from '../relate';
 import { eigen, orthonormal } from './eigen';
@@ -26,7 +25,7 @@ import { rowsOf } from './rows';
 import type { Runtime } from './runtime';
 import type { Samples } from './samples';
 import { meansIn, subtract } from './sums';
-import { tensorFloats } from './weights';
+import { putFloats, tensorFloats } from './weights';
 
 /** Ranks beyond take too long to find; outputs beyond too much memory. */
 const MOST_RANK = 1024;
@@ -114,7 +113,7 @@ export async function joinMaps(
     if (!isWhole || isChanged(down) || isChanged(up)) {
       const [reads, gives] = [dimsOf(down), dimsOf(up)];
       const dims = outFirst ? [gives[0]!, ...reads.slice(1)] : [reads[0]!, gives[1]!];
-      put(file, tensor, dims, await inTurns(productOf(file, down, up, shape)));
+      putFloats(file, tensor, dims, await inTurns(productOf(file, down, up, shape)));
     }
     node.attribute = each.attribute;
     node.opType = opType;
@@ -335,7 +334,7 @@ function* factor(
   };
   const made = (end: string, dims: number[], data: Float64Array) => {
     const part = create(TensorProtoSchema, { name: named(end), dataType: FLOAT });
-    put(file, part, dims, Float32Array.from(data));
+    putFloats(file, part, dims, Float32Array.from(data));
     graph.initializer.push(part);
     return part;
   };
@@ -393,19 +392,10 @@ function* productOf(
 
 function addTo(file: OnnxFile, bias: TensorProto, more: Float32Array): void {
   const values = tensorFloats(file, bias);
-  put(
+  putFloats(
     file,
     bias,
     dimsOf(bias),
     values.map((value, i) => value + more[i]!),
   );
-}
-
-function put(
-  file: OnnxFile,
-  tensor: TensorProto,
-  dims: number[],
-  values: Float32Array<ArrayBuffer>,
-): void {
-  file.replace(tensor, dims, new MemorySource(new Uint8Array(values.buffer)));
 }

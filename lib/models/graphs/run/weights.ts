@@ -71,6 +71,16 @@ export function putBytes(
   file.replace(tensor, dimsOf(tensor), new MemorySource(bytes));
 }
 
+/** 32-bit values in that shape. */
+export function putFloats(
+  file: OnnxFile,
+  tensor: TensorProto,
+  dims: number[],
+  values: Float32Array<ArrayBuffer>,
+): void {
+  file.replace(tensor, dims, new MemorySource(new Uint8Array(values.buffer)));
+}
+
 export function tensorFloats(file: OnnxFile, tensor: TensorProto): Float32Array<ArrayBuffer> {
   return floatsIn(tensor.dataType, bytesOf(file, tensor));
 }
