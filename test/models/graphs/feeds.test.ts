@@ -1,20 +1,14 @@
 /** Samples that a program gives one after the other are those of a file. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { parseSafetensors } from '../../../lib/checkpoint/container';
 import type { FeedSource, Feeds, Outputs } from '../../../lib/options/feeds';
 import { pruneGraph } from '../../../lib/prune-graph';
+import { folderOf } from './pruned';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const at = (name: string) => join(FIXTURES, name);
-
-function folderOf(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'struprune-feeds-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** The fixture's samples in parts of so many, as they come. */
 function* partsOf(name: string, ...sizes: number[]): Generator<Feeds> {

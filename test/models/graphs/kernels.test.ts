@@ -1,25 +1,16 @@
 /** Smaller kernels behind a sum-pooling, against onnxruntime and numpy: scripts/oracles/make-kernel-fixtures.py. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
-import { parseSafetensors } from '../../../lib/checkpoint/container';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
-import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
 import { floatsOf, Runtime } from '../../../lib/models/graphs/run/runtime';
-import { tensorFloats } from '../../../lib/models/graphs/run/weights';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
+import { constantsOf, floatsIn, folderOf, gapOf, resumes } from './pruned';
 
 const FIXTURES = join(__dirname, '../../fixtures/kernels');
 const structuredConvolutions = true;
-
-function folderOf(t: { teardown(fn: () => void): void }): string {
-  const folder = mkdtempSync(join(tmpdir(), 'struprune-kernels-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 const wave = (i: number) => Math.sin(i * i + 1);
 
@@ -71,22 +62,6 @@ async function givenBy(folder: string, path: string, x: Float32Array, dims: numb
   await using session = await runtime.open(path);
   const { y } = await session.run({ x: runtime.tensor('float32', x, dims) });
   return floatsOf(y!)!;
-}
-
-function gapOf(found: ArrayLike<number>, wanted: ArrayLike<number>): number {
-  const all = Array.from(wanted);
-  const most = all.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-  return all.reduce((gap, value, i) => Math.max(gap, Math.abs(value - found[i]!)), 0) / most;
-}
-
-function constantsOf(file: OnnxFile) {
-  const { initializer } = file.model.graph!;
-  return new Map(
-    initializer.map((each) => [
-      each.name,
-      { dims: dimsOf(each), values: tensorFloats(file, each) },
-    ]),
-  );
 }
 
 for (const [kernel, removed, attributes] of [
@@ -145,14 +120,7 @@ for (const name of ['square', 'five', 'line']) {
   test(`${name}: coefficients are numpy's least squares`, async (t) => {
     const output = join(folderOf(t), 'small.onnx');
     const samples = join(FIXTURES, `${name}.inputs.safetensors`);
-    const path = join(FIXTURES, `${name}.expected.safetensors`);
-    const bytes = readFileSync(path);
-    const expected = new Map(
-      parseSafetensors(path).tensors.map(({ name: key, shape, offset, bytes: length }) => {
-        const data = new Uint8Array(bytes.subarray(offset, offset + length)).buffer;
-        return [key, { dims: shape, values: new Float32Array(data) }];
-      }),
-    );
+    const expected = floatsIn(join(FIXTURES, `${name}.expected.safetensors`));
     const { dims, values } = expected.get('weight')!;
     const result = await pruneGraph(join(FIXTURES, `${name}.onnx`), {
       ...{ output, structuredConvolutions, calibration: samples, eval: samples, lambda: 0 },
@@ -240,24 +208,8 @@ test('beside widths and ranks kernels go where they cost least, and what counts 
 });
 
 test('a run that was stopped goes on to the same bytes', async (t) => {
-  const folder = folderOf(t);
-  const { path, calibration } = await layered(folder);
-  const options = { calibration, structuredConvolutions, sparsity: 0.6, threads: 1 };
-  const [whole, stopped] = [join(folder, 'whole.onnx'), join(folder, 'stopped.onnx')];
-  await pruneGraph(path, { ...options, output: whole });
-  const stop = new AbortController();
-  const reason = new Error('stopped');
-  const run = pruneGraph(path, {
-    ...options,
-    ...{ output: stopped, signal: stop.signal },
-    onProgress: ({ stage, done }) => {
-      if (stage === 'solve' && done === 3) stop.abort(reason);
-    },
-  });
-  t.is(await t.throwsAsync(run), reason);
-  const { resumedSites } = await pruneGraph(path, { ...options, output: stopped, resume: true });
-  t.is(resumedSites, 3);
-  t.deepEqual(readFileSync(stopped), readFileSync(whole));
+  const { path, calibration } = await layered(folderOf(t));
+  await resumes(t, path, { calibration, structuredConvolutions, sparsity: 0.6, threads: 1 });
 });
 
 test('without refits a kernel is the closest composite one', async (t) => {

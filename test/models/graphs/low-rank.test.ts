@@ -1,52 +1,16 @@
 /** Maps as two of lower rank, against numpy: scripts/oracles/make-low-rank-fixtures.py. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
-import { parseSafetensors } from '../../../lib/checkpoint/container';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
-import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
 import { eigen, orthonormal } from '../../../lib/models/graphs/run/eigen';
-import { tensorFloats } from '../../../lib/models/graphs/run/weights';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { atOnce } from '../../../lib/turns';
 import { model, node, tensor, value } from './models';
+import { constantsOf, floatsIn, folderOf, gapOf, resumes } from './pruned';
 
 const FIXTURES = join(__dirname, '../../fixtures/low-rank');
-
-function folderOf(t: { teardown(fn: () => void): void }): string {
-  const folder = mkdtempSync(join(tmpdir(), 'struprune-low-rank-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** Of a safetensors file of 32-bit floats. */
-function expectedOf(name: string): Map<string, Float32Array> {
-  const path = join(FIXTURES, `${name}.expected.safetensors`);
-  const bytes = readFileSync(path);
-  return new Map(
-    parseSafetensors(path).tensors.map(({ name: key, offset, bytes: length }) => [
-      key,
-      new Float32Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer),
-    ]),
-  );
-}
-
-function gapOf(found: ArrayLike<number>, wanted: Float32Array): number {
-  const most = wanted.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-  return wanted.reduce((gap, value, i) => Math.max(gap, Math.abs(value - found[i]!)), 0) / most;
-}
-
-function constantsOf(file: OnnxFile) {
-  const { initializer } = file.model.graph!;
-  return new Map(
-    initializer.map((each) => [
-      each.name,
-      { dims: dimsOf(each), values: tensorFloats(file, each) },
-    ]),
-  );
-}
 
 for (const name of ['matmul', 'wide', 'gemm', 'conv', 'table']) {
   test(`${name}: two maps are the truncated SVD of what the map gives`, async (t) => {
@@ -60,7 +24,7 @@ for (const name of ['matmul', 'wide', 'gemm', 'conv', 'table']) {
       result.sites.map(({ name: site }) => site),
       ['rank of w'],
     );
-    const expected = expectedOf(name);
+    const expected = floatsIn(join(FIXTURES, `${name}.expected.safetensors`));
     using file = OnnxFile.open(output);
     const constants = constantsOf(file);
     const [down, up] = ['w.down', 'w.up'].map((each) => constants.get(each)!);
@@ -86,9 +50,9 @@ for (const name of ['matmul', 'wide', 'gemm', 'conv', 'table']) {
       }
       return sum;
     });
-    t.true(gapOf(product, expected.get('weight')!) < 1e-4);
+    t.true(gapOf(product, expected.get('weight')!.values) < 1e-4);
     const bias = expected.get('bias');
-    if (bias) t.true(gapOf(constants.get('b')!.values, bias) < 1e-4);
+    if (bias) t.true(gapOf(constants.get('b')!.values, bias.values) < 1e-4);
     // Nothing is left between the two.
     t.is(constants.size, bias ? 3 : 2);
     t.is(file.model.graph!.node.length, name === 'matmul' ? 3 : 2);
@@ -189,24 +153,8 @@ test('with nothing removed but widths, maps are whole again', async (t) => {
 });
 
 test('a run that was stopped goes on to the same bytes', async (t) => {
-  const folder = folderOf(t);
-  const { path, calibration } = await layered(folder);
-  const options = { calibration, lowRank: true, sparsity: 0.4, threads: 1 };
-  const [whole, stopped] = [join(folder, 'whole.onnx'), join(folder, 'stopped.onnx')];
-  await pruneGraph(path, { ...options, output: whole });
-  const stop = new AbortController();
-  const reason = new Error('stopped');
-  const run = pruneGraph(path, {
-    ...options,
-    ...{ output: stopped, signal: stop.signal },
-    onProgress: ({ stage, done }) => {
-      if (stage === 'solve' && done === 3) stop.abort(reason);
-    },
-  });
-  t.is(await t.throwsAsync(run), reason);
-  const { resumedSites } = await pruneGraph(path, { ...options, output: stopped, resume: true });
-  t.is(resumedSites, 3);
-  t.deepEqual(readFileSync(stopped), readFileSync(whole));
+  const { path, calibration } = await layered(folderOf(t));
+  await resumes(t, path, { calibration, lowRank: true, sparsity: 0.4, threads: 1 });
 });
 
 test('a rule that reads no prices of ranks is refused', async (t) => {

@@ -1,7 +1,6 @@
 /** What a run over a graph refuses before any work, what it leaves alone, and how it goes on. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import Module from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import test, { type ExecutionContext } from 'ava';
@@ -11,15 +10,10 @@ import { AttributeProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import type { GraphOptions } from '../../../lib/options';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, sizes, tensor, value } from './models';
+import { folderOf } from './pruned';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const at = (name: string) => join(FIXTURES, name);
-
-function folderOf(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'struprune-graph-refusals-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 function array(
   name: string,

@@ -1,6 +1,5 @@
 /** Small graphs against numpy: scripts/oracles/make-graph-run-fixtures.py. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
@@ -11,6 +10,7 @@ import { dimsOf, FLOAT, FLOAT16 } from '../../../lib/models/graphs/onnx/tensor';
 import { Runtime } from '../../../lib/models/graphs/run/runtime';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
+import { folderOf } from './pruned';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const NAMES = [
@@ -29,12 +29,6 @@ const NAMES = [
 ];
 
 const at = (name: string) => join(FIXTURES, name);
-
-function folderOf(t: { teardown(fn: () => void): void }): string {
-  const folder = mkdtempSync(join(tmpdir(), 'struprune-graph-run-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** What the oracle left, by the names of constants; `WEIGHT bias` is the bias of the node that has that weight. */
 function expectedOf(name: string) {
