@@ -24,7 +24,7 @@ import { placeMade } from './models/graphs/run/gated';
 import { withKernels } from './models/graphs/run/kernels';
 import { lossesOf } from './models/graphs/run/losses';
 import { factorMaps } from './models/graphs/run/low-rank';
-import { compare } from './models/graphs/run/measured';
+import { compare, partedWarning } from './models/graphs/run/measured';
 import { rowsOfMaps } from './models/graphs/run/multiply-adds';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
 import { requireMemory } from './models/graphs/run/room';
@@ -201,6 +201,8 @@ async function pruneWith(
         ...{ runtime, ownLoss },
         between,
       }));
+    const parted = measured && partedWarning(measured, verification.actual, samples.count);
+    if (parted) warn(parted);
     const { removed } = decision.allocation;
     const [before, after] = [counts.after(), counts.after(removed)];
     const bytesAfter = await sizeOf(path);

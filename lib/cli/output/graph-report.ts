@@ -59,7 +59,7 @@ function amounts(result: GraphResult): string {
       ['left', 'right', 'right', 'right'],
     ),
     `${percent(result.sparsity)} of the maps' weights removed (${allocation} allocation)`,
-    `calibrated on ${counted(result.calibrationSamples, 'sample')}`,
+    `calibrated on ${counted(result.calibrationSamples, 'sample')}, with a loss of ${short(result.verification.actual)} on them`,
     ...(evaluation ? [evaluated(evaluation)] : []),
     ...losses.map(({ output, kind }) => `loss of ${output}: ${kind}, to the dense graph`),
   ].join('\n');

@@ -51,6 +51,26 @@ for (const name of ['mlp', 'stateful']) {
   });
 }
 
+test('a result that fits its samples and no others is warned of', async (t) => {
+  const warned = async (samples: number) => {
+    const { warnings, evaluation, verification } = await pruneGraph(at('mlp.onnx'), {
+      ...{ output: join(folderOf(t), 'small.onnx'), sparsity: 0.4 },
+      calibrationFeeds: [...partsOf('mlp', samples)],
+      evalFeeds: [...partsOf('mlp', 48)],
+    });
+    return { warnings, times: evaluation!.loss / verification.actual };
+  };
+  const few = await warned(3);
+  t.true(few.times > 4, `${few.times}`);
+  t.regex(
+    few.warnings.join(),
+    /nothing on the 3 samples that calibrated and 0\.0\d+ on others: more samples/,
+  );
+  const many = await warned(48);
+  t.true(Math.abs(many.times - 1) < 1e-3);
+  t.deepEqual(many.warnings, []);
+});
+
 test('what does not fit the inputs is refused before work, and nothing is left', async (t) => {
   const scratch = folderOf(t);
   const run = (calibrationFeeds: unknown, more: object = {}) =>

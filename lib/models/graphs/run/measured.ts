@@ -1,4 +1,5 @@
 /** The pruned network beside the dense one, on samples that calibrated nothing. */
+import { short } from '../../../numbers';
 import { Losses, type OutputLoss, type OwnCall } from './losses';
 import type { Runtime } from './runtime';
 import type { Samples } from './samples';
@@ -29,4 +30,16 @@ export async function compare(
     losses.add(await before.run(feeds), await after.run(feeds));
   }
   return { samples: samples.count, loss: losses.mean, agreement: losses.agreement };
+}
+
+/** What a result loses on other samples is warned of from so many times of what it loses on those that calibrated, */
+const PARTED = 4;
+/** and from such a loss on. */
+const NOTED = 0.01;
+
+/** What to say where the refits fit their samples and little else; null: nothing. `own`: loss on the `count` samples that calibrated. */
+export function partedWarning({ loss }: Evaluation, own: number, count: number): string | null {
+  if (loss < NOTED || loss < PARTED * own) return null;
+  const times = own > 0 ? `, ${(loss / own).toFixed(0)} times as much` : '';
+  return `the result loses ${own > 0 ? short(own) : 'nothing'} on the ${count} samples that calibrated and ${short(loss)} on others${times}: more samples of all kinds would bring them together`;
 }
