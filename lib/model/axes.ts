@@ -8,11 +8,17 @@ export interface ShapedTensor extends BlockTensor {
   shape: number[];
 }
 
+/** Block by block: a run asks for them hundreds of times. */
+const known = new WeakMap<Architecture, (readonly ShapedTensor[])[]>();
+
 /** Every tensor of a block, in the order of files. */
-export function blockTensors(architecture: Architecture, block: number): ShapedTensor[] {
-  return sublayersOf(architecture, block).flatMap((sublayer) =>
+export function blockTensors(architecture: Architecture, block: number): readonly ShapedTensor[] {
+  const blocks = known.get(architecture) ?? [];
+  known.set(architecture, blocks);
+  blocks[block] ??= sublayersOf(architecture, block).flatMap((sublayer) =>
     shapedTensors(sublayer, architecture.hidden),
   );
+  return blocks[block];
 }
 
 /** Those of a sublayer. */
