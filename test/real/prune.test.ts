@@ -12,6 +12,7 @@ import { prune } from '../../lib/prune';
 import type { LayerResult, PruneResult } from '../../lib/pruning/result';
 import { elements, safetensorsShapes } from '../e2e/files';
 import { CALIBRATION, EVALUATION } from '../e2e/models';
+import { long } from '../long';
 import {
   type Distance,
   distance,
@@ -109,19 +110,25 @@ const OPTIONS = {
   sparsity: 0.2,
 } satisfies Partial<PruneOptions>;
 
-const CASES = [
-  { allocation: 'uniform', scope: 'ffn', how: 'stock', hf: 'stock', gguf: 'llama', short: 'q4_1' },
-  {
-    allocation: 'threshold',
-    scope: 'all',
-    how: 'own',
-    hf: 'own-modeling',
-    gguf: 'deci',
-    short: 'f16',
-  },
-] as const;
+const OWN = {
+  allocation: 'threshold',
+  scope: 'all',
+  how: 'own',
+  hf: 'own-modeling',
+  gguf: 'deci',
+  short: 'f16',
+} as const;
+const STOCK = {
+  allocation: 'uniform',
+  scope: 'ffn',
+  how: 'stock',
+  hf: 'stock',
+  gguf: 'llama',
+  short: 'q4_1',
+} as const;
 
-/** Most take half a minute: .ci/run has one a case, STRUPRUNE_LONG=1 all. */
+/** Most take half a minute: .ci/run has one case (families.test.ts has both, of small models), STRUPRUNE_LONG=1 all. */
+const CASES = [OWN, ...long([STOCK])] as const;
 const isLong = process.env.STRUPRUNE_LONG === '1';
 const DTYPES = ['f32', 'f16', 'q8_0', 'q4_1', 'q5_0'] as const;
 
