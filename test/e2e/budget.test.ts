@@ -9,7 +9,7 @@ import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { long } from '../long';
 import { hashesOf } from './files';
-import { CALIBRATION, workspace } from './models';
+import { CALIBRATION_IDS, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -21,7 +21,7 @@ const TOKENS = 136 * WINDOW;
 function options(more: Partial<PruneOptions> = {}): PruneOptions {
   return {
     output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
-    calibration: CALIBRATION,
+    calibration: CALIBRATION_IDS,
     calibrationTokens: TOKENS,
     tuneTokens: 0,
     surveyTokens: TOKENS,

@@ -11,7 +11,7 @@ import { unsealed } from '../../lib/pruning/journal/sealed';
 import { long } from '../long';
 import { ourLogits } from '../real/prune-oracles';
 import { hashesOf, safetensorsRows, safetensorsShapes } from './files';
-import { CALIBRATION, EVALUATION, workspace } from './models';
+import { CALIBRATION, CALIBRATION_IDS, EVALUATION, workspace } from './models';
 import { stopAfter } from './stop-after';
 import { without } from './without';
 
@@ -24,7 +24,7 @@ const WINDOW = 48;
 function options(more: Partial<PruneOptions>): PruneOptions {
   return {
     output: work.path(more.format === 'gguf' ? 'out.gguf' : 'out'),
-    calibration: CALIBRATION,
+    calibration: CALIBRATION_IDS,
     calibrationTokens: 20 * WINDOW,
     tuneTokens: 0,
     surveyTokens: 10 * WINDOW,
@@ -163,6 +163,7 @@ function logProbabilities(logits: Float32Array): number[] {
 }
 
 const MEASURED = {
+  calibration: CALIBRATION,
   window: 128,
   calibrationTokens: 2048,
   tuneTokens: 0,

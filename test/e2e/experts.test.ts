@@ -18,7 +18,7 @@ import { prune } from '../../lib/prune';
 import { resolve } from '../../lib/spec';
 import { safetensors } from './files';
 import { mixedGguf, packedGguf } from './mixed-gguf';
-import { CALIBRATION, EVALUATION, workspace } from './models';
+import { CALIBRATION, CALIBRATION_IDS, EVALUATION, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -26,7 +26,7 @@ test.after.always(() => work.remove());
 const WINDOW = 48;
 const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), 'out'),
-  calibration: CALIBRATION,
+  calibration: CALIBRATION_IDS,
   calibrationTokens: 20 * WINDOW,
   surveyTokens: 10 * WINDOW,
   window: WINDOW,
@@ -371,7 +371,10 @@ test('what the states go on through says nothing of the first refit', async (t) 
 
 test('of a trained model the exact error costs less than the score, and with a refit least', async (t) => {
   const model = join(__dirname, '../../assets/tiny-moe');
-  const text = { eval: EVALUATION, evalTokens: 4096, calibrationTokens: 8192, window: 256 };
+  const text = {
+    ...{ calibration: CALIBRATION, calibrationTokens: 8192 },
+    ...{ eval: EVALUATION, evalTokens: 4096, window: 256 },
+  };
   const perplexity = async (more: Partial<PruneOptions>) => {
     const { perplexityAfter } = await prune(model, options({ ...text, sparsity: 0.44, ...more }));
     return perplexityAfter!;

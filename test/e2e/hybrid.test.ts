@@ -10,7 +10,7 @@ import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { ourLogits } from '../real/prune-oracles';
 import { safetensors, safetensorsBytes } from './files';
-import { CALIBRATION, workspace } from './models';
+import { CALIBRATION, CALIBRATION_IDS, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -20,7 +20,7 @@ const WINDOW = 48;
 const IDS = Int32Array.from(readFileSync(CALIBRATION).subarray(0, 24 * WINDOW));
 const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
-  calibration: CALIBRATION,
+  calibration: CALIBRATION_IDS,
   calibrationTokens: 20 * WINDOW,
   surveyTokens: 10 * WINDOW,
   window: WINDOW,

@@ -11,13 +11,18 @@ import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { fakeRuntime } from '../bench/fake-runtime';
-import { CALIBRATION, workspace } from './models';
+import { CALIBRATION_IDS, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
 
 const quick = { promptTokens: 24, generatedTokens: 4, repeats: 2, threads: 1 };
-const asked = { calibration: CALIBRATION, calibrationTokens: 512, window: 64, threads: 1 } as const;
+const asked = {
+  calibration: CALIBRATION_IDS,
+  calibrationTokens: 512,
+  window: 64,
+  threads: 1,
+} as const;
 
 let measured: Promise<BenchDocument> | undefined;
 

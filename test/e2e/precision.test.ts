@@ -5,7 +5,7 @@ import { Engine, evaluate } from '../../lib';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import { hashesOf } from './files';
-import { CALIBRATION, EVALUATION, workspace } from './models';
+import { CALIBRATION_IDS, EVALUATION, workspace } from './models';
 import { stopAfter } from './stop-after';
 
 const work = workspace();
@@ -15,7 +15,7 @@ const WINDOW = 48;
 const model = work.model('llama2');
 const options = (more: Partial<PruneOptions> = {}): PruneOptions => ({
   output: join(work.emptyFolder(), 'out'),
-  calibration: CALIBRATION,
+  calibration: CALIBRATION_IDS,
   calibrationTokens: 20 * WINDOW,
   tuneTokens: 0,
   window: WINDOW,

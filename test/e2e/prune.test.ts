@@ -14,7 +14,7 @@ import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { baselineFixture } from '../methods/fixtures';
 import { elements, hashesOf, safetensorsShapes } from './files';
-import { CALIBRATION, EVALUATION, workspace } from './models';
+import { CALIBRATION, CALIBRATION_IDS, EVALUATION, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -26,7 +26,7 @@ function options(more: Partial<PruneOptions>): PruneOptions {
   const format = more.format ?? 'hf';
   return {
     output: work.path(format === 'hf' ? 'out' : 'out.gguf'),
-    calibration: CALIBRATION,
+    calibration: CALIBRATION_IDS,
     calibrationTokens: 40 * WINDOW,
     tuneTokens: 0,
     surveyTokens: 20 * WINDOW,

@@ -19,7 +19,7 @@ import { prune } from '../../lib/prune';
 import { sealed, unsealed } from '../../lib/pruning/journal/sealed';
 import { long } from '../long';
 import { hashesOf } from './files';
-import { CALIBRATION, EVALUATION, workspace } from './models';
+import { CALIBRATION_IDS, EVALUATION, workspace } from './models';
 import { stopAfter } from './stop-after';
 
 const work = workspace();
@@ -30,7 +30,7 @@ const WINDOW = 32;
 function options(more: Partial<PruneOptions> = {}): PruneOptions {
   return {
     output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
-    calibration: CALIBRATION,
+    calibration: CALIBRATION_IDS,
     calibrationTokens: 32 * WINDOW,
     tuneTokens: 0,
     surveyTokens: 16 * WINDOW,

@@ -11,7 +11,7 @@ import { prune } from '../../lib/prune';
 import { survey } from '../../lib/survey';
 import { hashesOf } from './files';
 import { mixedGguf } from './mixed-gguf';
-import { CALIBRATION, workspace } from './models';
+import { CALIBRATION_IDS, workspace } from './models';
 import { stopAfter } from './stop-after';
 
 const work = workspace();
@@ -20,7 +20,7 @@ const WINDOW = 32;
 
 const options = (more: Partial<PruneOptions> = {}): PruneOptions => ({
   output: work.path('out.gguf'),
-  calibration: CALIBRATION,
+  calibration: CALIBRATION_IDS,
   calibrationTokens: 32 * WINDOW,
   tuneTokens: 0,
   surveyTokens: 16 * WINDOW,

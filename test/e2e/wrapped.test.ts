@@ -6,7 +6,7 @@ import { exportModel, type PruneOptions, plan, prune } from '../../lib';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { howToLoad } from '../../lib/cli/output/how-to-load';
 import { elements, safetensors, safetensorsShapes } from './files';
-import { CALIBRATION, workspace } from './models';
+import { CALIBRATION_IDS, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -14,7 +14,7 @@ test.after.always(() => work.remove());
 const WINDOW = 32;
 const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: work.path(more.format === 'gguf' ? 'out.gguf' : 'out'),
-  calibration: CALIBRATION,
+  calibration: CALIBRATION_IDS,
   calibrationTokens: 10 * WINDOW,
   surveyTokens: 5 * WINDOW,
   tuneTokens: 0,

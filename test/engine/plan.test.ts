@@ -15,7 +15,7 @@ import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { askedWindows } from '../../lib/pruning/texts';
 import { resolve } from '../../lib/spec';
-import { CALIBRATION, workspace } from '../e2e/models';
+import { CALIBRATION, CALIBRATION_IDS, workspace } from '../e2e/models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -23,7 +23,7 @@ test.after.always(() => work.remove());
 const WINDOW = 32;
 const base = (more: Partial<PruneOptions>): PruneOptions => ({
   output: work.path(more.format === 'gguf' ? 'out.gguf' : 'out'),
-  calibration: CALIBRATION,
+  calibration: CALIBRATION_IDS,
   calibrationTokens: 64 * WINDOW,
   tuneTokens: 0,
   surveyTokens: 16 * WINDOW,
@@ -217,8 +217,9 @@ test("a kept survey's metrics lie in scratch while blocks are solved, and in the
 
 test('tuning is a stage of its own: its states lie in scratch, and what it came to in the journal', async (t) => {
   const model = work.model('llama2');
-  const plain = await plan(model, base({}));
-  const tuned = await plan(model, base({ tuneTokens: 40 * WINDOW }));
+  const text = { calibration: CALIBRATION };
+  const plain = await plan(model, base(text));
+  const tuned = await plan(model, base({ ...text, tuneTokens: 40 * WINDOW }));
   const untimed = (stages: Plan['stages']) => stages.map((stage) => ({ ...stage, seconds: 0 }));
   t.deepEqual(untimed(tuned.stages.slice(0, -1)), untimed(plain.stages));
   const { stage, scratch, flops } = tuned.stages.at(-1)!;

@@ -3,7 +3,7 @@ import test from 'ava';
 import { evaluate } from '../../lib/evaluate';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
+import { CALIBRATION_IDS, EVALUATION, workspace } from '../e2e/models';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
@@ -68,7 +68,11 @@ for (const [name, scope] of [
     const model = work.model(name);
     const pruned = async (device: string) => {
       const options = {
-        ...{ calibration: CALIBRATION, calibrationTokens: 20 * WINDOW, surveyTokens: 10 * WINDOW },
+        ...{
+          calibration: CALIBRATION_IDS,
+          calibrationTokens: 20 * WINDOW,
+          surveyTokens: 10 * WINDOW,
+        },
         ...{ scope },
         ...({ window: WINDOW, sparsity: 0.2, dtype: 'f32', threads: 1, device } as const),
         ...{ eval: EVALUATION, evalTokens: 4 * WINDOW, output: work.path(device) },

@@ -11,7 +11,7 @@ import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { hashesOf } from '../e2e/files';
-import { CALIBRATION, workspace } from '../e2e/models';
+import { CALIBRATION_IDS, workspace } from '../e2e/models';
 import { stopAfter } from '../e2e/stop-after';
 import { long } from '../long';
 import { emulatedLibrary } from './emulation';
@@ -31,7 +31,7 @@ async function useEmulation(t: ExecutionContext): Promise<void> {
 const WINDOW = 32;
 const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), 'out'),
-  calibration: CALIBRATION,
+  calibration: CALIBRATION_IDS,
   calibrationTokens: 16 * WINDOW,
   tuneTokens: 0,
   surveyTokens: 4 * WINDOW,

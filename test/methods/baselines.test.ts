@@ -52,7 +52,7 @@ for (const name of models) {
   const { ids, multiple, maxShare, cases } = baselineFixture(name);
   const window = ids[0]!.length;
   const model = work.symbolModel(name);
-  const text = work.textOf(ids.flat());
+  const calibration = Int32Array.from(ids.flat());
 
   for (const expected of cases) {
     test.serial(`${name}: ${titleOf(expected)}: kept as the torch reference`, async (t) => {
@@ -61,7 +61,7 @@ for (const name of models) {
       const output = work.path('out');
       const result = await prune(model, {
         output,
-        calibration: text,
+        calibration,
         method: method as PruneOptions['method'],
         allocation: allocation as 'uniform' | 'threshold',
         scope,

@@ -28,7 +28,7 @@ for (const name of ['mixtral', 'qwen2-moe', 'qwen3-moe', 'olmoe']) {
   const { ids, cases } = JSON.parse(readFileSync(path, 'utf8')) as Fixture;
   const window = ids[0]!.length;
   const model = work.symbolModel(name);
-  const text = work.textOf(ids.flat());
+  const calibration = Int32Array.from(ids.flat());
 
   for (const { method, removed, refit, layers, nllBefore, nllAfter } of cases) {
     const which = `${name}, ${method}${refit ? ' with a refit' : ''}, ${removed} of every block`;
@@ -41,8 +41,8 @@ for (const name of ['mixtral', 'qwen2-moe', 'qwen3-moe', 'olmoe']) {
       const wanted = prunedArchitecture(architecture, keeps);
       const linear = linearParameters(architecture);
       const options = {
-        ...{ calibration: text, calibrationTokens: ids.flat().length, window },
-        ...{ eval: text, evalTokens: ids.flat().length },
+        ...{ calibration, calibrationTokens: ids.flat().length, window },
+        ...{ eval: calibration, evalTokens: ids.flat().length },
         // Which experts a token passes may go by the last bit of a float.
         ...{ method, refit, scope: 'experts', dtype: 'f32', threads: 2, fullPrecision: true },
         sparsity: 1 - linearParameters(wanted) / linear,

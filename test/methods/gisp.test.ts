@@ -3,7 +3,7 @@ import test from 'ava';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { hashesOf } from '../e2e/files';
-import { CALIBRATION, workspace } from '../e2e/models';
+import { CALIBRATION_IDS, workspace } from '../e2e/models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -11,7 +11,13 @@ test.after.always(() => work.remove());
 const WINDOW = 32;
 const model = work.model('llama3-tied');
 const options = (sparsity: number) => ({
-  ...{ output: work.path('out'), calibration: CALIBRATION, sparsity, window: WINDOW, threads: 1 },
+  ...{
+    output: work.path('out'),
+    calibration: CALIBRATION_IDS,
+    sparsity,
+    window: WINDOW,
+    threads: 1,
+  },
   ...{ calibrationTokens: 16 * WINDOW, surveyTokens: 8 * WINDOW, method: 'gisp' as const },
 });
 

@@ -12,7 +12,7 @@ import type { Survey } from '../../../lib/pruning/survey-file';
 import { resolve } from '../../../lib/spec';
 import type { Layer } from '../../../lib/spec/widths';
 import { surveyCurves, trialRemovals } from '../../../lib/stages/curves';
-import { CALIBRATION } from '../../e2e/models';
+import { CALIBRATION, CALIBRATION_IDS } from '../../e2e/models';
 
 const MODEL = join(__dirname, '../../../assets/tiny');
 /** None is cut: the Fisher metric has whole ones (docs/decisions/0050). */
@@ -29,7 +29,7 @@ async function surveyOf(
     const source = await openCheckpoint(MODEL);
     const settings = settingsOf({
       output: '-',
-      calibration: CALIBRATION,
+      calibration: CALIBRATION_IDS,
       sparsity: 0.2,
       scope,
       window: WINDOW,
