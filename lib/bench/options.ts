@@ -2,7 +2,7 @@
 import { embeddedTexts } from '../embedded';
 import { ALLOCATION } from '../options/allocation';
 import { CALIBRATION } from '../options/calibration';
-import { file, folder } from '../options/kinds';
+import { file, folder, on } from '../options/kinds';
 import { declare, like } from '../options/option';
 import { SCRATCH } from '../options/output';
 
@@ -20,6 +20,20 @@ export const outputOption = (files: string) =>
         short: '-o',
         help: `for ${files}`,
         default: BENCH_FOLDER,
+        changes: 'places',
+      },
+    },
+  );
+
+/** `what`: one of those that are measured. */
+export const keepOption = (what: string) =>
+  declare(
+    { group: 'Output' },
+    {
+      keepModels: {
+        takes: on,
+        help: `keep every ${what}, in models/ of that folder`,
+        default: false,
         changes: 'places',
       },
     },

@@ -1,4 +1,5 @@
 /** `bench graphs` on a small graph: equal sizes, and losses that onnxruntime itself gives. */
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { benchGraphs } from '../../lib/bench/graphs/run';
@@ -53,10 +54,14 @@ test('as a user runs it', async (t) => {
   const folder = await scratch(t);
   const { code, stdout, stderr } = await run([
     ...['bench', 'graphs', MODEL, '--calibration', INPUTS, '--eval', INPUTS, '-o', folder],
-    ...['--sparsities', '0.5', '--repeats', '1', '--threads', '1'],
+    ...['--sparsities', '0.5', '--repeats', '1', '--threads', '1', '--keep-models'],
   ]);
   t.is(code, 0, stderr);
   t.regex(stdout, /residual.onnx on 48 samples; loss of \w+: /);
   t.regex(stdout, /^pruned and refitted +50.0 %/m);
   t.regex(stdout, /graphs\.html/);
+  const { graphs } = JSON.parse(readFileSync(join(folder, 'graphs.json'), 'utf8'));
+  for (const { method, sparsity, fileBytes } of graphs.rows) {
+    t.is(statSync(join(folder, 'models', `${method}-${sparsity}.onnx`)).size, fileBytes);
+  }
 });

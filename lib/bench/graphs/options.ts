@@ -6,7 +6,7 @@ import { IMAGES } from '../../options/images';
 import { count, path, shares } from '../../options/kinds';
 import { declare, like, schemaOf } from '../../options/option';
 import type { OnProgress } from '../../progress';
-import { outputOption, scratchOption } from '../options';
+import { keepOption, outputOption, scratchOption } from '../options';
 
 export const GRAPHS_OPTIONS = {
   ...declare(
@@ -43,6 +43,7 @@ export const GRAPHS_OPTIONS = {
   ),
   ...IMAGES,
   ...outputOption('graphs.json, graphs.csv and graphs.html'),
+  ...keepOption('pruned and sliced graph'),
   ...scratchOption('pruned graphs'),
 };
 

@@ -1,6 +1,7 @@
 /** A graph pruned and sliced to equal sizes: what is lost on samples that calibrated nothing, and what it saves. */
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { graphFile } from '../../checkpoint/graph-folder';
+import { makeFolder } from '../../checkpoint/output-path';
 import type {
   BenchDocument,
   BenchGraphRow,
@@ -72,9 +73,13 @@ class GraphBench {
     const onStage = withBytes(null, options.onProgress);
     const report = stageReporter(onStage, 'measure', 2 * settings.sparsities.length);
     const dense = await measured(model);
+    const models = settings.keepModels ? resolve(settings.output, 'models') : this.folder;
+    await makeFolder(models);
     const rows: BenchGraphRow[] = [];
     for (const sparsity of settings.sparsities) {
-      const [ours, sliced] = ['ours', 'sliced'].map((name) => join(this.folder, `${name}.onnx`));
+      const [ours, sliced] = ['refit', 'slice-l2'].map((method) =>
+        join(models, settings.keepModels ? `${method}-${sparsity}.onnx` : `${method}.onnx`),
+      );
       report(rows.length, `pruned by ${sparsity}`);
       const result = await this.pruned(ours!, sparsity);
       const { seconds: pruneSeconds, parametersAfter } = result;

@@ -14,6 +14,7 @@ import type { OnProgress } from '../../progress';
 import { METHOD_WORDS, type MethodOptions, type OwnMethod } from '../methods';
 import {
   calibrationOptions,
+  keepOption,
   OWN_TEXT,
   outputOption,
   SURVEY_OPTIONS,
@@ -99,15 +100,10 @@ export const QUALITY_OPTIONS = {
   ...outputOption(
     'quality.json, quality.csv, and rows.jsonl and surveys, by which an interrupted run goes on',
   ),
+  ...keepOption('pruned model'),
   ...declare(
     { group: 'Output' },
     {
-      keepModels: {
-        takes: on,
-        help: 'keep every pruned model, in models/ of that folder',
-        default: false,
-        changes: 'places',
-      },
       force: {
         takes: on,
         help: 'throw away results of other settings',
