@@ -2,10 +2,14 @@
 
     graph_sentences.py MODEL_FOLDER OUT.onnx
     graph_sentences.py MODEL_FOLDER OUT.safetensors TEXT COUNT
+    graph_sentences.py nearest SAMPLES.safetensors DENSE.onnx FILE.onnx…
 
 The first exports the folder's model (transformers) with the mean of its tokens' states, of length one. The second writes the first
-COUNT sentences of a text that have 8 words or more, in 32 tokens each, as the graph reads them.
+COUNT sentences of a text that have 8 words or more, in 32 tokens each, as the graph reads them. The third prints JSON: of every FILE
+the mean cosine of a sentence to itself in DENSE, and the mean share of a sentence's ten nearest others (by cosine) in DENSE that are
+among its ten nearest there.
 """
+import json
 import pathlib
 import re
 import sys
@@ -20,6 +24,7 @@ from tokenizers import Tokenizer
 warnings.filterwarnings("ignore")
 NAMES = ["input_ids", "attention_mask", "token_type_ids"]
 LENGTH = 32
+NEAREST = 10
 
 
 class Encoder(torch.nn.Module):
@@ -65,6 +70,36 @@ def sentences(folder, out, text, count):
     save_file({name: np.array(column, np.int64) for name, column in zip(NAMES, columns)}, out)
 
 
+def embedded(file, samples):
+    import onnxruntime
+    from safetensors.numpy import load_file
+
+    session = onnxruntime.InferenceSession(file)
+    columns = load_file(samples)
+    steps = range(0, len(columns[NAMES[0]]), 64)
+    return np.concatenate([session.run(None, {name: columns[name][at : at + 64] for name in NAMES})[0] for at in steps])
+
+
+def nearest_of(rows):
+    alike = rows @ rows.T
+    np.fill_diagonal(alike, -np.inf)
+    return np.argpartition(-alike, NEAREST, axis=1)[:, :NEAREST]
+
+
+def nearest(samples, dense, *files):
+    rows = embedded(dense, samples)
+    wanted = nearest_of(rows)
+    found = {}
+    for file in files:
+        others = embedded(file, samples)
+        same = np.mean([len(np.intersect1d(*pair)) / NEAREST for pair in zip(wanted, nearest_of(others))])
+        found[file] = {"cosine": float((rows * others).sum(1).mean()), "nearest": float(same)}
+    print(json.dumps(found))
+
+
 if __name__ == "__main__":
-    folder, out, *rest = sys.argv[1:]
-    sentences(folder, out, *rest) if rest else export(folder, out)
+    first, *rest = sys.argv[1:]
+    if first == "nearest":
+        nearest(*rest)
+    else:
+        sentences(first, *rest) if len(rest) > 1 else export(first, *rest)
