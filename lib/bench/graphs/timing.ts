@@ -2,14 +2,14 @@ import type { Runtime } from '../../models/graphs/run/runtime';
 import type { Samples } from '../../models/graphs/run/samples';
 import { median } from '../median';
 
-/** Seconds of one sample in onnxruntime: the median of so many runs of the first batch, after one to warm up. */
+/** Seconds of one sample in onnxruntime with its own settings: the median of so many runs of the first batch, after one to warm up. */
 export async function timed(
   runtime: Runtime,
   path: string,
   samples: Samples,
   repeats: number,
 ): Promise<number> {
-  await using session = await runtime.open(path);
+  await using session = await runtime.open(path, { plansMemory: true });
   const [feeds] = [...samples.read(1)];
   await session.run(feeds!);
   const seconds: number[] = [];

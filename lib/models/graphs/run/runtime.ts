@@ -66,19 +66,25 @@ export class Runtime {
   async part(file: OnnxFile, part: Part): Promise<Session> {
     const path = this.fileFor('part.onnx');
     const nodes = await writePart(file, part, path);
-    return this.open(path, () => {
+    const onRun = () => {
       this.executed += nodes;
-    });
+    };
+    return this.open(path, { onRun });
   }
 
   fileFor(name: string): string {
     return join(this.folder, name);
   }
 
-  /** @throws StruPruneError ERR_UNSUPPORTED where onnxruntime refuses the model */
-  async open(path: string, onRun = () => {}): Promise<Session> {
+  /**
+   * `plansMemory`: as onnxruntime does by itself from the second run of a size on, which takes memory for all values of a run beside
+   * what the first one took. @throws StruPruneError ERR_UNSUPPORTED where onnxruntime refuses the model
+   */
+  async open(path: string, { onRun = () => {}, plansMemory = false } = {}): Promise<Session> {
     try {
-      const options = { intraOpNumThreads: this.threads, logSeverityLevel: 3 };
+      const options = {
+        ...{ intraOpNumThreads: this.threads, enableMemPattern: plansMemory, logSeverityLevel: 3 },
+      };
       return new Session(await this.runtime.InferenceSession.create(path, options), onRun);
     } catch (error) {
       throw new StruPruneError(
