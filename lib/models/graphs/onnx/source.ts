@@ -52,6 +52,24 @@ export class FileSource implements Source {
   }
 }
 
+/** A part of a file that is open while it is read: there may be more of them than descriptors. */
+export class FilePart implements Source {
+  constructor(
+    private readonly path: string,
+    private readonly offset: number,
+    readonly length: number,
+  ) {}
+
+  read(offset: number, length: number): Uint8Array<ArrayBuffer> {
+    const file = new FileSource(this.path);
+    try {
+      return file.read(this.offset + offset, length);
+    } finally {
+      file.close();
+    }
+  }
+}
+
 export class MemorySource implements Source {
   constructor(private readonly bytes: Uint8Array<ArrayBuffer>) {}
 

@@ -3,7 +3,6 @@
  * zero, which gives the same values (docs/decisions/0021). Only what is written is sliced.
  */
 
-import { readFile } from 'node:fs/promises';
 import type { Budget } from '../../../allocation';
 import type { Engine } from '../../../engine/engine';
 import type { Refit } from '../../../engine/refit';
@@ -34,6 +33,8 @@ import type {
 } from '../../front-end';
 import type { OnnxFile } from '../onnx/file';
 import type { TensorProto } from '../onnx/onnx_pb';
+import { FilePart } from '../onnx/source';
+import { dimsOf } from '../onnx/tensor';
 import type { Network } from '../relate';
 import type { Site } from '../sites';
 import { slice } from '../slice';
@@ -46,7 +47,7 @@ import { shrinkKernels } from './kernels';
 import { Losses, type OutputLoss, type OwnCall } from './losses';
 import { joinMaps } from './low-rank';
 import { writeGraph } from './output';
-import { type Reader, staying } from './readers';
+import { staying } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
 import { Segments } from './segments';
@@ -54,7 +55,7 @@ import { kernelsOf, type PrunedSite, ranksOf, startsOf, storedIn, UNITS } from '
 import type { Recurrent } from './states';
 import { type Refitted, SiteSums } from './sums';
 import { Walk } from './walk';
-import { bytesOf, putBytes, putRefitted, restoring, tensorsOf, weightOf } from './weights';
+import { bytesOf, putRefitted, restoring, tensorsOf, weightOf } from './weights';
 
 /** Passes of the whole graph over the samples that all trials of a survey may come to. */
 const TRIAL_PASSES = 8;
@@ -215,7 +216,7 @@ export class GraphNetwork implements FrontEnd {
       replay: async (index, { keep }, solved) => {
         if (solved.length === 0) return;
         const { site, readers } = this.run.sites[index]!;
-        await this.#readBack(index, readers);
+        this.#fromJournal(index, tensorsOf(readers));
         kept.set(site, keep[UNITS]!);
       },
       measure: () => this.#lossNow(walk),
@@ -246,6 +247,7 @@ export class GraphNetwork implements FrontEnd {
       return { ...fit, inputRefit: null };
     };
     let changed: TensorProto[] = [];
+    let isFinished = false;
     return {
       leave: async () => {},
       cut: () => this.columns(),
@@ -264,9 +266,12 @@ export class GraphNetwork implements FrontEnd {
         roles: changed.map(({ name }) => name),
         chunks: (async function* () {
           for (const tensor of changed) yield bytesOf(file, tensor);
+          isFinished = true;
         })(),
       }),
-      [Symbol.asyncDispose]: async () => {},
+      [Symbol.asyncDispose]: async () => {
+        if (isFinished) this.#fromJournal(index, changed);
+      },
     };
   }
 
@@ -298,13 +303,13 @@ export class GraphNetwork implements FrontEnd {
     return resized(store, sums.alone(), { kernel: sites[at]!.kernel!, removed }, exact);
   }
 
-  async #readBack(index: number, readers: readonly Reader[]): Promise<void> {
+  /** What a part has changed is read where the journal keeps it: memory has no room for the weights of all parts. */
+  #fromJournal(index: number, changed: readonly TensorProto[]): void {
     const { file, journal } = this.run;
-    const bytes = new Uint8Array(await readFile(journal.blockPath(index)));
     let at = 0;
-    for (const tensor of tensorsOf(readers)) {
+    for (const tensor of changed) {
       const { length } = file.data(tensor);
-      putBytes(file, tensor, bytes.slice(at, at + length));
+      file.replace(tensor, dimsOf(tensor), new FilePart(journal.blockPath(index), at, length));
       at += length;
     }
   }
