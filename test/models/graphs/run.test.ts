@@ -8,9 +8,10 @@ import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { floatsIn } from '../../../lib/models/graphs/onnx/floats';
 import { dimsOf, FLOAT, FLOAT16 } from '../../../lib/models/graphs/onnx/tensor';
 import { Runtime } from '../../../lib/models/graphs/run/runtime';
+import type { Outputs } from '../../../lib/options/feeds';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
-import { folderOf } from './pruned';
+import { folderOf, gapOf } from './pruned';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const NAMES = [
@@ -227,4 +228,32 @@ test('a graph of three times as many layers runs as often', async (t) => {
   // Of the dense network, the survey, its trials, the solve, and what was solved.
   t.true(few > 8 && few < 14, `${few}`);
   t.true(many < 1.25 * few, `${many}, ${few}`);
+});
+
+test('a loss of the caller’s gets the outputs of one batch, wherever in the graph they are', async (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'two.onnx');
+  const graph = {
+    input: [value('x', ['batch', 8])],
+    output: [value('early', ['batch', 2]), value('late', ['batch', 4])],
+    initializer: [constant('e', [8, 2]), constant('a', [8, 8]), constant('b', [8, 4])],
+    node: [
+      node('MatMul x e -> early'),
+      node('MatMul x a -> p'),
+      node('Relu p -> r'),
+      node('MatMul r b -> late'),
+    ],
+  };
+  writeFileSync(path, model(graph));
+  const data = Float32Array.from({ length: 40 * 8 }, (_, i) => Math.sin(i * i));
+  const loss = (dense: Outputs, { early, late }: Outputs) => {
+    t.deepEqual(early!.data, dense.early!.data);
+    return gapOf(late!.data as Float32Array, dense.late!.data as Float32Array);
+  };
+  const { evaluation } = await pruneGraph(path, {
+    ...{ output: join(folder, 'small.onnx'), sparsity: 0.3, ownLoss: { name: 'late', loss } },
+    calibrationFeeds: [{ x: { data, dims: [40, 8] } }],
+    evalFeeds: [{ x: { data, dims: [40, 8] } }],
+  });
+  t.true(evaluation!.loss > 0);
 });

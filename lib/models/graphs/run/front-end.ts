@@ -361,7 +361,8 @@ export class GraphNetwork implements FrontEnd {
 
   async #lossNow(walk: Walk, limit?: number): Promise<number> {
     const sum = new Losses(this.run.losses, this.run.ownLoss);
-    const add = (values: Activations, batch: number) => sum.add(this.#outputs[batch]!, values);
+    const add = (values: Activations, batch: number) =>
+      sum.add(this.#outputs[batch]!, values, batch);
     await walk.visit(this.#wanted, add, limit);
     return sum.mean;
   }
