@@ -1,5 +1,4 @@
 /** The main path of a graph: open → survey → allocate → solve site by site → write → verify. */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nameOf } from './calibration/text';
 import { requireApart } from './checkpoint/apart';
@@ -12,7 +11,7 @@ import { native } from './engine/native';
 import { StruPruneError } from './errors';
 import { placesWritten, textsRead } from './models/decoders/places';
 import { takeKnownBranches } from './models/graphs/branches';
-import { dataPath, OnnxFile } from './models/graphs/onnx/file';
+import { OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
 import { filesBeside, notesOn } from './models/graphs/run/beside';
 import { addBiases } from './models/graphs/run/biases';
@@ -26,6 +25,7 @@ import { lossesOf } from './models/graphs/run/losses';
 import { factorMaps } from './models/graphs/run/low-rank';
 import { compare, partedWarning } from './models/graphs/run/measured';
 import { rowsOfMaps } from './models/graphs/run/multiply-adds';
+import { sizeOf } from './models/graphs/run/outputs';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
 import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
@@ -131,6 +131,7 @@ async function pruneWith(
   await journal.begin(identity, signal);
   await makeFolder(folder);
   const store = engine.store(scratch);
+  const room = { memory: engine.budget, scratch };
   const between = () => engine.throwIfAborted();
   const tables = settings.targetParams !== undefined || settings.targetSize !== undefined;
   const factored = lowRank
@@ -179,7 +180,7 @@ async function pruneWith(
   const graph = new GraphNetwork({
     ...{ file, network, added, factored, recurrent, sites, layers, counts, priced, budget },
     ...{ losses, ownLoss },
-    ...{ runtime, samples, engine, journal },
+    ...{ runtime, room, samples, engine, journal },
     ...{ multiple, output, force, beside, store, onProgress: progress },
   });
   await graph.begin();
@@ -198,8 +199,7 @@ async function pruneWith(
     const measured =
       evaluation &&
       (await compare([model, path], evaluation, losses, {
-        ...{ runtime, ownLoss },
-        between,
+        ...{ runtime, room, between, ownLoss },
       }));
     const parted = measured && partedWarning(measured, verification.actual, samples.count);
     if (parted) warn(parted);
@@ -262,12 +262,6 @@ function identityOf(
     ...machineIdentity(engine),
     ...settingsInEffect(settings),
   };
-}
-
-/** Of an ONNX file, its external data included. */
-async function sizeOf(path: string): Promise<number> {
-  const data = await stat(dataPath(path)).catch(() => null);
-  return (await stat(path)).size + (data?.size ?? 0);
 }
 
 function requireSites(count: number, model: string): void {

@@ -55,6 +55,7 @@ run('Torch-Pruning loses more of an encoder of sentences, by norms and by gradie
     const { parameters } = new Counts(relate(small), []).after();
     const { loss } = await compare([model, path], samples, lossesOf(network), {
       runtime,
+      room: { memory: 0, scratch: work },
       between: () => {},
     });
     t.log(

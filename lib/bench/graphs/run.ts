@@ -122,6 +122,7 @@ class GraphBench {
     const [one, two] = [1, 2].map((threads) => new Runtime(threads, this.folder));
     const { loss, agreement } = await compare([model, path], samples, lossesOf(network), {
       runtime: two!,
+      room: { memory: 0, scratch: this.folder },
       between: () => this.options.signal?.throwIfAborted(),
     });
     return {

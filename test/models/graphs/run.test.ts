@@ -1,5 +1,5 @@
 /** Small graphs against numpy: scripts/oracles/make-graph-run-fixtures.py. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
@@ -7,7 +7,11 @@ import { parseSafetensors } from '../../../lib/checkpoint/container';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { floatsIn } from '../../../lib/models/graphs/onnx/floats';
 import { dimsOf, FLOAT, FLOAT16 } from '../../../lib/models/graphs/onnx/tensor';
+import { relate } from '../../../lib/models/graphs/relate';
+import { lossesOf } from '../../../lib/models/graphs/run/losses';
+import { compare } from '../../../lib/models/graphs/run/measured';
 import { Runtime } from '../../../lib/models/graphs/run/runtime';
+import { Samples } from '../../../lib/models/graphs/run/samples';
 import type { Outputs } from '../../../lib/options/feeds';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, tensor, value } from './models';
@@ -256,4 +260,25 @@ test('a loss of the caller’s gets the outputs of one batch, wherever in the gr
     evalFeeds: [{ x: { data, dims: [40, 8] } }],
   });
   t.true(evaluation!.loss > 0);
+});
+
+test('graphs that a budget has no room for are compared in segments: the loss is the same', async (t) => {
+  const folder = folderOf(t);
+  const [path, output] = [at('residual.onnx'), join(folder, 'small.onnx')];
+  const calibration = at('residual.inputs.safetensors');
+  await pruneGraph(path, { calibration, output, sparsity: 0.3, allocation: 'uniform' });
+  using file = OnnxFile.open(path);
+  const network = relate(file);
+  const runtime = new Runtime(1, folder);
+  using samples = await Samples.open(calibration, network.graph, runtime);
+  const losses: number[] = [];
+  for (const memory of [0, 1]) {
+    const running = { runtime, room: { memory, scratch: folder }, between: () => {} };
+    const { loss } = await compare([path, output], samples, lossesOf(network), running);
+    losses.push(loss);
+  }
+  const [whole, parts] = losses as [number, number];
+  t.true(whole > 0);
+  t.true(Math.abs(parts - whole) < 1e-6 * whole, `${whole}, ${parts}`);
+  t.deepEqual(readdirSync(folder), ['small.onnx']);
 });

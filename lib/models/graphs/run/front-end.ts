@@ -47,6 +47,7 @@ import { shrinkKernels } from './kernels';
 import { Losses, type OutputLoss, type OwnCall } from './losses';
 import { joinMaps } from './low-rank';
 import { writeGraph } from './output';
+import { type Running, visitOutputs } from './outputs';
 import { staying } from './readers';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
@@ -77,6 +78,7 @@ export interface GraphRun {
   /** Of the caller's; null: what `losses` says. */
   ownLoss: OwnCall | null;
   runtime: Runtime;
+  room: Running['room'];
   samples: Samples;
   engine: Engine;
   store: Store;
@@ -195,14 +197,12 @@ export class GraphNetwork implements FrontEnd {
 
   /** Of an ONNX file: on the samples that calibrate. */
   async measure(path: string): Promise<number> {
-    const { runtime, samples, losses, ownLoss } = this.run;
-    await using session = await runtime.open(path);
+    const { runtime, samples, losses, ownLoss, room } = this.run;
+    const running = { runtime, room, between: () => this.#between() };
     const sum = new Losses(losses, ownLoss);
-    let batch = 0;
-    for (const feeds of samples.read()) {
-      this.#between();
-      sum.add(this.#outputs[batch++]!, await session.run(feeds));
-    }
+    const add = (values: Activations, batch: number) =>
+      sum.add(this.#outputs[batch]!, values, batch);
+    await visitOutputs(path, samples, { outputs: this.#wanted, visit: add }, running);
     return sum.mean;
   }
 

@@ -67,6 +67,10 @@ export class Losses {
     this.sums = outputs.map(() => ({ loss: 0, rows: 0, norm: 0, same: 0 }));
   }
 
+  get names(): string[] {
+    return this.outputs.map(({ output }) => output);
+  }
+
   /** Of a batch, whose outputs may come one by one. */
   add(dense: Activations, now: Activations, batch = 0): void {
     if (this.own) this.addOwn(this.own, dense, now, batch);

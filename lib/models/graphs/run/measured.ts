@@ -1,7 +1,8 @@
 /** The pruned network beside the dense one, on samples that calibrated nothing. */
 import { short } from '../../../numbers';
 import { Losses, type OutputLoss, type OwnCall } from './losses';
-import type { Runtime } from './runtime';
+import { haveRoom, type Running, visitInSegments } from './outputs';
+import type { Activation, Activations } from './runtime';
 import type { Samples } from './samples';
 
 export interface Evaluation {
@@ -11,25 +12,47 @@ export interface Evaluation {
   agreement: number | null;
 }
 
-/** `between`: called before every batch; may throw. */
 export async function compare(
   [dense, pruned]: readonly [dense: string, pruned: string],
   samples: Samples,
   outputs: readonly OutputLoss[],
-  {
-    runtime,
-    between,
-    ownLoss = null,
-  }: { runtime: Runtime; between: () => void; ownLoss?: OwnCall | null },
+  { ownLoss = null, ...running }: Running & { ownLoss?: OwnCall | null },
 ): Promise<Evaluation> {
+  const losses = new Losses(outputs, ownLoss);
+  const compared = (await haveRoom(running.room, dense, pruned)) ? compareWholes : compareInTurn;
+  await compared([dense, pruned], samples, losses, running);
+  return { samples: samples.count, loss: losses.mean, agreement: losses.agreement };
+}
+
+async function compareWholes(
+  [dense, pruned]: readonly [dense: string, pruned: string],
+  samples: Samples,
+  losses: Losses,
+  { runtime, between }: Running,
+): Promise<void> {
   await using before = await runtime.open(dense);
   await using after = await runtime.open(pruned);
-  const losses = new Losses(outputs, ownLoss);
   for (const feeds of samples.read()) {
     between();
     losses.add(await before.run(feeds), await after.run(feeds));
   }
-  return { samples: samples.count, loss: losses.mean, agreement: losses.agreement };
+}
+
+/** All outputs of the dense graph are kept. */
+async function compareInTurn(
+  [dense, pruned]: readonly [dense: string, pruned: string],
+  samples: Samples,
+  losses: Losses,
+  running: Running,
+): Promise<void> {
+  const { names: outputs } = losses;
+  const kept: Record<string, Activation>[] = [];
+  const keep = (values: Activations, batch: number) => {
+    kept[batch] = { ...kept[batch], ...values };
+  };
+  await visitInSegments(dense, samples, { outputs, visit: keep }, running);
+  const add = (values: Activations, batch: number) => losses.add(kept[batch]!, values, batch);
+  await visitInSegments(pruned, samples, { outputs, visit: add }, running);
 }
 
 /** What a result loses on other samples is warned of from so many times of what it loses on those that calibrated, */

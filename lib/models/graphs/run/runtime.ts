@@ -58,6 +58,11 @@ export class Runtime {
     private readonly folder: string,
   ) {}
 
+  /** The same with another folder. */
+  with(folder: string): Runtime {
+    return new Runtime(this.threads, folder);
+  }
+
   tensor(type: string, data: Elements, dims: readonly number[]): Activation {
     return new this.runtime.Tensor(type, data, dims);
   }

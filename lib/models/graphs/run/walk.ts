@@ -14,7 +14,7 @@ export interface Walked {
 }
 
 /** Gets values of a batch: of all that it asked for some at a time. */
-type Visit = (values: Activations, batch: number) => void | Promise<void>;
+export type Visit = (values: Activations, batch: number) => void | Promise<void>;
 
 interface Visited {
   wanted: ReadonlySet<string>;
