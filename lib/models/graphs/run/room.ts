@@ -8,6 +8,9 @@ import type { PrunedSite } from './sites';
 /** Square matrices of doubles at once: the sums, the joined ones here and natively, the solver's own two. */
 const SQUARES = 5;
 
+/** Bytes for each weight: as they are read and as floats, refitted, put back with their places, and doubles of the solver. */
+const WEIGHT = 32;
+
 /** @throws StruPruneError ERR_BUDGET */
 export function requireMemory(memory: number, sites: readonly PrunedSite[]): void {
   requireRoom(memory, Math.max(0, ...sites.map(bytesOf)), 'largest site');
@@ -36,7 +39,7 @@ function bytesOf({ readers }: PrunedSite): number {
   const largest = readers.some((reader) => reader.beside.length > 0) ? Math.max(...wide) : 0;
   return (
     SQUARES * 8 * columns ** 2 +
-    16 * out * columns +
+    WEIGHT * out * columns +
     8 * Math.max(0, beside) +
     (SQUARES - 1) * 8 * largest
   );
