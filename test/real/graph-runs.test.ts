@@ -1,6 +1,6 @@
 /** Graphs that others made, pruned, against slices by L2 norm of at most as many parameters. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -11,6 +11,7 @@ import { OnnxFile } from '../../lib/models/graphs/onnx/file';
 import { relate } from '../../lib/models/graphs/relate';
 import { weightsOf } from '../../lib/models/graphs/weights';
 import { pruneGraph } from '../../lib/prune-graph';
+import { PROGRAM } from '../cli/run';
 
 const work = mkdtempSync(join(tmpdir(), 'struprune-graph-runs-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
@@ -195,6 +196,25 @@ for (const [sparsity, least, most] of LINES)
     t.true(shares[sliced].characters <= most, `${shares[sliced].characters}`);
   });
 
+run('a detector of text, half gone: its map stays, a slice’s does not', async (t) => {
+  t.timeout(3_600_000);
+  const name = found.find((each) => each.endsWith('ch_PP-OCRv4_det_infer.onnx'))!;
+  const model = join(STRUPRUNE_GRAPH_MODELS!, name);
+  const [calibration, held, output] = inWork('pages', 'held-pages', 'detector');
+  python('graph_pages.py', calibration, '16', '1', '736');
+  python('graph_pages.py', held, '40', '2', '736');
+  const options = { output, sparsities: [0.5], repeats: 1, keepModels: true };
+  const { graphs } = await benchGraphs(model, { ...options, calibration, eval: held });
+  const [ours, sliced] = ['refit', 'slice-l2'].map((method) =>
+    join(output, 'models', `${method}-0.5.onnx`),
+  );
+  const maps = JSON.parse(python('graph_maps.py', held, model, ours!, sliced!));
+  t.log(maps, graphs!.rows);
+  t.true(maps[model].text > 0.05 && maps[model].text < 0.6, 'text and no text');
+  t.true(maps[ours!].overlap >= 0.95, `${maps[ours!].overlap}`);
+  t.true(maps[sliced!].overlap <= 0.2, `${maps[sliced!].overlap}`);
+});
+
 async function compared(
   t: ExecutionContext,
   model: string,
@@ -236,6 +256,23 @@ run('a classifier of photographs: it sees what a slice does not', async (t) => {
   const { all, exact } = weightsOf(relate(file));
   t.is(exact, all);
   await compared(t, model, { calibration, eval: held }, CROPS);
+});
+
+run('memory holds no more than the budget of a graph whose weights come to as much', (t) => {
+  t.timeout(3_600_000);
+  const [model, samples, output] = inWork('large.onnx', 'large-samples', 'large-small.onnx');
+  python('graph_large.py', model, samples, '24', '2048', '64');
+  const weights = statSync(`${model}_data`).size;
+  const budget = 2 ** 29;
+  const options = ['--sparsity', '0.4', '--allocation', 'uniform', '--memory', '512MiB', '--json'];
+  const [program, ...args] = [...PROGRAM, 'prune', model, '-o', output, ...options];
+  const files = ['--calibration', samples, '--eval', samples];
+  const { peakRssBytes } = JSON.parse(
+    execFileSync(program!, [...args, ...files], { encoding: 'utf8' }),
+  );
+  t.log(peakRssBytes, weights);
+  t.true(weights > 0.7 * budget);
+  t.true(peakRssBytes < budget, `${peakRssBytes}`);
 });
 
 run(
