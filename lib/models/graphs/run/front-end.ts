@@ -55,7 +55,7 @@ import { Segments } from './segments';
 import { kernelsOf, type PrunedSite, ranksOf, startsOf, storedIn, UNITS } from './sites';
 import type { Recurrent } from './states';
 import { type Refitted, SiteSums } from './sums';
-import { Walk } from './walk';
+import { keepIn, Walk } from './walk';
 import { bytesOf, putRefitted, restoring, tensorsOf, weightOf } from './weights';
 
 /** Passes of the whole graph over the samples that all trials of a survey may come to. */
@@ -117,9 +117,7 @@ export class GraphNetwork implements FrontEnd {
   /** Runs the dense network, to which all losses are relative. */
   async begin(): Promise<void> {
     using walk = this.#walk();
-    await walk.visit(this.#wanted, (values, batch) => {
-      this.#outputs[batch] = { ...this.#outputs[batch], ...values };
-    });
+    await walk.visit(this.#wanted, keepIn(this.#outputs));
   }
 
   /** How often the whole graph would have run over all samples, by the nodes that did. */
@@ -197,13 +195,11 @@ export class GraphNetwork implements FrontEnd {
 
   /** Of an ONNX file: on the samples that calibrate. */
   async measure(path: string): Promise<number> {
-    const { runtime, samples, losses, ownLoss, room } = this.run;
+    const { runtime, samples, room } = this.run;
     const running = { runtime, room, between: () => this.#between() };
-    const sum = new Losses(losses, ownLoss);
-    const add = (values: Activations, batch: number) =>
-      sum.add(this.#outputs[batch]!, values, batch);
-    await visitOutputs(path, samples, { outputs: this.#wanted, visit: add }, running);
-    return sum.mean;
+    const { losses, visit } = this.#against();
+    await visitOutputs(path, samples, { outputs: this.#wanted, visit }, running);
+    return losses.mean;
   }
 
   #pass({ refit }: Solving, kept: Map<Site, Int32Array>): Pass {
@@ -360,11 +356,17 @@ export class GraphNetwork implements FrontEnd {
   }
 
   async #lossNow(walk: Walk, limit?: number): Promise<number> {
-    const sum = new Losses(this.run.losses, this.run.ownLoss);
-    const add = (values: Activations, batch: number) =>
-      sum.add(this.#outputs[batch]!, values, batch);
-    await walk.visit(this.#wanted, add, limit);
-    return sum.mean;
+    const { losses, visit } = this.#against();
+    await walk.visit(this.#wanted, visit, limit);
+    return losses.mean;
+  }
+
+  /** What a network loses against the dense one, by the outputs that `visit` gets. */
+  #against() {
+    const losses = new Losses(this.run.losses, this.run.ownLoss);
+    const visit = (values: Activations, batch: number) =>
+      losses.add(this.#outputs[batch]!, values, batch);
+    return { losses, visit };
   }
 
   get #wanted(): string[] {

@@ -4,6 +4,7 @@ import { Losses, type OutputLoss, type OwnCall } from './losses';
 import { haveRoom, type Running, visitInSegments } from './outputs';
 import type { Activation, Activations } from './runtime';
 import type { Samples } from './samples';
+import { keepIn } from './walk';
 
 export interface Evaluation {
   samples: number;
@@ -47,10 +48,7 @@ async function compareInTurn(
 ): Promise<void> {
   const { names: outputs } = losses;
   const kept: Record<string, Activation>[] = [];
-  const keep = (values: Activations, batch: number) => {
-    kept[batch] = { ...kept[batch], ...values };
-  };
-  await visitInSegments(dense, samples, { outputs, visit: keep }, running);
+  await visitInSegments(dense, samples, { outputs, visit: keepIn(kept) }, running);
   const add = (values: Activations, batch: number) => losses.add(kept[batch]!, values, batch);
   await visitInSegments(pruned, samples, { outputs, visit: add }, running);
 }

@@ -88,7 +88,9 @@ export class Runtime {
   async open(path: string, { onRun = () => {}, plansMemory = false } = {}): Promise<Session> {
     try {
       const options = {
-        ...{ intraOpNumThreads: this.threads, enableMemPattern: plansMemory, logSeverityLevel: 3 },
+        intraOpNumThreads: this.threads,
+        enableMemPattern: plansMemory,
+        logSeverityLevel: 3,
       };
       return new Session(await this.runtime.InferenceSession.create(path, options), onRun);
     } catch (error) {

@@ -1,7 +1,7 @@
 /** A graph on its way through its segments: what lies on the cut behind those that were run is stored. */
 import type { OnnxFile } from '../onnx/file';
 import { type Batches, StoredBatches } from './batches';
-import type { Activations, Runtime } from './runtime';
+import type { Activation, Activations, Runtime } from './runtime';
 import type { Segment, Segments } from './segments';
 
 export interface Walked {
@@ -15,6 +15,13 @@ export interface Walked {
 
 /** Gets values of a batch: of all that it asked for some at a time. */
 export type Visit = (values: Activations, batch: number) => void | Promise<void>;
+
+/** Keeps all of them, batch after batch. */
+export function keepIn(kept: Record<string, Activation>[]): Visit {
+  return (values, batch) => {
+    kept[batch] = { ...kept[batch], ...values };
+  };
+}
 
 interface Visited {
   wanted: ReadonlySet<string>;
