@@ -55,12 +55,14 @@ async function compareInTurn(
 
 /** What a result loses on other samples is warned of from so many times of what it loses on those that calibrated, */
 const PARTED = 4;
-/** and from such a loss on. */
+/** and from such a loss on; less than this is none. */
 const NOTED = 0.01;
+const NOTHING = 1e-6;
 
 /** What to say where the refits fit their samples and little else; null: nothing. `own`: loss on the `count` samples that calibrated. */
 export function partedWarning({ loss }: Evaluation, own: number, count: number): string | null {
   if (loss < NOTED || loss < PARTED * own) return null;
-  const times = own > 0 ? `, ${(loss / own).toFixed(0)} times as much` : '';
-  return `the result loses ${own > 0 ? short(own) : 'nothing'} on the ${count} samples that calibrated and ${short(loss)} on others${times}: more samples of all kinds would bring them together`;
+  const isSome = own > NOTHING;
+  const times = isSome ? `, ${(loss / own).toFixed(0)} times as much` : '';
+  return `the result loses ${isSome ? short(own) : 'nothing'} on the ${count} samples that calibrated and ${short(loss)} on others${times}: more samples of all kinds would bring them together`;
 }
