@@ -119,8 +119,6 @@ for (const [name, ffnMaps] of [
         tuneTokens: 0,
       } as const;
       await prune(model, options({ ...more, allocation: seen as PruneOptions['allocation'] }));
-      // The tokenizer of the models gives a text its own bytes as ids.
-      const bytes = readFileSync(CALIBRATION).subarray(0, tokens);
       const divergence = async (...these: string[]) => {
         const { output } = await prune(
           model,
@@ -129,7 +127,7 @@ for (const [name, ffnMaps] of [
         let sum = 0;
         let count = 0;
         for (let at = 0; at < tokens; at += WINDOW) {
-          const ids = [...bytes.subarray(at, at + WINDOW)];
+          const ids = [...CALIBRATION_IDS.subarray(at, at + WINDOW)];
           const [dense, pruned] = [await ourLogits(model, ids), await ourLogits(output, ids)];
           for (let row = 0; row + 1 < WINDOW; row++) {
             const [p, q] = [dense, pruned].map(({ values, vocab }) =>

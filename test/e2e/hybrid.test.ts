@@ -10,14 +10,14 @@ import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { ourLogits } from '../real/prune-oracles';
 import { safetensors, safetensorsBytes } from './files';
-import { CALIBRATION, CALIBRATION_IDS, workspace } from './models';
+import { CALIBRATION_IDS, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
 
 const WINDOW = 48;
 /** The tokenizer of the models gives a text its own bytes as ids. */
-const IDS = Int32Array.from(readFileSync(CALIBRATION).subarray(0, 24 * WINDOW));
+const IDS = CALIBRATION_IDS.subarray(0, 24 * WINDOW);
 const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
   calibration: CALIBRATION_IDS,
