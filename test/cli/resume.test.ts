@@ -3,10 +3,11 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { hashesOf } from '../e2e/files';
+import { isLong } from '../long';
 import { quickPrune, run, scratch, TINY } from './run';
 
 /** Each takes most of a run: STRUPRUNE_LONG=1 makes 30. */
-const KILLS = process.env.STRUPRUNE_LONG === '1' ? 30 : 8;
+const KILLS = isLong ? 30 : 8;
 /** On a machine that has slowed down since its undisturbed run, the first kills may all come before a block is done. */
 const MOST_KILLS = 4 * KILLS;
 const JOURNAL = 'small.struprune-journal';

@@ -1,4 +1,4 @@
-/** Every family through prune() into every format: the result opens, states its widths and can go in again. */
+/** Every family through prune() into every format: the result opens, states its widths and can go in again. STRUPRUNE_LONG=1: more rows. */
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -12,6 +12,7 @@ import type { PruneOptions } from '../../lib/options';
 import type { Progress } from '../../lib/progress';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
+import { long } from '../long';
 import { baselineFixture } from '../methods/fixtures';
 import { elements, hashesOf, safetensorsShapes } from './files';
 import { CALIBRATION, CALIBRATION_IDS, EVALUATION, workspace } from './models';
@@ -47,10 +48,8 @@ const ROWS: Row[] = [
   ['llama2', 'own-modeling', { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'threshold' }],
   ['llama2', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
   ['llama3', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
-  ['llama3', 'llama.cpp', { format: 'gguf', dtype: 'q4_1', scope: 'ffn', allocation: 'uniform' }],
   ['llama3-tied', 'deci', { format: 'gguf', dtype: 'f32', scope: 'ffn', allocation: 'threshold' }],
   ['llama-bias', 'stock', { format: 'hf', dtype: 'f32', scope: 'all', allocation: 'uniform' }],
-  ['mistral', 'own-modeling', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'energy' }],
   [
     'mistral',
     'llama.cpp',
@@ -58,28 +57,21 @@ const ROWS: Row[] = [
   ],
   ['qwen2', 'stock', { format: 'hf', dtype: 'f16', scope: 'attention', allocation: 'uniform' }],
   ['qwen2', 'deci', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'threshold' }],
-  ['qwen2', 'deci', { format: 'gguf', dtype: 'q5_0', scope: 'ffn', allocation: 'threshold' }],
-  ['qwen3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
   [
     'gemma3',
     'own-modeling',
     { format: 'hf', dtype: 'bf16', scope: 'all', allocation: 'threshold' },
   ],
-  ['gemma3', 'stock', { format: 'hf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
   ['gemma3', 'llama.cpp', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
   ['phi3', 'stock', { format: 'hf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
-  ['phi3', 'own-modeling', { format: 'hf', dtype: 'bf16', scope: 'all', allocation: 'threshold' }],
   ['phi3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
-  ['gpt2', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
   ['gpt2', 'own-modeling', { format: 'hf', dtype: 'f32', scope: 'all', allocation: 'threshold' }],
   ['gpt2', 'llama.cpp', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
-  ['gpt-neox', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
   [
     'gpt-neox',
     'own-modeling',
     { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'threshold' },
   ],
-  ['starcoder2', 'stock', { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'uniform' }],
   [
     'starcoder2',
     'llama.cpp',
@@ -91,6 +83,25 @@ const ROWS: Row[] = [
     'own-modeling',
     { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'threshold' },
   ],
+  ...long<Row>([
+    ['llama3', 'llama.cpp', { format: 'gguf', dtype: 'q4_1', scope: 'ffn', allocation: 'uniform' }],
+    [
+      'mistral',
+      'own-modeling',
+      { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'energy' },
+    ],
+    ['qwen2', 'deci', { format: 'gguf', dtype: 'q5_0', scope: 'ffn', allocation: 'threshold' }],
+    ['qwen3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
+    ['gemma3', 'stock', { format: 'hf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
+    [
+      'phi3',
+      'own-modeling',
+      { format: 'hf', dtype: 'bf16', scope: 'all', allocation: 'threshold' },
+    ],
+    ['gpt2', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
+    ['gpt-neox', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
+    ['starcoder2', 'stock', { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'uniform' }],
+  ]),
 ];
 
 /** The achieved sparsity lies less than one step of the coarsest rounding above the asked one. */

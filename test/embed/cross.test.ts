@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { safetensorsShapes, safetensorsValues } from '../e2e/files';
+import { isLong } from '../long';
 import { build, DIST, ROOT } from './programs';
 
 interface Emulated {
@@ -44,7 +45,6 @@ const TOLERANCE = 1e-4;
 const HERE: Emulated = { command: [process.execPath], env: {} };
 /** Milliseconds: an emulator is up to a hundred times slower. */
 const TIMEOUT = 3_600_000;
-const isLong = process.env.STRUPRUNE_LONG === '1';
 
 let folder: string;
 test.before(() => {

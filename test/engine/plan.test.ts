@@ -1,4 +1,4 @@
-/** Predicted memory against what the budget really counted, and what is refused on its ground. */
+/** Predicted memory against what the budget really counted, and what is refused on its ground. STRUPRUNE_LONG=1: more rows. */
 import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
@@ -16,6 +16,7 @@ import type { PruneResult } from '../../lib/pruning/result';
 import { askedWindows } from '../../lib/pruning/texts';
 import { resolve } from '../../lib/spec';
 import { CALIBRATION, CALIBRATION_IDS, workspace } from '../e2e/models';
+import { long } from '../long';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -41,18 +42,12 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { ffnSolver: 'gauss-newton', sparsity: 0.1, threads: 12 }],
   ['llama-bias', { ffnSolver: 'auxiliary', sparsity: 0.05, threads: 12 }],
   ['llama2', { ffnSolver: 'gauss-newton', gaussNewtonSteps: 2, sparsity: 0.1 }],
-  ['llama2', { ffnSolver: 'gauss-newton', gaussNewtonSteps: 1, sparsity: 0.1 }],
-  ['llama-bias', { ffnSolver: 'auxiliary', allocation: 'uniform', sparsity: 0.05 }],
-  ['opt-pre', { ffnSolver: 'gauss-newton', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen3', { mask: 'admm', ffnSolver: 'output', allocation: 'uniform' }],
   ['qwen3', { mask: 'gumbel', maskSamples: 2, ffnSolver: 'output', allocation: 'uniform' }],
-  ['qwen3', { mask: 'admm', admmStart: 'sweep', ffnSolver: 'output', allocation: 'uniform' }],
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
   ['llama3', { format: 'gguf', dtype: 'q4_1', allocation: 'uniform', sparsity: 0.1 }],
-  ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
   ['llama3-tied', { scope: 'all', layerWeights: 'probe', searchRounds: 2, sparsity: 0.3 }],
   ['qwen3', { scope: 'ffn', layerWeights: 'probe', searchRounds: 2, threads: 12 }],
-  ['opt-pre', { scope: 'all', layerWeights: 'probe', searchRounds: 1, sparsity: 0.3 }],
   [
     'llama3-tied',
     { allocation: 'uniform', scope: 'ffn', maskConfidence: true, swaps: 4, ffnSolver: 'output' },
@@ -64,35 +59,43 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'osscar' }],
   ['llama3-tied', { method: 'tyr-local', scope: 'all' }],
   ['llama3-tied', { method: 'gisp' }],
-  ['gpt-neox', { method: 'gisp', scope: 'ffn', threads: 12 }],
   ['qwen3', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
   ['gemma3-unlike', { scope: 'all', selection: 'fisher', threads: 12 }],
-  ['gemma3-unlike', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
-  ['phi3', { scope: 'all', selection: 'fisher', threads: 12 }],
-  ['gpt2', { scope: 'all', sparsity: 0.1 }],
   ['qwen3-moe', { scope: 'experts', sparsity: 0.2 }],
-  ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
   ['gpt-oss', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, allocation: 'uniform' }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false }],
-  ['gpt-oss', { scope: 'expert-channels', sparsity: 0.2, mask: 'admm', swaps: 4 }],
   ['mixtral', { scope: 'expert-channels', method: 'wanda-sp', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28 }],
-  ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28, sequential: false }],
-  ['gpt-oss', { scope: 'moe', sparsity: 0.1, swaps: 4 }],
   ['gpt-oss', { scope: 'moe', allocation: 'threshold', sparsity: 0.1 }],
-  ['qwen3-moe', { scope: 'experts', allocation: 'threshold', sparsity: 0.2 }],
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5, threads: 12 }],
-  ['gpt-neox', { scope: 'attention', sparsity: 0.1, layerWeights: 'probe' }],
-  ['gpt-neox', { scope: 'all', layerWeights: 'probe', searchRounds: 1, sparsity: 0.3 }],
   ['gpt-neox', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['qwen3.5', { scope: 'all' }],
-  ['qwen3.5-unlike', { scope: 'all', ffnSolver: 'output' }],
-  ['lfm2-unlike', { scope: 'ffn', ffnSolver: 'output', allocation: 'uniform', sparsity: 0.1 }],
-  ['gpt2', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
-  ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],
+  ...long<[model: string, more: Partial<PruneOptions>]>([
+    ['llama2', { ffnSolver: 'gauss-newton', gaussNewtonSteps: 1, sparsity: 0.1 }],
+    ['llama-bias', { ffnSolver: 'auxiliary', allocation: 'uniform', sparsity: 0.05 }],
+    ['opt-pre', { ffnSolver: 'gauss-newton', allocation: 'uniform', sparsity: 0.05 }],
+    ['qwen3', { mask: 'admm', admmStart: 'sweep', ffnSolver: 'output', allocation: 'uniform' }],
+    ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
+    ['opt-pre', { scope: 'all', layerWeights: 'probe', searchRounds: 1, sparsity: 0.3 }],
+    ['gpt-neox', { method: 'gisp', scope: 'ffn', threads: 12 }],
+    ['gemma3-unlike', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
+    ['phi3', { scope: 'all', selection: 'fisher', threads: 12 }],
+    ['gpt2', { scope: 'all', sparsity: 0.1 }],
+    ['qwen3-moe', { scope: 'experts', sparsity: 0.2, sequential: false }],
+    ['gpt-oss', { scope: 'expert-channels', sparsity: 0.2, mask: 'admm', swaps: 4 }],
+    ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28, sequential: false }],
+    ['gpt-oss', { scope: 'moe', sparsity: 0.1, swaps: 4 }],
+    ['qwen3-moe', { scope: 'experts', allocation: 'threshold', sparsity: 0.2 }],
+    ['gpt-neox', { scope: 'attention', sparsity: 0.1, layerWeights: 'probe' }],
+    ['gpt-neox', { scope: 'all', layerWeights: 'probe', searchRounds: 1, sparsity: 0.3 }],
+    ['qwen3.5-unlike', { scope: 'all', ffnSolver: 'output' }],
+    ['lfm2-unlike', { scope: 'ffn', ffnSolver: 'output', allocation: 'uniform', sparsity: 0.1 }],
+    ['gpt2', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
+    ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
+  ]),
 ];
 
 /**

@@ -1,4 +1,4 @@
-/** The whole program with its sites on a GPU: a fake driver before the emulated CUDA library. */
+/** The whole program with its sites on a GPU: a fake driver before the emulated CUDA library. STRUPRUNE_LONG=1: more rows. */
 import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
@@ -6,6 +6,7 @@ import type { PruneResult } from '../../lib/pruning/result';
 import { EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
 import { safetensorsRows } from '../e2e/files';
 import { workspace } from '../e2e/models';
+import { long } from '../long';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
@@ -105,8 +106,8 @@ test('prune: the masks of the CPU but for ties, and its perplexity', async (t) =
 
 // A search that rounds its operands finds other weights, the more so on as few tokens as here.
 for (const { flags, most } of [
-  { flags: ['--full-precision'], most: 0.01 },
   { flags: [], most: 0.05 },
+  ...long([{ flags: ['--full-precision'], most: 0.01 }]),
 ]) {
   test(`prune with a refit of gate and up: the errors of the CPU, and its perplexity ${flags}`, async (t) => {
     const env = { ...(await fakeDriver(t, {})), ...library };
@@ -149,11 +150,13 @@ test('a GPU budget that cannot hold a block: exit code 6, before any output', as
 
 for (const [model, what] of [
   ['gemma3-unlike', 'outputs with norms'],
-  ['gemma2-unlike', 'soft caps'],
-  ['phi3', 'rope of a part of a head'],
   ['gpt2', 'maps that the file has transposed'],
   ['gpt-neox', 'attention and FFN side by side'],
-] as const) {
+  ...long([
+    ['gemma2-unlike', 'soft caps'],
+    ['phi3', 'rope of a part of a head'],
+  ]),
+] as [string, string][]) {
   test(`eval of ${model}, ${what}: the perplexity of the CPU`, async (t) => {
     const env = { ...(await fakeDriver(t, {})), ...library };
     const args = ['eval', work.model(model), '--text', EVALUATION, '--window', '48'];

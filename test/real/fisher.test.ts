@@ -10,6 +10,7 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
 import type { Statistics } from '../../lib/engine/statistics';
+import { isLong } from '../long';
 
 const TEXT = join(__dirname, '../../assets/text/evaluation.txt');
 const WINDOW = 320;
@@ -38,7 +39,7 @@ function torch(model: string, ids: Int32Array): { meanNll: number; grams: Float3
   };
 }
 
-const run = process.env.STRUPRUNE_LONG === '1' ? test : test.skip;
+const run = isLong ? test : test.skip;
 
 run('SmolLM2: metrics equal torch’s autograd', async (t) => {
   const model = process.env.STRUPRUNE_MODEL!;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { pruneGraph } from '../../lib/prune-graph';
+import { isLong } from '../long';
 
 const work = mkdtempSync(join(tmpdir(), 'struprune-graph-folder-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
@@ -28,7 +29,7 @@ const TEXTS = [
   'A cat sat on the mat; nobody asked why.',
 ];
 
-const run = process.env.STRUPRUNE_LONG === '1' ? test.serial : test.serial.skip;
+const run = isLong ? test.serial : test.serial.skip;
 
 run(
   'an encoder of sentences: tokens and states of transformers.js are those of onnxruntime',

@@ -13,6 +13,7 @@ import { compare } from '../../lib/models/graphs/run/measured';
 import { Runtime } from '../../lib/models/graphs/run/runtime';
 import { Samples } from '../../lib/models/graphs/run/samples';
 import { pruneGraph } from '../../lib/prune-graph';
+import { isLong } from '../long';
 
 const work = mkdtempSync(join(tmpdir(), 'struprune-graph-rivals-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
@@ -24,7 +25,7 @@ function python(script: string, ...args: string[]): string {
   return execFileSync('python3', [join(__dirname, script), ...args], { env, encoding: 'utf8' });
 }
 
-const run = process.env.STRUPRUNE_LONG === '1' ? test.serial : test.serial.skip;
+const run = isLong ? test.serial : test.serial.skip;
 
 run('Torch-Pruning loses more of an encoder of sentences, by norms and by gradients', async (t) => {
   t.timeout(1_800_000);

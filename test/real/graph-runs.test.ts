@@ -12,6 +12,7 @@ import { relate } from '../../lib/models/graphs/relate';
 import { weightsOf } from '../../lib/models/graphs/weights';
 import { pruneGraph } from '../../lib/prune-graph';
 import { PROGRAM } from '../cli/run';
+import { isLong } from '../long';
 
 const work = mkdtempSync(join(tmpdir(), 'struprune-graph-runs-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
@@ -36,7 +37,6 @@ function inWork<Names extends string[]>(...names: Names): { [At in keyof Names]:
 const [CALIBRATION, HELD_OUT] = inWork('calibration', 'held-out');
 
 /** More than a minute each: STRUPRUNE_LONG=1 runs them. */
-const isLong = process.env.STRUPRUNE_LONG === '1';
 const run = isLong ? test.serial : test.serial.skip;
 
 test.serial.before(() => {

@@ -10,6 +10,7 @@ import { type Network, relate } from '../../lib/models/graphs/relate';
 import { type Site, sitesOf, type Use } from '../../lib/models/graphs/sites';
 import { slice } from '../../lib/models/graphs/slice';
 import { weightsOf } from '../../lib/models/graphs/weights';
+import { isLong } from '../long';
 
 const work = mkdtempSync(join(tmpdir(), 'struprune-graphs-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
@@ -300,7 +301,7 @@ for (const form of ['QDQ', 'QOperator']) {
   );
 }
 
-if (process.env.STRUPRUNE_LONG === '1')
+if (isLong)
   test.serial('an encoder of sentences: a sliced file computes the same', async (t) => {
     t.timeout(600_000);
     const whole = join(work, 'encoder.onnx');

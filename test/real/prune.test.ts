@@ -12,7 +12,7 @@ import { prune } from '../../lib/prune';
 import type { LayerResult, PruneResult } from '../../lib/pruning/result';
 import { elements, safetensorsShapes } from '../e2e/files';
 import { CALIBRATION, EVALUATION } from '../e2e/models';
-import { long } from '../long';
+import { isLong, long } from '../long';
 import {
   type Distance,
   distance,
@@ -129,7 +129,6 @@ const STOCK = {
 
 /** Most take half a minute: .ci/run has one case (families.test.ts has both, of small models), STRUPRUNE_LONG=1 all. */
 const CASES = [OWN, ...long([STOCK])] as const;
-const isLong = process.env.STRUPRUNE_LONG === '1';
 const DTYPES = ['f32', 'f16', 'q8_0', 'q4_1', 'q5_0'] as const;
 
 for (const { allocation, scope, how, hf, gguf, short } of CASES) {

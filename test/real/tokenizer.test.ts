@@ -28,6 +28,7 @@ import {
 } from '../../lib/tokenizer';
 import { answerTo, spelled } from '../hostile/tokenizer-answer';
 import { tokenizerRequest } from '../hostile/tokenizers';
+import { isLong } from '../long';
 import { llamaIds } from './prune-oracles';
 
 const ROOT = join(__dirname, '..', '..');
@@ -56,7 +57,7 @@ function texts(): { path: string; tokens: number | null }[] {
   // Line ends are not what is tested here, and Python must see the same text.
   writeFileSync(strings, (texts as string[]).join('\n').repeat(50));
   // The first says most; STRUPRUNE_LONG=1 takes all.
-  const chosen = process.env.STRUPRUNE_LONG === '1' ? CORPORA : CORPORA.slice(0, 1);
+  const chosen = isLong ? CORPORA : CORPORA.slice(0, 1);
   const corpora = chosen.map(({ path, tokens }) => ({ path: join(data ?? '', path), tokens }));
   return [{ path: strings, tokens: null }, ...(data ? corpora : [])];
 }

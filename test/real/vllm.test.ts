@@ -8,12 +8,13 @@ import type { ExportKind } from '../../lib/checkpoint/export';
 import { generate } from '../../lib/generate';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
+import { isLong } from '../long';
 
 const PROMPT = 'The water of the river';
 const TOKENS = 24;
 const DECI = 'DeciLMForCausalLM';
 
-const run = process.env.STRUPRUNE_LONG === '1' ? test : test.skip;
+const run = isLong ? test : test.skip;
 const work = mkdtempSync(join(tmpdir(), 'struprune-vllm-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
 
