@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -526,6 +527,17 @@ constexpr SolverCase kSolvers[] = {{"columns", 300, 40, 1, false, false},
                                    {"groups", 280, 48, 8, false, false},
                                    {"groups, feedback, Fisher", 64, 48, 8, true, true}};
 
+/** Made once: under sanitizers it takes longer than a step. */
+const test::SiteData& DataOf(const SolverCase& c) {
+  static std::map<const SolverCase*, test::SiteData> made;
+  const auto there = made.find(&c);
+  if (there != made.end()) return there->second;
+  test::SiteShape random;
+  random.tokens = 400, random.in = c.in, random.out = c.out;
+  random.residual = c.cross, random.fisher = c.fisher;
+  return made.emplace(&c, test::RandomSite(random)).first->second;
+}
+
 using Step = std::function<void(const std::shared_ptr<SiteProblem>& problem,
                                 const std::vector<uint8_t>& keep)>;
 using StepAsked =
@@ -533,10 +545,7 @@ using StepAsked =
 
 void ExpectStep(const char* what, const StepAsked& asked, const Step& step, double tight = 1) {
   for (const SolverCase& c : kSolvers) {
-    test::SiteShape random;
-    random.tokens = 400, random.in = c.in, random.out = c.out;
-    random.residual = c.cross, random.fisher = c.fisher;
-    const test::SiteData data = test::RandomSite(random);
+    const test::SiteData& data = DataOf(c);
     const size_t groups = c.in / c.group, gone = groups / 4;
     ExpectPeak(
         std::string(what) + ", " + c.name,
