@@ -1,6 +1,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { exportTable, KIND_WORDS } from '../../lib/checkpoint/export-table';
 import { CALIBRATION, quickPrune, run, scratch, TINY } from './run';
 
 test('help names the commands and needs no model', async (t) => {
@@ -169,6 +170,35 @@ test('formats of one family', async (t) => {
   };
   t.deepEqual(await familiesOf('Qwen3'), ['qwen3']);
   t.deepEqual(await familiesOf('gemma'), ['gemma2', 'gemma3']);
+});
+
+test('formats for people: every combination is in one line, with its answer', async (t) => {
+  const { stdout } = await run(['formats']);
+  const lines = stdout.split('\n').map((line) => line.split(/ {2,}/));
+  const columns = lines.findIndex(([first]) => first === 'family');
+  const shown = lines.slice(
+    columns + 1,
+    lines.findIndex(([first], at) => at > columns && !first),
+  );
+  const rows = exportTable();
+  t.true(shown.length < rows.length / 2);
+  const has = (cell: string | undefined, value: string) =>
+    cell === 'any' || cell!.split(', ').includes(value);
+  for (const { family, scope, widths, addedBias, hf, gguf } of rows) {
+    const its = shown.filter(
+      (cells) =>
+        cells[0] === family &&
+        has(cells[1], scope) &&
+        has(cells[2], widths) &&
+        has(cells[3], addedBias ? 'yes' : 'no'),
+    );
+    const words = [hf, gguf].map((kind) => (kind === null ? 'refused' : KIND_WORDS[kind]));
+    t.deepEqual(
+      its.map((cells) => cells.slice(4)),
+      [words],
+      `${family}, ${scope}, ${widths}, ${addedBias}`,
+    );
+  }
 });
 
 test('plan says what it assumed, and refuses what prune would', async (t) => {

@@ -54,16 +54,45 @@ const SEEING = [
 ];
 const LEFT = ['left', 'left', 'left'] as const;
 
-function formatsReport(rows: readonly ExportRow[]): string {
+/** What a holder depends on, in the order in which rows that it is alike for become one. */
+const SETTINGS = ['addedBias', 'scope', 'widths'] as const;
+type Line = Record<keyof ExportRow, string>;
+
+/** Equal widths come first, and of those what adds no biases. */
+function rankOf({ widths, addedBias }: Line): number {
+  return 3 * Number(widths === 'per-block') + ['no', 'any', 'yes'].indexOf(addedBias);
+}
+
+/** A family for people: a line for each answer, not one for each question. */
+function linesOf(rows: readonly ExportRow[]): Line[] {
   const words = (kind: ExportKind | null) => (kind === null ? 'refused' : KIND_WORDS[kind]);
-  const cells = rows.map(({ family, scope, widths, addedBias, hf, gguf }) => [
-    family,
-    scope,
-    widths,
-    addedBias ? 'yes' : 'no',
-    words(hf),
-    words(gguf),
-  ]);
+  const all: Line[] = rows.map((row) => {
+    const addedBias = row.addedBias ? 'yes' : 'no';
+    return { ...row, addedBias, hf: words(row.hf), gguf: words(row.gguf) };
+  });
+  return SETTINGS.reduce((lines, setting) => {
+    const alike = new Map<string, Line[]>();
+    for (const line of lines) {
+      const key = JSON.stringify({ ...line, [setting]: '' });
+      alike.set(key, [...(alike.get(key) ?? []), line]);
+    }
+    return [...alike.values()].map((group) => {
+      const [first] = group as [Line, ...Line[]];
+      const there = new Set(all.map((line) => line[setting])).size;
+      const values = group.map((line) => line[setting]);
+      const isAny = there > 1 && values.length === there;
+      return { ...first, [setting]: isAny ? 'any' : values.join(', ') };
+    });
+  }, all);
+}
+
+function formatsReport(rows: readonly ExportRow[]): string {
+  const columns = ['family', 'scope', 'widths', 'addedBias', 'hf', 'gguf'] as const;
+  const families = [...new Set(rows.map(({ family }) => family))];
+  const lines = families.flatMap((name) =>
+    linesOf(rows.filter(({ family }) => family === name)).sort((a, b) => rankOf(a) - rankOf(b)),
+  );
+  const cells = lines.map((line) => columns.map((column) => line[column]));
   const needy = FAMILIES.filter(({ hf }) => hf.freeHeadDim && hf.headsDivideHidden);
   const names = new Intl.ListFormat('en-GB').format(needy.map(({ name }) => name));
   const shown = new Set(rows.map(({ family }) => family));
