@@ -8,14 +8,25 @@ export interface JoinedTeam {
   library: string;
 }
 
+/** Why a call ends. */
+export interface Objection {
+  code: string;
+  found: string;
+  mend: string;
+}
+
 /** The ranks of a run, over MPI. Each of them makes the same calls in the same order. */
 export interface NativeTeam {
   /** Opens MPI; it is the same team however often it is joined. */
   joinTeam(): Promise<JoinedTeam>;
   /** The root's bytes, on every rank. */
   broadcast(team: TeamHandle, root: number, bytes: Uint8Array): Promise<Uint8Array>;
-  /** On every rank the bytes of the first one that gives some. */
-  vote(team: TeamHandle, bytes: Uint8Array): Promise<Uint8Array>;
+  /** A call begins, which passes over shared tokens may end by a vote of their own. */
+  beginCall(team: TeamHandle): void;
+  /** @throws the objection of the first rank that has one, on all the others */
+  vote(team: TeamHandle, objection: Objection | null): Promise<void>;
+  /** Whether a vote has ended the call. */
+  hasEnded(team: TeamHandle): boolean;
   /** Ends MPI in this process; `settled` = false: all ranks, which may wait for this one. */
   leaveTeam(team: TeamHandle, settled: boolean): void;
 }

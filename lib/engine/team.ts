@@ -1,15 +1,18 @@
 /** Processes that share a run (docs/scale-out.md). Rank 0 decides; the others do what it asks, until the call ends on all. */
 import { fstatSync } from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
-import { asStruPruneError, type ErrorCode, StruPruneError } from '../errors';
+import { asStruPruneError, StruPruneError } from '../errors';
 import { counted } from '../numbers';
 import type { TeamHandle } from './handles';
 import { native } from './native';
+import type { Objection } from './native-team';
 
 /** Disposed of by the engine that has it. */
 export interface Team extends Disposable {
   readonly rank: number;
   readonly size: number;
+  /** For passes over tokens that it shares; null: there is nobody else. */
+  readonly handle: TeamHandle | null;
   /** Of rank 0: tells the others what to do next. Of the others nothing: they were told. */
   ask(order: unknown): Promise<void>;
   /** Of the others: what rank 0 asks next. */
@@ -26,6 +29,7 @@ export interface Team extends Disposable {
 export const ALONE: Team = {
   rank: 0,
   size: 1,
+  handle: null,
   ask: async () => {},
   next: () => Promise.reject(new StruPruneError('ERR_INTERNAL', 'rank 0 is asked for nothing')),
   gather: async (value) => [value],
@@ -88,26 +92,14 @@ function isSocket(descriptor: number): boolean {
   }
 }
 
-/** Why a call ends. */
-interface Verdict {
-  rank: number;
-  code: ErrorCode;
-  found: string;
-  mend: string;
-}
-
-const NONE = new Uint8Array();
-
 class MpiTeam implements Team {
   readonly rank: number;
   readonly size: number;
   readonly library: string;
-  readonly #handle: TeamHandle;
+  readonly handle: TeamHandle;
   #lent = false;
-  /** Others may wait for this rank, since a call is to come or runs, */
+  /** Others may wait for this rank, since a call is to come or runs. */
   #open = false;
-  /** and no vote has ended it yet. */
-  #ended = false;
 
   static async join(): Promise<MpiTeam> {
     // UCX, under an MPI, tries whether it sees the heap grow by lowering its end (sbrk) while other threads allocate:
@@ -120,7 +112,7 @@ class MpiTeam implements Team {
   }
 
   private constructor(handle: TeamHandle, about: { rank: number; size: number; library: string }) {
-    this.#handle = handle;
+    this.handle = handle;
     this.rank = about.rank;
     this.size = about.size;
     this.library = about.library;
@@ -157,7 +149,7 @@ class MpiTeam implements Team {
     await this.#vote();
     const all: T[] = [];
     for (let root = 0; root < this.size; root++) {
-      all.push(deserialize(await native.broadcast(this.#handle, root, own)));
+      all.push(deserialize(await native.broadcast(this.handle, root, own)));
     }
     return all;
   }
@@ -171,11 +163,11 @@ class MpiTeam implements Team {
 
   async call<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     this.#open = true;
-    this.#ended = false;
+    native.beginCall(this.handle);
     try {
       return await work();
     } catch (error) {
-      if (!this.#ended) await this.#vote(this.#objection(error, signal));
+      if (!native.hasEnded(this.handle)) await this.#vote(objectionOf(error, signal));
       throw error;
     } finally {
       this.#open = false;
@@ -185,22 +177,20 @@ class MpiTeam implements Team {
   async #tell<Order>(order?: Order): Promise<Order> {
     const own = serialize(order);
     await this.#vote();
-    return deserialize(await native.broadcast(this.#handle, 0, own));
+    return deserialize(await native.broadcast(this.handle, 0, own));
   }
 
   /** @throws StruPruneError: the objection of the first rank that has one; of this rank's own it throws nothing */
-  async #vote(objection: Uint8Array = NONE): Promise<void> {
-    const verdict = await native.vote(this.#handle, objection);
-    if (verdict.length === 0) return;
-    this.#ended = true;
-    const { rank, code, found, mend } = deserialize(verdict) as Verdict;
-    if (rank === this.rank) return;
-    throw new StruPruneError(code, rank === 0 ? found : `rank ${rank}: ${found}`, mend);
+  async #vote(objection: Objection | null = null): Promise<void> {
+    try {
+      await native.vote(this.handle, objection);
+    } catch (error) {
+      throw asStruPruneError(error);
+    }
   }
+}
 
-  #objection(error: unknown, signal: AbortSignal | undefined): Uint8Array {
-    const { code, found, mend } = asStruPruneError(error);
-    const { rank } = this;
-    return serialize({ rank, code: signal?.aborted ? 'ERR_ABORTED' : code, found, mend });
-  }
+function objectionOf(error: unknown, signal: AbortSignal | undefined): Objection {
+  const { code, found, mend } = asStruPruneError(error);
+  return { code: signal?.aborted ? 'ERR_ABORTED' : code, found, mend };
 }

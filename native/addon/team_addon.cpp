@@ -1,4 +1,5 @@
 // The ranks of a run.
+#include <optional>
 #include <string>
 
 #include "addon/addon.h"
@@ -53,11 +54,28 @@ Napi::Value BroadcastBytes(const Napi::CallbackInfo& info) {
   });
 }
 
-// (team, bytes) -> Promise<bytes>: those of the first rank that gives some
+// (team, {code, found, mend} | null) -> Promise: a vote on whether to go on, which throws the
+// objection of the first rank that has one, but on that one
 Napi::Value VoteOf(const Napi::CallbackInfo& info) {
-  return RunExchange(info.Env(), [team = TeamOf(info), objection = GetMessage(info[1])] {
-    return Vote(*team, objection);
-  });
+  std::optional<Error> objection;
+  if (info[1].IsObject()) {
+    const Napi::Object error = GetObject(info[1], "the objection");
+    const auto text = [&](const char* key) { return GetString(error.Get(key), key); };
+    objection.emplace(text("code"), text("found"), text("mend"));
+  }
+  return RunAsync(
+      info.Env(), [team = TeamOf(info), objection] { Agree(*team, objection); }, Nothing);
+}
+
+// (team): a call begins
+Napi::Value BeginCall(const Napi::CallbackInfo& info) {
+  TeamOf(info)->ended = false;
+  return info.Env().Undefined();
+}
+
+// (team) -> whether a vote has ended the call
+Napi::Value HasEnded(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), TeamOf(info)->ended);
 }
 
 // (team, settled): the end of MPI in this process; of all ranks where they may wait for this one
@@ -72,6 +90,8 @@ void InitTeam(Napi::Env env, Napi::Object exports) {
   Export<JoinTeam>(env, exports, "joinTeam");
   Export<BroadcastBytes>(env, exports, "broadcast");
   Export<VoteOf>(env, exports, "vote");
+  Export<BeginCall>(env, exports, "beginCall");
+  Export<HasEnded>(env, exports, "hasEnded");
   Export<LeaveTeam>(env, exports, "leaveTeam");
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace struprune {
@@ -41,6 +43,23 @@ Message ReceiveMessage(Team& team, int from) {
   return message;
 }
 
+// The rank, and what an error says, a zero behind each part.
+Message MessageOf(int rank, const Error& error) {
+  std::string text;
+  for (const std::string& part :
+       {std::to_string(rank), error.code(), std::string(error.what()), error.mend()}) {
+    text.append(part).push_back('\0');
+  }
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::string TakePart(std::string_view& text) {
+  const std::string part(text.substr(0, text.find('\0')));
+  text.remove_prefix(part.size() + 1);
+  return part;
+}
+
 }  // namespace
 
 Message Broadcast(Team& team, int root, Message message) {
@@ -58,6 +77,16 @@ Message Vote(Team& team, Message objection) {
   }
   if (place.parent) SendMessage(team, *place.parent, objection);
   return Broadcast(team, 0, std::move(objection));
+}
+
+void Agree(Team& team, const std::optional<Error>& objection) {
+  const Message verdict = Vote(team, objection ? MessageOf(team.rank(), *objection) : Message());
+  if (verdict.empty()) return;
+  team.ended = true;
+  std::string_view text(reinterpret_cast<const char*>(verdict.data()), verdict.size());
+  const std::string rank = TakePart(text), code = TakePart(text), found = TakePart(text);
+  if (rank == std::to_string(team.rank())) return;
+  throw Error(code, rank == "0" ? found : "rank " + rank + ": " + found, TakePart(text));
 }
 
 }  // namespace struprune

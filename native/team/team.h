@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
+
+#include "core/error.h"
 
 namespace struprune {
 
@@ -17,6 +20,9 @@ class Team {
   virtual void Send(int to, std::span<const std::byte> bytes) = 0;
   // As many bytes as were sent.
   virtual void Receive(int from, std::span<std::byte> bytes) = 0;
+
+  // Whether a vote has ended the call that runs (Agree): nothing more is exchanged in it.
+  bool ended = false;
 };
 
 using Message = std::vector<std::byte>;
@@ -26,5 +32,9 @@ Message Broadcast(Team& team, int root, Message message);
 
 // The objection of the lowest rank that has one, on every rank; empty where none has.
 Message Vote(Team& team, Message objection);
+
+// A vote on whether to go on. Throws the objection of the lowest rank that has one, on all the
+// others.
+void Agree(Team& team, const std::optional<Error>& objection = std::nullopt);
 
 }  // namespace struprune

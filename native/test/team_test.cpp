@@ -2,57 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
-#include <map>
-#include <mutex>
 #include <string>
-#include <thread>
-#include <utility>
 #include <vector>
+
+#include "expect_error.h"
+#include "thread_team.h"
 
 namespace struprune {
 namespace {
-
-// Bytes on their way from one rank to another.
-class Post {
- public:
-  void Put(std::pair<int, int> way, std::span<const std::byte> bytes) {
-    const std::lock_guard lock(mutex_);
-    ways_[way].insert(ways_[way].end(), bytes.begin(), bytes.end());
-    arrived_.notify_all();
-  }
-  void Take(std::pair<int, int> way, std::span<std::byte> bytes) {
-    std::unique_lock lock(mutex_);
-    arrived_.wait(lock, [&] { return ways_[way].size() >= bytes.size(); });
-    auto& there = ways_[way];
-    std::copy_n(there.begin(), bytes.size(), bytes.begin());
-    there.erase(there.begin(), there.begin() + static_cast<ptrdiff_t>(bytes.size()));
-  }
-  bool empty() const {
-    return std::all_of(ways_.begin(), ways_.end(), [](auto& way) { return way.second.empty(); });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::map<std::pair<int, int>, std::deque<std::byte>> ways_;
-};
-
-// Ranks that are threads of this process.
-class ThreadTeam final : public Team {
- public:
-  ThreadTeam(Post& post, int rank, int size) : post_(post), rank_(rank), size_(size) {}
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
-  void Send(int to, std::span<const std::byte> bytes) override { post_.Put({rank_, to}, bytes); }
-  void Receive(int from, std::span<std::byte> bytes) override { post_.Take({from, rank_}, bytes); }
-
- private:
-  Post& post_;
-  const int rank_, size_;
-};
 
 Message MessageOf(const std::string& text) {
   const auto bytes = std::as_bytes(std::span(text));
@@ -65,18 +23,9 @@ std::string TextOf(const Message& message) {
 
 // What every rank has of an exchange.
 std::vector<std::string> OnRanks(int size, const std::function<Message(Team&)>& exchange) {
-  Post post;
   std::vector<std::string> given(static_cast<size_t>(size));
-  {
-    std::vector<std::jthread> ranks;
-    for (int rank = 0; rank < size; ++rank) {
-      ranks.emplace_back([&, rank] {
-        ThreadTeam team(post, rank, size);
-        given[static_cast<size_t>(rank)] = TextOf(exchange(team));
-      });
-    }
-  }
-  EXPECT_TRUE(post.empty());
+  test::RunRanks(
+      size, [&](Team& team) { given[static_cast<size_t>(team.rank())] = TextOf(exchange(team)); });
   return given;
 }
 
@@ -109,6 +58,22 @@ TEST(TeamTest, AVoteEndsWithTheFirstRanksObjection) {
                 Everywhere(size, std::to_string(first)));
     }
   }
+}
+
+TEST(TeamTest, AnObjectionIsThrownOnAllOtherRanks) {
+  test::RunRanks(4, [](Team& team) {
+    EXPECT_NO_THROW(Agree(team));
+    EXPECT_FALSE(team.ended);
+    const bool objects = team.rank() >= 2;
+    const Error own("ERR_SCRATCH", "of " + std::to_string(team.rank()), "free some");
+    if (team.rank() == 2) {
+      EXPECT_NO_THROW(Agree(team, own));
+    } else {
+      test::ExpectError([&] { objects ? Agree(team, own) : Agree(team); }, "ERR_SCRATCH",
+                        "rank 2: of 2");
+    }
+    EXPECT_TRUE(team.ended);
+  });
 }
 
 TEST(TeamTest, ExchangesFollowEachOther) {
