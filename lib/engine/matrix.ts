@@ -1,17 +1,28 @@
-import type { MatrixHandle, StoreHandle } from './handles';
+import type { MatrixHandle, StoreHandle, TeamHandle } from './handles';
 import { native } from './native';
 import type { RowRange } from './native-pages';
 import { Owned } from './owned';
 
-/** `[rows, cols]` floats, zeros at first, in pages of a store. */
+/**
+ * `[rows, cols]` floats, zeros at first, in pages of a store. `team`: whose ranks share the rows, each of which has whole
+ * segments of them and touches no others (docs/decisions/0060); null: all are here.
+ */
 export class Matrix extends Owned<MatrixHandle> {
   readonly rows: number;
   readonly cols: number;
   /** Rows of a page; matrices that one call works on have pages of the same rows. */
   readonly pageRows: number;
+  readonly team: TeamHandle | null;
 
-  constructor(store: StoreHandle, rows: number, cols: number, pageRows: number) {
-    super(native.createMatrix(store, rows, cols, pageRows));
+  constructor(
+    store: StoreHandle,
+    rows: number,
+    cols: number,
+    pageRows: number,
+    team: TeamHandle | null,
+  ) {
+    super(native.createMatrix(store, rows, cols, pageRows, team));
+    this.team = team;
     this.rows = rows;
     this.cols = cols;
     this.pageRows = pageRows;
@@ -32,7 +43,7 @@ export class Matrix extends Owned<MatrixHandle> {
     return native.copyMatrix(this.handle, to.handle, rows);
   }
 
-  /** The sum of all squares. */
+  /** The sum of all squares, of all ranks. */
   energy(): Promise<number> {
     return native.energyOf(this.handle);
   }

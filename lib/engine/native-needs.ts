@@ -21,6 +21,8 @@ export interface Needs {
   device: number;
   /** Ways over the tokens that sums take, where a GPU does not hold all of them at once. */
   passes: number;
+  /** Bytes of sums that a rank sends to others, where they share the tokens. */
+  sent: number;
   flops: Flops;
 }
 
@@ -30,6 +32,8 @@ export interface Tokens {
   window: number;
   /** Only what is at hand of them is in memory; else all of them are, and count elsewhere. */
   paged: boolean;
+  /** A rank of those that share them; left out where one has all. */
+  share?: { rank: number; ranks: number } | undefined;
 }
 
 /** What a runSite that advances the states is asked for beside. */
@@ -151,6 +155,8 @@ export interface NativeNeeds {
   blockFlops(spec: BlockSpec, tokens: number, window: number): number;
   /** Useful flops of the head. */
   headFlops(vocab: number, embeddingWidth: number, tokens: number): number;
+  /** Those that a rank has. */
+  heldRows(tokens: Tokens): number;
   /** Rows of a page of tokens: whole windows. */
   pageRows(window: number): number;
 }

@@ -1,4 +1,10 @@
-import type { EngineHandle, MatrixHandle, StatisticsHandle, StoreHandle } from './handles';
+import type {
+  EngineHandle,
+  MatrixHandle,
+  StatisticsHandle,
+  StoreHandle,
+  TeamHandle,
+} from './handles';
 import type { Purpose } from './native-engine';
 
 /** Rows of one matrix as rows of another. */
@@ -21,7 +27,14 @@ export interface NativePages {
   createStore(engine: EngineHandle, scratch: string): StoreHandle;
   trafficOf(store: StoreHandle): { read: number; written: number };
 
-  createMatrix(store: StoreHandle, rows: number, cols: number, pageRows: number): MatrixHandle;
+  /** `team`: of tokens that its ranks share. */
+  createMatrix(
+    store: StoreHandle,
+    rows: number,
+    cols: number,
+    pageRows: number,
+    team: TeamHandle | null,
+  ): MatrixHandle;
   matrixRows(matrix: MatrixHandle, row: number, count: number): Float32Array;
   setMatrixRows(matrix: MatrixHandle, row: number, values: Float32Array): void;
   copyMatrix(from: MatrixHandle, to: MatrixHandle, rows?: RowRange): Promise<void>;
@@ -32,6 +45,7 @@ export interface NativePages {
     dim: number,
     withGram: boolean,
     residualDim: number,
+    team: TeamHandle | null,
   ): StatisticsHandle;
   addRows(statistics: StatisticsHandle, rows: Float32Array, purpose: Purpose): Promise<void>;
   readStatistics(statistics: StatisticsHandle): Sums;

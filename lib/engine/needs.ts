@@ -26,6 +26,7 @@ export const NOTHING: Needs = {
   scratch: 0,
   device: 0,
   passes: 1,
+  sent: 0,
   flops: { single: 0, searching: 0, double: 0 },
 };
 
@@ -49,6 +50,7 @@ export function inTurn(...parts: Needs[]): Needs {
     scratch: most('scratch'),
     device: most('device'),
     passes: most('passes'),
+    sent: parts.reduce((total, { sent }) => total + sent, 0),
     flops: { single: sum('single'), searching: sum('searching'), double: sum('double') },
   };
 }
@@ -58,6 +60,7 @@ export function times(count: number, needs: Needs): Needs {
   const { single, searching, double } = needs.flops;
   return {
     ...needs,
+    sent: count * needs.sent,
     flops: { single: count * single, searching: count * searching, double: count * double },
   };
 }
@@ -69,6 +72,11 @@ const NO_SINKS: SiteDemand = {
   keeps: false,
   inputs: 0,
 };
+
+/** Rows of the tokens that a rank has. */
+export function heldRows(tokens: Tokens): number {
+  return native.heldRows(tokens);
+}
 
 /** Asks about calls of one engine on one model. */
 export class NeedsOf {

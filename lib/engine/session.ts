@@ -13,6 +13,7 @@ import { turning } from '../model/yarn';
 import type { Block } from './block';
 import { Ends } from './ends';
 import type { Engine } from './engine';
+import type { TeamHandle } from './handles';
 import type { Matrix } from './matrix';
 import { native } from './native';
 import type { BlockSpec } from './native-block';
@@ -20,7 +21,7 @@ import type { CutWindows, EndsSpec, TokenScores } from './native-ends';
 import type { Purpose } from './native-engine';
 import { orDispose, using } from './owned';
 import { SourceFile } from './source-file';
-import type { Statistics } from './statistics';
+import type { Statistics, StatisticsOptions } from './statistics';
 
 /** Weights as they are. */
 export const AS_IS: Stored = {
@@ -101,24 +102,29 @@ export class Session {
       );
   }
 
-  /** Hidden states of token ids, ready for block 0; `ids` holds whole windows, of which some are cut where `cut` is given. */
+  /**
+   * Hidden states of token ids, ready for block 0; `ids` holds whole windows, of which some are cut where `cut` is given.
+   * `team`: whose ranks share them.
+   */
   async embed(
     ids: Int32Array,
     window: number,
     purpose: Purpose,
     scratch = '',
     cut?: CutWindows,
+    team: TeamHandle | null = null,
   ): Promise<Matrix> {
+    const { hidden: cols } = this.architecture;
     const pageRows = native.pageRows(window);
-    const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows, scratch);
+    const hidden = this.engine.store(scratch).matrix(ids.length, cols, pageRows, team);
     await orDispose(hidden, () => this.ends.embed(ids, window, hidden, purpose, cut));
     return hidden;
   }
 
-  /** Sums of inputs `[tokens, width]`; `residual`: columns of a residual whose products with them are summed too. */
+  /** Sums of inputs `[tokens, width]`. */
   statistics(
     width: number,
-    { scratch = '', ...sums }: { gram: boolean; residual?: number; scratch?: string },
+    { scratch = '', ...sums }: StatisticsOptions & { scratch?: string },
   ): Statistics {
     return this.engine.store(scratch).statistics(width, sums);
   }
@@ -126,6 +132,11 @@ export class Session {
   /** Zeros, in pages of `rowsOfPage` rows; matrices that one call works on have pages of the same rows. */
   matrix(rows: number, cols: number, rowsOfPage: number, scratch = ''): Matrix {
     return this.engine.store(scratch).matrix(rows, cols, rowsOfPage);
+  }
+
+  /** The same for what the same tokens have beside `states`, on the same ranks. */
+  matrixBeside({ rows, pageRows, team }: Matrix, cols: number, scratch: string): Matrix {
+    return this.engine.store(scratch).matrix(rows, cols, pageRows, team);
   }
 
   /** Takes hidden states, or the first rows of them, through all sites of a block. */

@@ -1,23 +1,24 @@
 import type { StatisticsHandle, StoreHandle } from './handles';
-import type { MetricPlace } from './matrix';
+import type { Matrix, MetricPlace } from './matrix';
 import { native } from './native';
 import type { Purpose } from './native-engine';
 import type { Sums } from './native-pages';
 import { Owned } from './owned';
 
-/**
- * Sums of inputs X `[tokens, dim]`: of x, of x² and, with `gram`, XᵀX; `residual`: columns of a residual R whose products RᵀX
- * are summed too.
- */
+export interface StatisticsOptions {
+  gram: boolean;
+  /** Columns of a residual R whose products RᵀX are summed too. */
+  residual?: number;
+  /** The states of the tokens, where ranks may share these: every pass over them then gives all ranks the sums of all. */
+  over?: Matrix;
+}
+
+/** Sums of inputs X `[tokens, dim]`: of x, of x² and, with `gram`, XᵀX. */
 export class Statistics extends Owned<StatisticsHandle> {
   readonly dim: number;
 
-  constructor(
-    store: StoreHandle,
-    dim: number,
-    { gram, residual = 0 }: { gram: boolean; residual?: number },
-  ) {
-    super(native.createStatistics(store, dim, gram, residual));
+  constructor(store: StoreHandle, dim: number, { gram, residual = 0, over }: StatisticsOptions) {
+    super(native.createStatistics(store, dim, gram, residual, over?.team ?? null));
     this.dim = dim;
   }
 

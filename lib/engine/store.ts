@@ -1,6 +1,6 @@
 import type { BlockRefs, Stored } from '../model/architecture';
 import { Block } from './block';
-import type { EngineHandle, StoreHandle } from './handles';
+import type { EngineHandle, StoreHandle, TeamHandle } from './handles';
 import { Matrix } from './matrix';
 import { native } from './native';
 import type { BlockSpec } from './native-block';
@@ -8,7 +8,7 @@ import type { SiteSums } from './native-solver';
 import { Owned } from './owned';
 import { Solver } from './solver';
 import type { SourceFile } from './source-file';
-import { Statistics } from './statistics';
+import { Statistics, type StatisticsOptions } from './statistics';
 
 /** Pages in memory under the engine's budget, the others in an unlinked scratch file; without a folder all are in memory. */
 export class Store extends Owned<StoreHandle> {
@@ -21,11 +21,11 @@ export class Store extends Owned<StoreHandle> {
     return native.trafficOf(this.handle);
   }
 
-  matrix(rows: number, cols: number, pageRows: number): Matrix {
-    return new Matrix(this.handle, rows, cols, pageRows);
+  matrix(rows: number, cols: number, pageRows: number, team: TeamHandle | null = null): Matrix {
+    return new Matrix(this.handle, rows, cols, pageRows, team);
   }
 
-  statistics(dim: number, sums: { gram: boolean; residual?: number }): Statistics {
+  statistics(dim: number, sums: StatisticsOptions): Statistics {
     return new Statistics(this.handle, dim, sums);
   }
 

@@ -4,8 +4,8 @@
 #include "addon/jobs.h"
 #include "addon/results.h"
 #include "core/copy_rows.h"
-#include "core/energy.h"
 #include "core/paged_matrix.h"
+#include "model/energy.h"
 
 namespace struprune::addon {
 namespace {
@@ -14,14 +14,15 @@ std::shared_ptr<PagedMatrix> MatrixOf(const Napi::CallbackInfo& info) {
   return GetHandle<PagedMatrix>(info[0], "matrix");
 }
 
-// (store, rows, cols, pageRows) -> matrix
+// (store, rows, cols, pageRows, team | null) -> matrix; with a team: of tokens that it shares
 Napi::Value CreateMatrix(const Napi::CallbackInfo& info) {
   const size_t rows = GetSize(info[1], "rows"), cols = GetSize(info[2], "cols");
   const size_t page_rows = GetSize(info[3], "pageRows");
   if (page_rows == 0) throw BadArgument("a page has at least one row");
   if (cols > SIZE_MAX / sizeof(float) / page_rows) throw BadArgument("a page is too large");
-  return MakeHandle(info.Env(), std::make_shared<PagedMatrix>(
-                                    GetHandle<PageStore>(info[0], "store"), rows, cols, page_rows));
+  const auto store = GetHandle<PageStore>(info[0], "store");
+  return MakeHandle(info.Env(),
+                    std::make_shared<PagedMatrix>(store, rows, cols, page_rows, GetShare(info[4])));
 }
 
 // (matrix) -> {rows, cols, pageRows}
@@ -62,12 +63,14 @@ Napi::Value SetMatrixRows(const Napi::CallbackInfo& info) {
 Napi::Value CopyMatrix(const Napi::CallbackInfo& info) {
   const auto from = MatrixOf(info);
   const auto to = GetHandle<PagedMatrix>(info[1], "to");
-  size_t from_row = 0, to_row = 0, rows = from->rows();
+  // Of tokens that ranks share those that are here.
+  const RowRange held = from->held();
+  size_t from_row = held.begin, to_row = held.begin, rows = held.size();
   if (info[2].IsObject()) {
     const Napi::Object part = GetObject(info[2], "rows");
     from_row = GetSize(part.Get("from"), "from"), to_row = GetSize(part.Get("to"), "to");
     rows = GetSize(part.Get("count"), "count");
-  } else if (to->rows() != rows) {
+  } else if (to->rows() != from->rows() || to->held() != held) {
     throw BadArgument("shapes differ");
   }
   if (from->cols() != to->cols()) throw BadArgument("shapes differ");

@@ -24,6 +24,23 @@
 namespace struprune::addon {
 namespace {
 
+// {rows, window, paged, share?: {rank, ranks}}
+TokenPages TokensIn(const Napi::Object& tokens) {
+  const auto size = [](const Napi::Object& of, const char* key) {
+    return GetSize(of.Get(key), key);
+  };
+  const size_t window = size(tokens, "window");
+  if (window == 0) throw BadArgument("a window has a token at least");
+  TokenPages pages{size(tokens, "rows"), PagedMatrix::PageRows(window),
+                   GetBool(tokens.Get("paged"), "paged")};
+  if (tokens.Get("share").IsObject()) {
+    const Napi::Object share = GetObject(tokens.Get("share"), "share");
+    pages.share = {size(share, "rank"), size(share, "ranks"), nullptr};
+    if (pages.share.rank >= pages.share.ranks) throw BadArgument("a rank is one of the ranks");
+  }
+  return pages;
+}
+
 // A call as JavaScript describes it.
 class Call {
  public:
@@ -65,10 +82,7 @@ class Call {
     if (window == 0) throw BadArgument("a window has a token at least");
     return window;
   }
-  TokenPages Tokens() const {
-    const Call tokens = In("tokens");
-    return {tokens.Size("rows"), PagedMatrix::PageRows(Window()), tokens.Flag("paged")};
-  }
+  TokenPages Tokens() const { return TokensIn(GetObject(object_.Get("tokens"), "tokens")); }
   // Tokens that are summed into tiles.
   TokenPages Summed() const {
     TokenPages tokens = Tokens();
@@ -226,7 +240,7 @@ const std::map<std::string, Answer>& Answers() {
   return answers;
 }
 
-// (engine, name of a call, what it is asked for) -> {memory, scratch, device, passes, flops:
+// (engine, name of a call, what it is asked for) -> {memory, scratch, device, passes, sent, flops:
 // {single, searching, double}}
 Napi::Value NeedsOf(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
@@ -244,6 +258,7 @@ Napi::Value NeedsOf(const Napi::CallbackInfo& info) {
   result.Set("device", static_cast<double>(needs.device));
   result.Set("passes", static_cast<double>(needs.passes));
   result.Set("flops", flops);
+  result.Set("sent", needs.sent);
   return result;
 }
 
@@ -261,6 +276,12 @@ Napi::Value FlopsOfHead(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), HeadFlops(ends, GetSize(info[2], "tokens")));
 }
 
+// (tokens) -> rows of them that a rank has
+Napi::Value HeldRows(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(TokensIn(GetObject(info[0], "tokens")).held()));
+}
+
 // (window) -> rows of a page of tokens: whole windows
 Napi::Value RowsOfPage(const Napi::CallbackInfo& info) {
   const size_t window = GetSize(info[0], "window");
@@ -274,6 +295,7 @@ void InitNeeds(Napi::Env env, Napi::Object exports) {
   Export<NeedsOf>(env, exports, "needsOf");
   Export<FlopsOfBlock>(env, exports, "blockFlops");
   Export<FlopsOfHead>(env, exports, "headFlops");
+  Export<HeldRows>(env, exports, "heldRows");
   Export<RowsOfPage>(env, exports, "pageRows");
 }
 

@@ -4,6 +4,7 @@
 #include "addon/decode.h"
 #include "addon/handles.h"
 #include "addon/plain_value.h"
+#include "team/mpi_team.h"
 
 namespace struprune::addon {
 namespace {
@@ -71,6 +72,13 @@ Purpose GetPurpose(const Napi::Value& value) {
 std::shared_ptr<Statistics> GetStatistics(const Napi::Object& options, const char* key) {
   const Napi::Value value = options.Get(key);
   return value.IsUndefined() ? nullptr : GetHandle<Statistics>(value, key);
+}
+
+Share GetShare(const Napi::Value& value) {
+  if (value.IsUndefined() || value.IsNull()) return {};
+  const auto team = GetHandle<MpiTeam>(value, "team");
+  if (team->size() == 1) return {};
+  return {static_cast<size_t>(team->rank()), static_cast<size_t>(team->size()), team};
 }
 
 }  // namespace struprune::addon

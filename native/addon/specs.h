@@ -36,6 +36,8 @@ size_t GetSite(const BlockSpec& spec, const Napi::Value& value);
 Sublayer GetSublayer(const Block& block, const Napi::Value& site);
 // The statistics of an option, null where it is undefined.
 std::shared_ptr<Statistics> GetStatistics(const Napi::Object& options, const char* key);
+// Of the ranks of a team; one alone where there is none (undefined, null).
+Share GetShare(const Napi::Value& value);
 // "bf16", "bf16x3" or "f32".
 AllowedPrecision GetPrecision(const Napi::Value& value);
 // "measuring", "calibrating" or "searching".

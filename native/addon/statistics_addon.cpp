@@ -19,13 +19,14 @@ std::shared_ptr<Statistics> StatisticsOf(const Napi::CallbackInfo& info) {
   return GetHandle<Statistics>(info[0], "statistics");
 }
 
-// (store, dim, withGram, residualDim) -> statistics
+// (store, dim, withGram, residualDim, team | null) -> statistics; with a team: of tokens that it
+// shares
 Napi::Value CreateStatistics(const Napi::CallbackInfo& info) {
   const auto store = GetHandle<PageStore>(info[0], "store");
   const TileSpace space{store->context(), store};
-  return MakeHandle(info.Env(), std::make_shared<Statistics>(space, GetSize(info[1], "dim"),
-                                                             GetBool(info[2], "withGram"),
-                                                             GetSize(info[3], "residualDim")));
+  return MakeHandle(info.Env(), std::make_shared<Statistics>(
+                                    space, GetSize(info[1], "dim"), GetBool(info[2], "withGram"),
+                                    GetSize(info[3], "residualDim"), GetShare(info[4])));
 }
 
 // (statistics) -> {tokens, dim, sums, squares: Float64Array[dim]}

@@ -35,8 +35,8 @@ void CopyEarlier(Context& context, const PagedMatrix& from, size_t from_row, Pag
 
 void CopyRows(Context& context, PagedMatrix& from, size_t from_row, PagedMatrix& to, size_t to_row,
               size_t rows) {
-  if (rows == from.rows() && rows == to.rows()) {
-    AnnounceFlights(0, rows, {{&from, Access::kRead}, {&to, Access::kWrite}});
+  if (from_row == to_row && rows == from.held().size() && rows == to.held().size()) {
+    AnnounceFlights(from_row, from_row + rows, {{&from, Access::kRead}, {&to, Access::kWrite}});
   }
   for (size_t row = 0; row < rows;) {
     context.CheckAbort();

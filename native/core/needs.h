@@ -20,6 +20,7 @@ struct Needs {
   double float_flops = 0;   // useful ones in single precision
   double search_flops = 0;  // the same of products that search (Purpose::kSearching)
   double double_flops = 0;
+  double sent = 0;  // bytes of sums to other ranks
 
   // Both at the same time.
   Needs& operator+=(const Needs& other) {
@@ -36,6 +37,7 @@ struct Needs {
     all.float_flops *= static_cast<double>(count);
     all.search_flops *= static_cast<double>(count);
     all.double_flops *= static_cast<double>(count);
+    all.sent *= static_cast<double>(count);
     return all;
   }
 
@@ -48,7 +50,8 @@ struct Needs {
             .passes = std::max(passes, other.passes),
             .float_flops = float_flops + other.float_flops,
             .search_flops = search_flops + other.search_flops,
-            .double_flops = double_flops + other.double_flops};
+            .double_flops = double_flops + other.double_flops,
+            .sent = sent + other.sent};
   }
 };
 
@@ -76,10 +79,13 @@ struct TokenPages {
   size_t rows = 0, page_rows = 1;
   bool paged = false;  // only what is at hand of them is in memory; else they are somebody else's
   bool tiles_paged = false;  // the same of tiles of what is summed of them
+  Share share = {};          // of ranks that share them
 
   // Rows of a page.
   size_t flight() const { return std::min(rows, page_rows); }
-  Segments segments() const { return Segments(rows, page_rows); }
+  Segments segments() const { return Segments(rows, page_rows, share); }
+  // Those that the rank has.
+  size_t held() const { return segments().held().size(); }
   // The page at hand of such a matrix.
   Needs View(size_t cols) const { return paged ? HeldFloats(flight() * cols) : Needs{}; }
 };

@@ -8,12 +8,13 @@
 namespace struprune {
 
 PagedMatrix::PagedMatrix(std::shared_ptr<PageStore> store, size_t rows, size_t cols,
-                         size_t page_rows)
+                         size_t page_rows, Share share)
     : pages_(std::move(store), (rows + page_rows - 1) / page_rows, page_rows * cols * sizeof(float),
              ((rows + page_rows - 1) % page_rows + 1) * cols * sizeof(float)),
       rows_(rows),
       cols_(cols),
-      page_rows_(page_rows) {}
+      page_rows_(page_rows),
+      share_(std::move(share)) {}
 
 size_t PagedMatrix::Run(size_t row, size_t most) const {
   return std::min({most, rows_ - row, page_rows_ - row % page_rows_});
@@ -35,7 +36,8 @@ PagedMatrix::View::View(PagedMatrix& matrix, size_t row, size_t count, Access ac
 
 PagedMatrix& PagedMatrix::KeepEarlier(size_t row, Mark mark) {
   if (!earlier_) {
-    earlier_ = std::make_unique<PagedMatrix>(pages_.shared_store(), rows_, cols_, page_rows_);
+    earlier_ =
+        std::make_unique<PagedMatrix>(pages_.shared_store(), rows_, cols_, page_rows_, share_);
     marks_.assign((rows_ + page_rows_ - 1) / page_rows_, kUnmarked);
   }
   marks_[row / page_rows_] = mark;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/page_store.h"
+#include "core/segments.h"
 
 namespace struprune {
 
@@ -35,10 +36,16 @@ class PagedMatrix {
     return std::max<size_t>(1, kPageTokens / window) * window;
   }
 
+  // `share`: of tokens that ranks share; each has whole segments of them, and the other rows are
+  // never touched.
   PagedMatrix(std::shared_ptr<PageStore> store, size_t rows, size_t cols,
-              size_t page_rows = kPageTokens);
+              size_t page_rows = kPageTokens, Share share = {});
 
   size_t rows() const { return rows_; }
+  const Share& share() const { return share_; }
+  Segments segments() const { return Segments(rows_, page_rows_, share_); }
+  // Those that are here.
+  RowRange held() const { return segments().held(); }
   size_t cols() const { return cols_; }
   size_t page_rows() const { return page_rows_; }
   const PageStore& store() const { return pages_.store(); }
@@ -83,6 +90,7 @@ class PagedMatrix {
 
   const StoredPages pages_;
   const size_t rows_, cols_, page_rows_;
+  const Share share_;
   std::unique_ptr<PagedMatrix> earlier_;
   std::vector<Mark> marks_;  // one a page, or none
   CutWindows cut_;

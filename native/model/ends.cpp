@@ -93,8 +93,9 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
   auto rows = context.Allocate<float>(sizes.rows);
   hidden.ForgetEarlier(0, hidden.rows());
   const size_t flight = std::min(ids.size(), hidden.page_rows());
-  for (size_t row = 0; row < ids.size(); row += flight) {
-    const size_t count = std::min(flight, ids.size() - row);
+  const auto [begin, end] = hidden.held();
+  for (size_t row = begin; row < end; row += flight) {
+    const size_t count = std::min(flight, end - row);
     const PagedMatrix::View view(hidden, row, count, PagedMatrix::Access::kWrite);
     context.pool.ParallelFor(
         (count + kHeadChunk - 1) / kHeadChunk, [&](size_t chunk, size_t worker) {

@@ -53,7 +53,7 @@ class SumFlight {
         residual_(residual),
         hidden_(layer.hidden()),
         page_(page),
-        segments_(hidden.rows(), page),
+        segments_(hidden.rows(), page, hidden.share()),
         n_(context_, spec_, hidden_, page),
         numbers_(context_.Allocate<float>(n_.numbers)) {
     for (size_t j = 0; j < spec_.count; ++j) {
@@ -288,12 +288,12 @@ void SumExperts(const Sublayer& layer, size_t window, PagedMatrix& hidden,
   }
   const size_t page = FlightRows(window, hidden.rows(), {&hidden, residual});
   SumFlight flight(layer, hidden, page, gone, statistics, residual);
-  const PackedWeights packed = PackedExperts(layer, hidden.rows());
+  const auto [begin, end] = hidden.held();
+  const PackedWeights packed = PackedExperts(layer, end - begin);
   Scan weights[] = {ScanOfExperts(layer, page)};
   weights[0].times = (page + kTogether - 1) / kTogether;
-  for (size_t row = 0; row < hidden.rows(); row += page) {
-    AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kRead}, {residual, Access::kWrite}},
-                    weights);
+  for (size_t row = begin; row < end; row += page) {
+    AnnounceFlights(row, end, {{&hidden, Access::kRead}, {residual, Access::kWrite}}, weights);
     flight.Run(row);
   }
   statistics.Join();
@@ -312,7 +312,7 @@ Needs SumExpertsNeeds(const Context& context, const SublayerSpec& layer, size_t 
   ExpertsSpec& most = std::get<ExpertsSpec>(passed.mixer);
   most.top_k = std::min(2 * spec.top_k + 1, spec.count);
   most.shared.reset();
-  needs.float_flops = SublayerFlops(passed, hidden, tokens.rows, window);
+  needs.float_flops = SublayerFlops(passed, hidden, tokens.held(), window);
   return needs;
 }
 

@@ -39,7 +39,7 @@ class TurnFlight {
         context_(layer.context()),
         hidden_(layer.hidden()),
         page_(page),
-        segments_(turn.hidden->rows(), page),
+        segments_(turn.hidden->rows(), page, turn.hidden->share()),
         routes_(page * spec_.top_k) {
     const TurnCounts n(context_, spec_, hidden_, page);
     normed_ = context_.Allocate<float>(n.states);
@@ -182,9 +182,10 @@ void TurnExpert(const Sublayer& layer, const ExpertTurn& turn) {
     scans.push_back(ScanOf(ffn, page, {Part::kUp, Part::kGate}));
     scans.push_back(ScanOf(ffn, page, {Part::kOut}));
   }
-  const PackedWeights packed(layer.context(), rows * spec.top_k / spec.count, weights);
-  for (size_t row = 0; row < rows; row += page) {
-    AnnounceFlights(row, rows, {{turn.hidden, Access::kRead}, {turn.residual, Access::kUpdate}},
+  const auto [begin, end] = turn.hidden->held();
+  const PackedWeights packed(layer.context(), (end - begin) * spec.top_k / spec.count, weights);
+  for (size_t row = begin; row < end; row += page) {
+    AnnounceFlights(row, end, {{turn.hidden, Access::kRead}, {turn.residual, Access::kUpdate}},
                     scans);
     flight.Run(row);
   }
@@ -195,7 +196,7 @@ Needs TurnExpertNeeds(const Context& context, const SublayerSpec& layer, const T
                       size_t hidden, size_t window, const TokenPages& tokens) {
   ExpertsSpec spec = *layer.experts();
   spec.count = demand.left;
-  const size_t width = spec.expert.width, routed = tokens.rows * spec.top_k / demand.left;
+  const size_t width = spec.expert.width, routed = tokens.held() * spec.top_k / demand.left;
   const TurnCounts n(context, spec, hidden, tokens.flight());
   const Statistics::Sizes sums[] = {{width, demand.gram, demand.residual ? hidden : 0}};
   const size_t missing = demand.residual ? tokens.flight() * hidden : 0;
@@ -203,7 +204,7 @@ Needs TurnExpertNeeds(const Context& context, const SublayerSpec& layer, const T
                 Statistics::WaitingNeeds(context, sums, tokens);
   // Out of the output, and back.
   const double passed = SublayerFlops(InsideOf(layer).front(), hidden, routed, window);
-  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * hidden * spec.count) +
+  needs.float_flops = 2.0 * static_cast<double>(tokens.held() * hidden * spec.count) +
                       (demand.residual ? 2 : 1) * passed +
                       (demand.gram ? Statistics::GramFlops(width, routed) : 0);
   return needs;

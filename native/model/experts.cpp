@@ -123,10 +123,11 @@ void RunExperts(const Sublayer& layer, const SiteRun& run) {
     throw Error("ERR_ARGUMENT", "a run through experts takes the states on, and nothing else");
   }
   ExpertFlight flight(layer, run);
-  const PackedWeights packed = PackedExperts(layer, run.rows());
+  const auto [begin, end] = run.held();
+  const PackedWeights packed = PackedExperts(layer, end - begin);
   const Scan weights[] = {ScanOfExperts(layer, flight.tokens())};
-  for (size_t row = 0; row < run.rows(); row += flight.tokens()) {
-    AnnounceFlights(row, run.rows(), {{run.hidden, Access::kUpdate}}, weights);
+  for (size_t row = begin; row < end; row += flight.tokens()) {
+    AnnounceFlights(row, end, {{run.hidden, Access::kUpdate}}, weights);
     flight.Run(row);
   }
 }
@@ -135,7 +136,7 @@ Needs RunExpertsNeeds(const Context& context, const SublayerSpec& layer, size_t 
                       const SiteDemand& demand, const TokenPages& tokens) {
   const FlightCounts n(context, *layer.experts(), hidden, demand.page);
   Needs needs = HeldFloats(context.pool.size() * n.Floats()) + tokens.View(hidden);
-  needs.float_flops = SublayerFlops(layer, hidden, tokens.rows, demand.window);
+  needs.float_flops = SublayerFlops(layer, hidden, tokens.held(), demand.window);
   return needs;
 }
 

@@ -65,7 +65,7 @@ class SiteFlight {
         hidden_(layer.hidden()),
         demand_(DemandOf(run)),
         tokens_(demand_.page),
-        segments_(run.rows(), tokens_),
+        segments_(run.rows(), tokens_, run.hidden->share()),
         n_(context_, layer.spec(), hidden_, demand_) {
     normed_ = context_.Allocate<float>(n_.normed);
     q_ = context_.Allocate<float>(n_.q);
@@ -296,7 +296,7 @@ struct ApplyCounts {
 };
 
 size_t BytesOf(const PagedMatrix* matrix) {
-  return matrix ? matrix->rows() * matrix->cols() * sizeof(float) : 0;
+  return matrix ? matrix->held().size() * matrix->cols() * sizeof(float) : 0;
 }
 
 // A page of what states keep, beside that of the states.
@@ -364,7 +364,8 @@ void RunSite(const Sublayer& layer, const SiteRun& run) {
       *layer.context().budget,
       flight.UnmadeSums() + BytesOf(run.keep) + BytesOf(run.inputs) + BytesOf(run.targets) +
           (run.advance && layer.spec().input == BlockInput::kKept ? BytesOf(run.hidden) : 0));
-  const PackedWeights packed(layer.context(), run.rows(), flight.Matrices());
+  const auto [begin, end] = run.held();
+  const PackedWeights packed(layer.context(), end - begin, flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
   std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                  {},
@@ -373,9 +374,9 @@ void RunSite(const Sublayer& layer, const SiteRun& run) {
                                  {run.dense_before, Access::kRead},
                                  {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
                                  {run.targets, Access::kWrite}};
-  for (size_t row = 0; row < run.rows(); row += flight.tokens()) {
+  for (size_t row = begin; row < end; row += flight.tokens()) {
     streams[1] = EarlierStream(layer, *run.hidden, row, run.advance);
-    AnnounceFlights(row, run.rows(), streams, weights);
+    AnnounceFlights(row, end, streams, weights);
     flight.Run(row);
   }
   if (run.advance) ForgetInput(layer, *run.hidden, run.rows());
@@ -388,8 +389,8 @@ Needs SiteSinkNeeds(const SublayerSpec& layer, size_t hidden, const SiteDemand& 
   Needs needs = HeldFloats(tokens.flight() *
                            ((demand.keep ? width : 0) + (demand.inputs ? d + (ones ? 1 : 0) : 0) +
                             (demand.targets ? d : 0)));
-  needs.float_flops = SublayerFlops(layer, hidden, tokens.rows, demand.window);
-  if (demand.gram) needs.float_flops += Statistics::GramFlops(width, tokens.rows);
+  needs.float_flops = SublayerFlops(layer, hidden, tokens.held(), demand.window);
+  if (demand.gram) needs.float_flops += Statistics::GramFlops(width, tokens.held());
   return needs;
 }
 
@@ -413,15 +414,15 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
   const size_t chunk = ChunkRows(context, flight);
   const ApplyCounts n(context, layer.spec(), d, flight, !columns.empty());
   auto gathered = context.Allocate<float>(n.gathered), output = context.Allocate<float>(n.output);
-  const PackedWeights packed(context, hidden.rows(), {layer.matrix(Part::kOut)});
+  const auto [begin, end] = hidden.held();
+  const PackedWeights packed(context, end - begin, {layer.matrix(Part::kOut)});
   const Scan weights[] = {ScanOf(layer, flight, {Part::kOut})};
-  for (size_t row = 0; row < hidden.rows(); row += flight) {
+  for (size_t row = begin; row < end; row += flight) {
     const Stream earlier = layer.spec().input == BlockInput::kKept
                                ? EarlierStream(layer, hidden, row, true)
                                : Stream{nullptr, Access::kRead};
-    AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, earlier, {&x, Access::kRead}},
-                    weights);
-    const size_t rows = std::min(flight, hidden.rows() - row);
+    AnnounceFlights(row, end, {{&hidden, Access::kUpdate}, earlier, {&x, Access::kRead}}, weights);
+    const size_t rows = std::min(flight, end - row);
     const PagedMatrix::View h(hidden, row, rows, Access::kUpdate);
     const PagedMatrix::View stored(x, row, rows, Access::kRead);
     std::optional<PagedMatrix::View> kept;
@@ -449,7 +450,7 @@ Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t h
   const size_t width = layer.width(), flight = tokens.flight();
   const ApplyCounts n(context, layer, hidden, flight, true);
   Needs needs = HeldFloats(n.gathered + n.output + flight * width);
-  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * width * hidden);
+  needs.float_flops = 2.0 * static_cast<double>(tokens.held() * width * hidden);
   return needs + tokens.View((1 + EarlierViews(layer)) * hidden);
 }
 

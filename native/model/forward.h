@@ -38,7 +38,9 @@ struct SiteRun {
   // bit: a GPU has as many tokens in flight as beside those (passes/site_on_device.h).
   SumKinds repeats = {};
 
+  // Of all ranks, where they share the tokens, and those that are here.
   size_t rows() const { return first_rows > 0 ? first_rows : hidden->rows(); }
+  RowRange held() const { return first_rows > 0 ? RowRange{0, first_rows} : hidden->held(); }
 };
 
 // SiteRun without its matrices.

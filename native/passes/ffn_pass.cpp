@@ -5,6 +5,7 @@
 #include "backend/host_pages.h"
 #include "ops/packed_weights.h"
 #include "passes/ffn_on_device.h"
+#include "team/join.h"
 
 namespace struprune {
 namespace {
@@ -114,7 +115,7 @@ FfnShape OnPages(FfnShape shape, const TokenPages& tokens) {
 }
 
 Needs WithFlops(Needs needs, const TokenPages& tokens, double each) {
-  needs.float_flops = each * static_cast<double>(tokens.rows);
+  needs.float_flops = each * static_cast<double>(tokens.held());
   return needs;
 }
 
@@ -212,8 +213,8 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   Buffer<float> gradients = context.Allocate<float>(map.parts() * n.page);
   Buffer<float> missed = context.Allocate<float>(n.chunk_outputs);
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
-  SegmentSums<FfnError> errors;
   const Segments segments = SegmentsOf(tokens);
+  SegmentSums<FfnError> errors({}, segments.follow());
   PagedMatrix* const down = map.down.get();
   const PendingBytes pending(*context.budget, Unmade(sums, segments) + Unmade(moments, segments));
   const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in}, {down}), {down});
@@ -247,7 +248,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   }
   Join(sums);
   Join(moments);
-  return errors.Total();
+  return JoinedTotal(context, tokens.inputs->share(), errors);
 }
 
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
@@ -261,8 +262,8 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   Buffer<float> moves = context.Allocate<float>(n.chunk_outputs);
   Buffer<float> gradients = context.Allocate<float>(sums.size() * n.page);
   std::vector<double> each(kFfnPage);
-  SegmentSums<double> totals;
   const Segments segments = SegmentsOf(tokens);
+  SegmentSums<double> totals({}, segments.follow());
   PagedMatrix* const down = map.down.get();
   // Forth, and back where there are sums.
   PagedMatrix* const back = sums.empty() ? nullptr : down;
@@ -290,7 +291,7 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
     for (size_t i = 0; i < rows; ++i) total += each[i];
   }
   Join(sums);
-  return totals.Total();
+  return JoinedTotal(context, tokens.inputs->share(), totals);
 }
 
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums) {
@@ -303,8 +304,9 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
   const Segments segments = SegmentsOf(tokens);
   PagedMatrix* const down = map.down.get();
   const PendingBytes pending(*context.budget, sums.Unmade(segments));
-  const PackedWeights packed(context, tokens.inputs->rows(), Matrices({&map.in}, {down}));
-  for (const FfnPage& page : AllPages(tokens)) {
+  const std::vector<FfnPage> pages = HeldPages(tokens, AllPages(tokens));
+  const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in}, {down}));
+  for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.targets.get(), tokens.inputs.get()}, {&map.in}, {down});
     const auto [row, rows] = page;
     tokens.targets->Read(row, rows, missed.data());

@@ -26,9 +26,7 @@ size_t TokensOf(const std::vector<FfnPage>& pages) {
                          [](size_t sum, const FfnPage& page) { return sum + page.rows; });
 }
 
-Segments SegmentsOf(const FfnTokens& tokens) {
-  return Segments(tokens.inputs->rows(), tokens.inputs->page_rows());
-}
+Segments SegmentsOf(const FfnTokens& tokens) { return tokens.inputs->segments(); }
 
 std::vector<FfnPage> AllPages(const FfnTokens& tokens) {
   std::vector<FfnPage> pages;
@@ -36,6 +34,12 @@ std::vector<FfnPage> AllPages(const FfnTokens& tokens) {
     const size_t rows = tokens.inputs->Run(row, kFfnPage);
     pages.push_back({row, tokens.targets->Run(row, rows)});
   }
+  return pages;
+}
+
+std::vector<FfnPage> HeldPages(const FfnTokens& tokens, std::vector<FfnPage> pages) {
+  const RowRange held = tokens.inputs->held();
+  std::erase_if(pages, [&](const FfnPage& page) { return !held.Has(page.row); });
   return pages;
 }
 

@@ -30,6 +30,8 @@ struct FfnPage {
 Segments SegmentsOf(const FfnTokens& tokens);
 // All pages of the tokens, in order; each lies in one page of the matrices.
 std::vector<FfnPage> AllPages(const FfnTokens& tokens);
+// Those of them that are here, where ranks share the tokens.
+std::vector<FfnPage> HeldPages(const FfnTokens& tokens, std::vector<FfnPage> pages);
 size_t TokensOf(const std::vector<FfnPage>& pages);
 // Pages at even distances with about `count` tokens, the first being page `offset` (modulo the
 // distance).

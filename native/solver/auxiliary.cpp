@@ -7,6 +7,7 @@
 #include "core/row_chunks.h"
 #include "ops/strip_product.h"
 #include "solver/auxiliary_minimisers.h"
+#include "team/join.h"
 #include "tiles/cholesky.h"
 #include "tiles/doubles_on_device.h"
 #include "tiles/elementwise.h"
@@ -54,23 +55,45 @@ std::shared_ptr<PagedMatrix> TargetInverse(const TileSpace& space, const FfnMap&
 
 constexpr size_t kSlopeRows = 384;
 
-// kBeta × the mean square of each part's slopes over the first rows of a page.
-std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                             const FfnPage& page) {
-  const size_t rows = std::min(page.rows, kSlopeRows), stride = rows * map.width;
-  const PagedMatrix::View x(*tokens.inputs, page.row, rows, Access::kRead);
+// A number a part.
+struct PartValues {
+  void operator+=(const PartValues& other) {
+    for (size_t part = 0; part < 2; ++part) of[part] += other.of[part];
+  }
+  double of[2] = {0, 0};
+};
+
+// Σ of the squares of each part's slopes over rows of a page.
+PartValues SlopeSquares(Context& context, const FfnMap& map, const FfnTokens& tokens, size_t row,
+                        size_t rows) {
+  const size_t stride = rows * map.width;
+  const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
   Buffer<float> slopes = context.Allocate<float>(map.parts() * stride);
   Buffer<float> hidden = context.Allocate<float>(stride);
   PreActivations(context, map.in, rows, x.data(), slopes.data(), stride);
   HiddenAndSlopes(map, rows, slopes.data(), stride, hidden.data());
-  std::vector<float> penalties;
+  PartValues squares;
   for (size_t part = 0; part < map.parts(); ++part) {
-    double sum = 0;
     for (size_t i = 0; i < stride; ++i) {
       const double slope = slopes[part * stride + i];
-      sum += slope * slope;
+      squares.of[part] += slope * slope;
     }
-    const double mean = sum / static_cast<double>(stride);
+  }
+  return squares;
+}
+
+// kBeta × the mean square of each part's slopes over the first rows of a page, which one rank has.
+std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnTokens& tokens,
+                             const FfnPage& page) {
+  const size_t rows = std::min(page.rows, kSlopeRows);
+  SegmentSums<PartValues> sums;
+  if (tokens.inputs->held().Has(page.row)) {
+    sums.At(0) = SlopeSquares(context, map, tokens, page.row, rows);
+  }
+  const PartValues squares = JoinedTotal(context, tokens.inputs->share(), sums);
+  std::vector<float> penalties;
+  for (size_t part = 0; part < map.parts(); ++part) {
+    const double mean = squares.of[part] / static_cast<double>(rows * map.width);
     penalties.push_back(static_cast<float>(mean > 0 ? kBeta * mean : 1.0));
   }
   return penalties;
@@ -136,6 +159,7 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
       sums[q]->Add(segments.At(row), rows, x.data(), wishes.data() + q * stride);
     }
   }
+  for (const auto& part : sums) part->Join();
 }
 
 Needs IterateNeeds(const Context& context, const FfnDemand& demand) {
@@ -154,7 +178,7 @@ Needs IterateNeeds(const Context& context, const FfnDemand& demand) {
                Statistics::WaitingNeeds(context, SizesOf(shape, true), demand.tokens);
   const double in = 2.0 * static_cast<double>(shape.width * shape.inputs * parts);
   const double down = 2.0 * static_cast<double>(shape.width * out);
-  pass.float_flops = static_cast<double>(demand.tokens.rows) *
+  pass.float_flops = static_cast<double>(demand.tokens.held()) *
                      (2 * in + 2 * down + 2.0 * static_cast<double>(out * out));
   const Needs algebra = TileNeeds(context, std::max(inverse, fitted), demand.paged) +
                         DoublesNeedsOnDevice(context, shape.width, shape.inputs);
@@ -174,12 +198,12 @@ Needs AuxiliaryNeeds(const Context& context, const FfnDemand& demand) {
 
 void Auxiliary::Iterate(FfnMap map, size_t count, size_t offset) {
   Begin(std::move(map));
-  const std::vector<FfnPage> pages = ChoosePages(tokens_, count, offset);
+  const std::vector<FfnPage> chosen = ChoosePages(tokens_, count, offset);
   const PartSums sums = MakeSums(true);
   {
     const auto inverse = TargetInverse(space_, map_);
-    const auto penalties = Penalties(context(), map_, tokens_, pages.front());
-    AddWishes(context(), map_, tokens_, pages, *inverse, penalties, sums);
+    const auto penalties = Penalties(context(), map_, tokens_, chosen.front());
+    AddWishes(context(), map_, tokens_, HeldPages(tokens_, chosen), *inverse, penalties, sums);
   }
   Fit(sums);
 }

@@ -118,8 +118,8 @@ TileMatrix<double> FfnSolver::MovedFromOrigin(size_t part) const {
 PartSums FfnSolver::MakeSums(bool with_gram) const {
   PartSums sums;
   for (size_t part = 0; part < map_.parts(); ++part) {
-    sums.push_back(
-        std::make_unique<Statistics>(space_, map_.inputs, with_gram && part == 0, map_.width));
+    sums.push_back(std::make_unique<Statistics>(space_, map_.inputs, with_gram && part == 0,
+                                                map_.width, tokens_.inputs->share()));
   }
   return sums;
 }

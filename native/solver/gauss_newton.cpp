@@ -145,12 +145,13 @@ double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
   preconditioner_.reset();
   for (auto* parts : {&residual_, &direction_, &image_}) parts->clear();
   Begin(std::move(map));
-  pages_ = ChoosePages(tokens_, tokens, offset);
+  pages_ = HeldPages(tokens_, ChoosePages(tokens_, tokens, offset));
 
   const PartSums sums = MakeSums(true);
   PartSums moments;
   for (size_t part = 0; part < map_.parts(); ++part) {
-    moments.push_back(std::make_unique<Statistics>(space_, map_.width, true, 0));
+    moments.push_back(
+        std::make_unique<Statistics>(space_, map_.width, true, 0, tokens_.inputs->share()));
   }
   const FfnError error = AddGradient(context(), map_, tokens_, pages_, sums, moments);
   taken_ = static_cast<double>(sums[0]->tokens());

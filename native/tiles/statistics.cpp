@@ -6,6 +6,7 @@
 #include "core/simd.h"
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
+#include "team/join.h"
 #include "tiles/elementwise.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"
@@ -80,6 +81,9 @@ struct SumCounts {
   size_t sums, residual_sums, products;
 };
 
+// Numbers beside the tiles: moments, the residual's energy, tokens.
+size_t RestOf(const Statistics::Sizes& sizes) { return 2 * (sizes.dim + sizes.residual) + 2; }
+
 size_t MatrixBytes(const Statistics::Sizes& sizes, size_t side = kTileSide) {
   const size_t gram = sizes.gram ? TileBytes(sizes.dim, sizes.dim, Shape::kSymmetric, side) : 0;
   return gram + TileBytes(sizes.residual, sizes.dim, Shape::kFull, side);
@@ -110,13 +114,21 @@ Needs Statistics::WaitingNeeds(const Context& context, std::span<const Sizes> al
   const Needs both = TileNeeds(context, (1 + more) * tiles, tokens.tiles_paged);
   needs.memory += both.memory - own.memory;
   needs.scratch += both.scratch - own.scratch;
-  return needs;
+  size_t piece = kTileSide * kTileSide, travels = tiles / sizeof(double);
+  for (const Sizes& sizes : all) {
+    piece = std::max(piece, RestOf(sizes)), travels += RestOf(sizes);
+  }
+  return needs + JoinNeeds(tokens.share, piece, travels);
 }
 
-Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim)
-    : space_(space), dim_(dim), residual_dim_(residual_dim), with_gram_(with_gram), sums_([this] {
-        return Zero();
-      }) {
+Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim,
+                       Share share)
+    : space_(space),
+      dim_(dim),
+      residual_dim_(residual_dim),
+      with_gram_(with_gram),
+      share_(std::move(share)),
+      sums_([this] { return Zero(); }, share_.rank > 0) {
   const SumCounts n(*space.context, {dim, with_gram, residual_dim}, space.side);
   products_ = space.context->Allocate<float>(n.products);
 }
@@ -149,6 +161,69 @@ void Statistics::Sums::operator+=(Sums&& from) {
     for (size_t i = 0; i < (this->*member).size(); ++i) (this->*member)[i] += (from.*member)[i];
   }
   other_energy += from.other_energy;
+}
+
+void Statistics::Join() {
+  if (share_.team) JoinRanksOf();
+  sums_.Total();
+}
+
+// Tile by tile, and at last everything else.
+void Statistics::JoinRanksOf() {
+  struct Place {
+    std::shared_ptr<TileMatrix<double>> Sums::* sum;
+    size_t i, j;
+  };
+  std::vector<Place> places;
+  Pieces pieces;
+  const std::span<Sums> parts = sums_.Parts();
+  Sums& first = parts.front();
+  for (const auto sum : {&Sums::gram, &Sums::cross}) {
+    if (!(first.*sum)) continue;
+    for (const auto& [i, j] : TilesOf(*(first.*sum))) {
+      places.push_back({sum, i, j});
+      pieces.sizes.push_back((first.*sum)->rows().count(i) * (first.*sum)->cols().count(j));
+    }
+  }
+  pieces.sizes.push_back(RestOf({dim_, with_gram_, residual_dim_}));
+  // visit(sums, number, values): where they lie in the last piece.
+  const auto each_rest = [](Sums& sums, const auto& visit) {
+    for (const auto member :
+         {&Sums::squares, &Sums::sums, &Sums::residual_squares, &Sums::residual_sums}) {
+      for (double& value : std::span((sums.*member).data(), (sums.*member).size())) visit(value);
+    }
+    visit(sums.other_energy);
+  };
+  pieces.add = [&](size_t piece, double* to) {
+    for (Sums& part : sums_.Parts()) {
+      double* next = to;
+      if (piece == places.size()) {
+        each_rest(part, [&](double value) { *next++ += value; });
+        continue;
+      }
+      const auto& [sum, i, j] = places[piece];
+      const auto tile = (part.*sum)->Read(i, j);
+      for (size_t r = 0; r < tile.rows; ++r) {
+        for (size_t c = 0; c < tile.cols; ++c) *next++ += tile.row(r)[c];
+      }
+    }
+    if (piece == places.size()) to[pieces.sizes.back() - 1] += static_cast<double>(tokens_);
+  };
+  pieces.store = [&](size_t piece, const double* total) {
+    Sums& to = sums_.Parts().front();
+    if (piece == places.size()) {
+      each_rest(to, [&](double& value) { value = *total++; });
+      tokens_ = static_cast<size_t>(*total);
+      return;
+    }
+    const auto& [sum, i, j] = places[piece];
+    const auto tile = (to.*sum)->Write(i, j);
+    for (size_t r = 0; r < tile.rows; ++r, total += tile.cols) {
+      std::copy_n(total, tile.cols, tile.row(r));
+    }
+  };
+  pieces.become_total = [&] { sums_.BecomeTotal(); };
+  JoinRanks(*space_.context, std::exchange(share_, {}), pieces);
 }
 
 size_t Statistics::TokenPage() {

@@ -34,7 +34,9 @@ class Statistics {
   }
 
   // dim = columns of X. with_gram false keeps diag(XᵀX) only. residual_dim > 0 also keeps RᵀX.
-  Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim);
+  // `share`: of tokens that ranks share, whose sums are joined with those of the others.
+  Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim,
+             Share share = {});
   Statistics(const Statistics&) = delete;
   Statistics& operator=(const Statistics&) = delete;
 
@@ -44,8 +46,9 @@ class Statistics {
   // cut is a multiple of that. A tile is in memory once a call, whatever the rows.
   void Add(size_t segment, size_t rows, const float* x, const float* residual,
            size_t page = TokenPage());
-  // Joins the segments, which otherwise who first asks for a sum does.
-  void Join() { sums_.Total(); }
+  // Joins the segments, which otherwise who first asks for a sum does; where ranks share the tokens
+  // every pass over them ends with it, on all ranks.
+  void Join();
 
   // Adds what was summed elsewhere (on a GPU): rows [first, first + count) of the Gram matrix, of
   // which the cells up to the diagonal count; of the cross products, their columns [column, column
@@ -95,6 +98,7 @@ class Statistics {
     std::vector<PackedOperand> x, x_transposed, residual_transposed;
   };
   Sums Zero() const;
+  void JoinRanksOf();
   Columns Pack(const Input& input) const;
   void AddProducts(const Input& input, Sums& to);
   void AddProduct(const Input& input, const Columns& packed, bool cross, TileMatrix<double>& sum,
@@ -103,6 +107,7 @@ class Statistics {
   const TileSpace space_;
   const size_t dim_, residual_dim_;
   const bool with_gram_;
+  Share share_;  // of one alone, once it is joined
   size_t tokens_ = 0;
   SegmentSums<Sums> sums_;
   Buffer<float> products_;  // one tile a worker

@@ -7,6 +7,7 @@
 namespace struprune {
 
 // The sum of all squares.
-double Energy(const Context& context, PagedMatrix& matrix);
+// Of those of all ranks, where they share them.
+double Energy(Context& context, PagedMatrix& matrix);
 
 }  // namespace struprune

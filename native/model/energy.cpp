@@ -1,13 +1,14 @@
-#include "core/energy.h"
+#include "model/energy.h"
 
-#include "core/segments.h"
+#include "team/join.h"
 
 namespace struprune {
 
-double Energy(const Context& context, PagedMatrix& matrix) {
-  const Segments segments(matrix.rows(), matrix.page_rows());
-  SegmentSums<double> sums;
-  for (size_t row = 0; row < matrix.rows();) {
+double Energy(Context& context, PagedMatrix& matrix) {
+  const Segments segments = matrix.segments();
+  const auto [begin, end] = segments.held();
+  SegmentSums<double> sums({}, segments.follow());
+  for (size_t row = begin; row < end;) {
     context.CheckAbort();
     const size_t count = matrix.Run(row, matrix.page_rows());
     const PagedMatrix::View view(matrix, row, count, PagedMatrix::Access::kRead);
@@ -17,7 +18,7 @@ double Energy(const Context& context, PagedMatrix& matrix) {
     }
     row += count;
   }
-  return sums.Total();
+  return JoinedTotal(context, matrix.share(), sums);
 }
 
 }  // namespace struprune
