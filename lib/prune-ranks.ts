@@ -6,6 +6,7 @@ import { StruPruneError } from './errors';
 import type { ModelSource } from './model/architecture';
 import { DenseDecoder } from './models/decoders/dense';
 import { lossesWithout } from './models/decoders/depth';
+import { followSolve } from './models/decoders/front-end';
 import type { Order } from './models/decoders/orders';
 import { openRun, type Run, type RunCalls, type Shared } from './models/decoders/run';
 import type { Settings } from './options';
@@ -31,6 +32,7 @@ export async function helpPrune(
       const order = await engine.team.next<Order>();
       if (order.task === 'end') return order.result;
       if (order.task === 'trials') await surveyCurves({ network, survey: run.survey });
+      else if (order.task === 'solve') await followSolve(run, order.removed);
       else await lossesWithout(run, order.gone);
     }
   } finally {

@@ -17,6 +17,7 @@ import { expertWarnings } from '../pruning/expert-warning';
 import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
+import { fitOf } from '../solver/fit';
 import { LAMBDA } from '../solver/ridge';
 import { joinsExperts, keptIndices, type Layer, maskOf } from '../spec/widths';
 import type { Decision } from './allocate';
@@ -281,10 +282,8 @@ async function bySolver(
     removed === 0
       ? { keep: new Uint8Array(groups).fill(1), lambda: null, ridgeRaised: 0 }
       : await findMask(problem, mask);
-  const refit =
-    recipe.output === 'exact'
-      ? await solver.refit(report.keep, { bias, stored: network.stored })
-      : await solver.slice(report.keep);
+  const exact = recipe.output === 'exact';
+  const refit = await fitOf(solver, report.keep, { exact, bias, stored: network.stored });
   return { kept: keptIndices(report.keep), refit, bias, means: null, report };
 }
 

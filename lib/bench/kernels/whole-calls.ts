@@ -2,7 +2,6 @@
 import type { Block, FfnTokens } from '../../engine/block';
 import { GaussNewton } from '../../engine/input-solver';
 import type { Matrix } from '../../engine/matrix';
-import { native } from '../../engine/native';
 import type { KernelTiming } from '../../engine/native-bench';
 import { using } from '../../engine/owned';
 import type { Refit } from '../../engine/refit';
@@ -38,9 +37,9 @@ export async function timeWholeCalls(input: Input): Promise<KernelTiming[]> {
 
 /** What is done on an FFN's sums, and the passes of Gauss-Newton over its tokens, no channel removed. */
 async function timeFfn(input: Input, block: Block, hidden: Matrix): Promise<KernelTiming[]> {
-  const { session, tokens, window } = input;
+  const { session, window } = input;
   const ffn = block.width('ffn');
-  const made = makeFfnTokens(session, block, 'ffn', tokens, native.pageRows(window), '');
+  const made = makeFfnTokens(session, block, 'ffn', hidden, '');
   using inputs = made.inputs;
   using targets = made.targets;
   using statistics = session.statistics(ffn, { gram: true });

@@ -48,7 +48,7 @@ export function contentOf(
 
 /** A finished block, read back: the same numbers as the run had in memory when it was finished. */
 export async function loadFinished(
-  journal: Journal,
+  journal: Pick<Journal, 'blockPath'>,
   session: Session,
   tensors: readonly PlannedTensor[],
   index: number,

@@ -5,8 +5,7 @@ import type { Session } from '../../engine/session';
 
 /** `scratch`: folder of the copy; '' = in memory. */
 export async function copyOf(session: Session, states: Matrix, scratch: string): Promise<Matrix> {
-  const { rows, cols, pageRows } = states;
-  const copy = session.matrix(rows, cols, pageRows, scratch);
+  const copy = session.matrixBeside(states, states.cols, scratch);
   return orDispose(copy, async () => {
     await states.copyTo(copy);
     return copy;

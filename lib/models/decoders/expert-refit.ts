@@ -33,7 +33,7 @@ export async function refitExperts(
     const out = turn % experts;
     const site = `${layer}.${out}`;
     const width = block.width(site);
-    const sums = { gram: true, residual: architecture.hidden, scratch };
+    const sums = { gram: true, residual: architecture.hidden, scratch, over: states.hidden };
     await using(session.statistics(width, sums), async (statistics) => {
       await block.turnExpert(layer, { ...run, back, out, statistics });
       const everything = new Uint8Array(width).fill(1);

@@ -78,8 +78,8 @@ export class ExpertTurns implements AsyncDisposable {
       await this.#keep(layer, chosen);
       return { chosen, fit: null };
     }
-    const { rows, cols, pageRows } = states.hidden;
-    return using(session.matrix(rows, cols, pageRows, session.scratch), async (residual) => {
+    const { hidden } = states;
+    return using(session.matrixBeside(hidden, hidden.cols, session.scratch), async (residual) => {
       const missing = { ...states, residual };
       const measure = trialOf(session, block, layer, missing);
       let energy = 0;
@@ -105,7 +105,8 @@ export class ExpertTurns implements AsyncDisposable {
     const block = this.#block;
     const here = this.#inPlace(layer);
     const { gram } = sumsOf(this.#context);
-    const sums = session.statistics(widthOf(layer), { gram, scratch: session.scratch });
+    const { scratch } = session;
+    const sums = session.statistics(widthOf(layer), { gram, scratch, over: this.#states });
     return using(sums, async (statistics) => {
       session.engine.throwIfAborted();
       await block.turnExpert(this.#outer, {

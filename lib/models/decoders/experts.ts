@@ -46,8 +46,9 @@ export function trialOf(
   { site, groups }: Layer,
   { window, hidden, residual }: ExpertStates,
 ): ExpertTrial {
+  const sums = { gram: false, over: hidden };
   return (gone) =>
-    using(session.statistics(expertColumns(groups), { gram: false }), async (statistics) => {
+    using(session.statistics(expertColumns(groups), sums), async (statistics) => {
       session.engine.throwIfAborted();
       const states = { window, hidden, residual: residual ?? undefined };
       await block.sumExperts(site, { purpose: 'calibrating', statistics, gone, ...states });

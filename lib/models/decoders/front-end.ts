@@ -4,6 +4,7 @@ import type { ExportPlan } from '../../checkpoint/export';
 import type { Session } from '../../engine/session';
 import { evaluateIds } from '../../measure/perplexity';
 import { withoutSites } from '../../model/groups';
+import { blockPath, journalFolder } from '../../pruning/journal/folder';
 import type { Structure } from '../../solver/structures/types';
 import { budgetOf, planOutput } from '../../spec/planned';
 import type { Layer } from '../../spec/widths';
@@ -13,10 +14,13 @@ import { DenseDecoder } from './dense';
 import { lossesWithout } from './depth';
 import { withWritten } from './measured';
 import { provenance } from './model-card';
+import type { Order } from './orders';
 import { DecoderPass } from './pass';
-import type { DecoderRun } from './run';
+import type { DecoderRun, Run } from './run';
 import { settingsUsed } from './settings-used';
+import type { SolveContext } from './solve';
 import { structureOf } from './structure';
+import { followPass, LeadingPass, sharesTokens } from './team-pass';
 import { type TunedModel, tuneModel } from './tune';
 import { openSink, writeTensors } from './write';
 
@@ -55,6 +59,33 @@ export class Decoder extends DenseDecoder implements FrontEnd {
   }
 }
 
+/** Rank 0's pass over tokens that ranks share, on another rank. */
+export async function followSolve(run: Run, removed: Int32Array): Promise<void> {
+  const { engine, layers, gather, refit, session } = run;
+  const folder = journalFolder(run.settings.output);
+  const journal = { blockPath: (index: number) => blockPath(folder, index) };
+  const spec = { gather, refit, metrics: null, idle: false };
+  const plan = planOutput(run, removed);
+  await using pass = await beginPass({ ...run, journal }, plan, removed, spec, true);
+  const exact = refit.output === 'exact';
+  const { matrices: stored } = session.stored;
+  await followPass(pass, { team: engine.team, layers, exact, stored });
+}
+
+function beginPass(
+  run: Run & Pick<SolveContext, 'journal'>,
+  plan: ExportPlan,
+  removed: Int32Array,
+  spec: Solving,
+  shared: boolean,
+): Promise<DecoderPass> {
+  const { engine, session, layers, journal } = run;
+  const gone = layers.filter(({ groups }, at) => removed[at] === groups);
+  const architecture = withoutSites(session.architecture, gone);
+  const about = { session, layers, journal, spec, plan, architecture };
+  return DecoderPass.begin(about, run, shared ? engine.team.handle : null);
+}
+
 class ShrinkingDecoder implements Shrinking {
   readonly #run: DecoderRun;
   readonly #plan: ExportPlan;
@@ -67,12 +98,14 @@ class ShrinkingDecoder implements Shrinking {
     this.#removed = removed;
   }
 
-  begin(spec: Solving): Promise<Pass> {
-    const { session, layers, journal } = this.#run;
-    const gone = layers.filter(({ groups }, at) => this.#removed[at] === groups);
-    const architecture = withoutSites(session.architecture, gone);
-    const about = { session, layers, journal, spec, plan: this.#plan, architecture };
-    return DecoderPass.begin(about, this.#run);
+  async begin(spec: Solving): Promise<Pass> {
+    const { engine, layers } = this.#run;
+    const { team } = engine;
+    const shared = sharesTokens(engine, spec);
+    const removed = this.#removed;
+    if (shared) await team.ask({ task: 'solve', removed } satisfies Order);
+    const pass = await beginPass(this.#run, this.#plan, removed, spec, shared);
+    return shared ? new LeadingPass(pass, team, layers) : pass;
   }
 
   async tune(): Promise<Tuned | null> {

@@ -4,6 +4,7 @@
  */
 import type { Block, FfnTokens } from '../../engine/block';
 import { Auxiliary, GaussNewton } from '../../engine/input-solver';
+import type { Matrix } from '../../engine/matrix';
 import { using } from '../../engine/owned';
 import type { Refit } from '../../engine/refit';
 import type { Session } from '../../engine/session';
@@ -23,15 +24,14 @@ export function makeFfnTokens(
   session: Session,
   block: Block,
   site: Site,
-  rows: number,
-  pageRows: number,
+  states: Matrix,
   scratch: string,
 ): FfnTokens {
   const { hidden } = session.architecture;
   const ones = block.shape(`${site}.upBias`) === null ? 0 : 1;
-  const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
+  const inputs = session.matrixBeside(states, hidden + ones, scratch);
   try {
-    return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
+    return { inputs, targets: session.matrixBeside(states, hidden, scratch) };
   } catch (error) {
     inputs[Symbol.dispose]();
     throw error;
@@ -105,6 +105,7 @@ function refitOutput(
     gram: true,
     residual: session.architecture.hidden,
     scratch: session.scratch,
+    over: tokens.inputs,
   });
   return using(sums, async (statistics) => {
     await block.collectHidden(layer.site, tokens, statistics, 'calibrating');

@@ -4,4 +4,5 @@ import type { PruneResult } from '../../pruning/result';
 export type Order =
   | { task: 'trials' }
   | { task: 'trials without'; gone: readonly number[] }
+  | { task: 'solve'; removed: Int32Array }
   | { task: 'end'; result: PruneResult };

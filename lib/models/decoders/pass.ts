@@ -1,6 +1,7 @@
 /** The calibration tokens on their way through the blocks, of each through attention and then the FFN. */
 
 import type { Block } from '../../engine/block';
+import type { TeamHandle } from '../../engine/handles';
 import type { Matrix } from '../../engine/matrix';
 import { disposeAll } from '../../engine/owned';
 import { nextTokens } from '../../engine/session';
@@ -27,10 +28,11 @@ export class DecoderPass implements Pass {
     this.#last = last;
   }
 
-  /** `states`: folder for hidden states; '' = in memory. */
+  /** `states`: folder for hidden states; '' = in memory. `team`: whose ranks share them; null: none do. */
   static async begin(
     about: Omit<SolveContext, 'streams'>,
     { ids, window, states: scratch }: { ids: Int32Array; window: number; states: string },
+    team: TeamHandle | null,
   ): Promise<DecoderPass> {
     const { session, spec } = about;
     const last = ids.subarray(ids.length - window);
@@ -39,7 +41,8 @@ export class DecoderPass implements Pass {
       made.push(states);
       return states;
     };
-    const calibrated = async () => hold(await calibrationStates(session, ids, window, scratch));
+    const calibrated = async () =>
+      hold(await calibrationStates(session, ids, window, scratch, team));
     const needsStates = !spec.idle && spec.gather.statistics !== 'none';
     const feedback = !spec.idle && feeds(spec.refit);
     try {

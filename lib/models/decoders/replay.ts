@@ -80,9 +80,8 @@ async function replaySite(
     );
     return;
   }
-  const { rows, pageRows } = hidden;
-  const width = widthOf(layer);
-  await using(session.matrix(rows, width, pageRows, session.scratch), async (kept) => {
+  const inputs = session.matrixBeside(hidden, widthOf(layer), session.scratch);
+  await using(inputs, async (kept) => {
     await using(await session.loadBlock(index), (block) =>
       block.run(site, { ...run, advance: false, keep: kept }),
     );

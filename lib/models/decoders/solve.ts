@@ -45,7 +45,7 @@ export interface SolveContext {
   /** The model without what goes as a whole. */
   architecture: Architecture;
   /** Which has the finished blocks, and of what tensors they are. */
-  journal: Journal;
+  journal: Pick<Journal, 'blockPath'>;
   plan: ExportPlan;
 }
 
@@ -128,7 +128,6 @@ export async function collectAndSolve<C extends Chosen>(
   const { site } = layer;
   const hidden = streams.hidden!;
   const width = widthOf(layer);
-  const { rows: tokens, pageRows } = hidden;
   const { gram: withGram } = sumsOf(context);
   const sequential = solvesSequentially(spec);
   const { scratch } = session;
@@ -142,14 +141,15 @@ export async function collectAndSolve<C extends Chosen>(
       ? hold(await denseTarget(session, block, site, streams.dense, streams))
       : null;
     const residual = target ? session.architecture.hidden : 0;
-    const statistics = hold(session.statistics(width, { gram: withGram, residual, scratch }));
+    const sums = { gram: withGram, residual, scratch, over: hidden };
+    const statistics = hold(session.statistics(width, sums));
     const ffn = refitsInputs(spec, session.architecture, layer)
-      ? makeFfnTokens(session, block, site, tokens, pageRows, scratch)
+      ? makeFfnTokens(session, block, site, hidden, scratch)
       : undefined;
     if (ffn) made.push(ffn.inputs, ffn.targets);
     const keep =
       sequential && !runsAgain(context, layer)
-        ? hold(session.matrix(tokens, width, pageRows, scratch))
+        ? hold(session.matrixBeside(hidden, width, scratch))
         : undefined;
     await block.run(site, {
       purpose: 'calibrating',
@@ -168,8 +168,8 @@ export async function collectAndSolve<C extends Chosen>(
     let fit: Fit | null = null;
     if (withGram) {
       const hasBias = block.shape(`${site}.outBias`) !== null;
-      const sums = { statistics, metric: metricOf(context, layer) };
-      chosen = await withSolver(spec.refit.lambda, block, layer, sums, (solver) =>
+      const known = { statistics, metric: metricOf(context, layer) };
+      chosen = await withSolver(spec.refit.lambda, block, layer, known, (solver) =>
         choose({ by: 'gram', solver, hasBias }),
       );
       await statistics[Symbol.asyncDispose]();

@@ -35,7 +35,7 @@ import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
 import type { PartRecord } from '../../models/front-end';
 import type { LayerStats, PruneResult } from '../result';
-import { journalFolder } from './folder';
+import { blockPath, journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
 import { LOCK, Lock } from './lock';
 import { sealed, unsealed } from './sealed';
@@ -244,7 +244,7 @@ export class Journal {
   }
 
   blockPath(index: number): string {
-    return join(this.folder, `block-${index}.bin`);
+    return blockPath(this.folder, index);
   }
 
   /** A finished block. */
