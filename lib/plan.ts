@@ -9,12 +9,13 @@ import { windowFor } from './measure/perplexity';
 import type { Architecture, ModelSource } from './model/architecture';
 import {
   DOUBLE_SHARE,
+  inputsOfRanks,
   planRun,
   type RunPlan,
   SINGLE_SHARE,
+  type StageName,
   type StagePlan,
   smallestMemory,
-  surveysOfRanks,
 } from './models/decoders/plan';
 import { planInput } from './models/decoders/plan-input';
 import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
@@ -42,8 +43,11 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   fits: boolean;
   /** All stages together. */
   seconds: number;
-  /** Where several ranks share the run: the survey of the one that takes longest, and all stages with it, seconds; null where one alone is at work. */
-  ranks: { count: number; survey: number; seconds: number } | null;
+  /**
+   * Where several ranks share the run, whose `memory` and `scratch` above are those of the one that needs most: survey and solve of the one that
+   * takes longest, and all stages with them, seconds; `sent`: bytes that a rank sends at most. null where one alone is at work.
+   */
+  ranks: { count: number; survey: number; solve: number; seconds: number; sent: number } | null;
   /** The same with each --effort, all else as given. */
   efforts: Record<Effort, number>;
   /** GFLOP/s of products, measured now, of which `seconds` were made: of an evaluation's, and of sums over calibration tokens. */
@@ -102,6 +106,10 @@ async function planOf(
     const input = planInput(spec, sizesOf(spec));
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
+    const count = options.ranks ?? 1;
+    const each = inputsOfRanks(input, count);
+    const runs = count === 1 ? [run] : each.map((one) => planRun(one, limit));
+    const memory = Math.max(...runs.map((one) => one.memory));
     // Products in double precision are the BLAS's, whatever path floats take.
     const rates = await measureRates(engine, WIDTH, SECONDS);
     const { gemmRate, calibrationRate, searchRate, sgemmRate } = rates;
@@ -114,11 +122,15 @@ async function planOf(
     const stages = run.stages.map(timed);
     const inAll = (of: readonly { seconds: number }[]) => of.reduce((sum, s) => sum + s.seconds, 0);
     const seconds = inAll(stages);
-    const ranksOf = (count: number) => {
-      const surveys = surveysOfRanks(input, run.statesPaged, count)?.map(timed);
-      const alone = stages.find(({ stage }) => stage === 'survey')?.seconds ?? 0;
-      const survey = surveys ? Math.max(...surveys.map((one) => one.seconds)) : alone;
-      return { count, survey, seconds: seconds - alone + survey };
+    const ranks = () => {
+      const longest = stages.map(({ stage }, at) => ({
+        stage,
+        seconds: Math.max(...runs.map((one) => timed(one.stages[at]!).seconds)),
+      }));
+      const of = (name: StageName) => longest.find(({ stage }) => stage === name)?.seconds ?? 0;
+      const sent = runs.map((one) => one.stages.reduce((sum, stage) => sum + stage.sent, 0));
+      const both = { survey: of('survey'), solve: of('solve') };
+      return { count, ...both, seconds: inAll(longest), sent: Math.max(...sent) };
     };
     const secondsOf = (effort: Effort) => {
       if (effort === settings.effort) return seconds;
@@ -127,15 +139,17 @@ async function planOf(
     };
     return {
       ...run,
+      memory,
+      scratch: Math.max(...runs.map((one) => one.scratch)),
       format,
       dtype: spec.output.dtype.toLowerCase(),
       notes: [...spec.output.notes, ...(engine.device === 'cpu' ? [] : leftToCpu(architecture))],
       assumedSparsity,
       stages,
-      smallestMemory: smallestMemory(input),
-      fits: limit === 0 || run.memory <= limit,
+      smallestMemory: Math.max(...each.map(smallestMemory)),
+      fits: limit === 0 || memory <= limit,
       seconds,
-      ranks: (options.ranks ?? 1) > 1 ? ranksOf(options.ranks!) : null,
+      ranks: count > 1 ? ranks() : null,
       efforts: byEach(secondsOf),
       gemmRate,
       calibrationRate,

@@ -10,7 +10,7 @@ import { planRun } from '../../lib/models/decoders/plan';
 import { planInput } from '../../lib/models/decoders/plan-input';
 import type { PruneOptions } from '../../lib/options';
 import { settingsOf } from '../../lib/options';
-import { type Plan, plan } from '../../lib/plan';
+import { type Plan, type PlanOptions, plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { askedWindows } from '../../lib/pruning/texts';
@@ -297,8 +297,7 @@ test.serial('products are not measured again within a minute', async (t) => {
 test('ranks share the trials of a survey, and nothing where there is one batch of them', async (t) => {
   const of = async (model: string, ranks: number) => {
     const planned = await plan(model, { sparsity: 0.2, calibrationTokens: 4096, ranks });
-    const alone = planned.stages.find(({ stage }) => stage === 'survey')!.seconds;
-    return { ...planned, alone };
+    return { ...planned, alone: secondsOf(planned, 'survey') };
   };
   const tiny = join(__dirname, '../../assets/tiny');
   t.is((await of(tiny, 1)).ranks, null);
@@ -309,4 +308,29 @@ test('ranks share the trials of a survey, and nothing where there is one batch o
   t.true(Math.abs(two.ranks!.seconds - (two.seconds - two.alone + two.ranks!.survey)) < 1e-9);
   const few = await of(work.model('llama2'), 2);
   t.true(Math.abs(few.ranks!.survey - few.alone) < 1e-9 * few.alone);
+});
+
+const secondsOf = ({ stages }: Plan, name: string) =>
+  stages.find(({ stage }) => stage === name)!.seconds;
+
+test('ranks share the tokens of the solve by whole segments', async (t) => {
+  const tiny = join(__dirname, '../../assets/tiny');
+  const of = (pages: number, ranks: number, more: PlanOptions = {}) =>
+    plan(tiny, { sparsity: 0.2, calibrationTokens: 4096 * pages, ranks, ...more });
+  const [one, two, four] = [await of(16, 1), await of(16, 2), await of(16, 4)];
+  t.is(one.ranks, null);
+  t.true(two.ranks!.solve < 0.7 * secondsOf(two, 'solve'));
+  t.true(
+    four.ranks!.solve < two.ranks!.solve * (secondsOf(four, 'solve') / secondsOf(two, 'solve')),
+  );
+  // A rank between two others sends up and down.
+  t.is(four.ranks!.sent, 2 * two.ranks!.sent);
+  // What lies in memory of the tokens is a share of it; a rank that follows keeps a sum a segment.
+  t.true(four.memory < one.memory);
+  const page = await of(1, 2);
+  t.true(Math.abs(page.ranks!.solve - secondsOf(page, 'solve')) < 1e-9 * page.ranks!.solve);
+  // On these rank 0 solves alone.
+  const fisher = await of(16, 2, { selection: 'fisher' });
+  t.is(fisher.ranks!.sent, 0);
+  t.true(Math.abs(fisher.ranks!.solve - secondsOf(fisher, 'solve')) < 1e-9 * fisher.ranks!.solve);
 });

@@ -34,9 +34,8 @@ export function planReport(plan: Plan): string {
   ].join('\n');
 }
 
-/** Transfers are a few numbers a trial. */
-function ranksText({ count, survey, seconds }: NonNullable<Plan['ranks']>): string {
-  return `with ${count} ranks on machines like this one: about ${duration(seconds)}, of which the survey, whose trials they share, ${duration(survey)}`;
+function ranksText({ count, survey, solve, seconds, sent }: NonNullable<Plan['ranks']>): string {
+  return `with ${count} ranks on machines like this one: about ${duration(seconds)}, of which the survey, whose trials they share, ${duration(survey)}, and the solve, whose tokens they share, ${duration(solve)}; and what the network takes for ${mebibytes(sent)} that a rank sends. Memory and scratch below the table are those of the rank that needs most`;
 }
 
 /** `about 24:00 on this machine; --effort quick: about 2:10`. */

@@ -7,7 +7,7 @@ import type { PlanInput } from './plan';
 /** What the plan of a run's memory is made from: its parts, and what is known of its texts and threads. */
 export function planInput(
   spec: RunSpec,
-  sizes: Pick<PlanInput, 'engine' | 'tokens' | 'tuning' | 'evaluation'>,
+  sizes: Pick<PlanInput, 'engine' | 'tokens' | 'tuning' | 'evaluation' | 'rank'>,
 ): PlanInput {
   const { settings, source } = spec;
   const { architecture } = source;

@@ -31,6 +31,8 @@ export interface StagePlan {
   /** What lies there. */
   paged: string[];
   flops: Flops;
+  /** Bytes of sums that go to other ranks. */
+  sent: number;
 }
 
 /**
@@ -70,14 +72,10 @@ export function planRun(input: PlanInput, limit: number): RunPlan {
   return limit === 0 || resident.memory <= limit ? resident : planWith(input, true);
 }
 
-/** The survey of every rank, where so many share its trials; null where there are none to share. */
-export function surveysOfRanks(input: PlanInput, paged: boolean, size: number): StagePlan[] | null {
-  const { survey } = input;
-  const trials = survey.needed && survey.from === undefined && survey.layerWeights === 'probe';
-  if (!trials || survey.experts || survey.curves !== 'sweep') return null;
-  return Array.from({ length: size }, (_, rank) =>
-    planOf({ stage: 'survey', ...surveyNeeds({ ...input, rank: { rank, size } }, paged) }),
-  );
+/** The input of every rank, where several share a run. */
+export function inputsOfRanks(input: PlanInput, size: number): PlanInput[] {
+  if (size === 1) return [input];
+  return Array.from({ length: size }, (_, rank) => ({ ...input, rank: { rank, size } }));
 }
 
 /** The smallest limit under which the run can be done. */
@@ -127,6 +125,6 @@ function stagesOf({
 }
 
 function planOf({ stage, needs, scratch, paged }: StageNeeds & { stage: StageName }): StagePlan {
-  const { memory, flops } = needs;
-  return { stage, memory, scratch: scratch + needs.scratch, paged, flops };
+  const { memory, flops, sent } = needs;
+  return { stage, memory, scratch: scratch + needs.scratch, paged, flops, sent };
 }

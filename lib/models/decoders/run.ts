@@ -123,8 +123,10 @@ export async function openRun(
       }),
     };
   }
+  const { team } = engine;
   const sizes = {
     engine,
+    ...(team.size > 1 && { rank: { rank: team.rank, size: team.size } }),
     tokens: ids.length,
     tuning: tuneText && {
       train: tuneText.train.length / window,

@@ -1,6 +1,7 @@
 /** What solving needs, block by block, with what goes into the journal of each. */
 
 import {
+  heldRows,
   inTurn,
   type Needs,
   type NeedsOf,
@@ -9,6 +10,7 @@ import {
   times,
   together,
 } from '../../../engine/needs';
+import { ALONE } from '../../../engine/team';
 import { stepsOf } from '../../../masks';
 import { passesOf } from '../../../masks/experts';
 import { ffnInputs } from '../../../model/axes';
@@ -19,10 +21,10 @@ import { feeds } from '../../../options/refit';
 import { type Layer, widthOf } from '../../../spec/widths';
 import { choosesExperts, isOfExperts, refitsExperts } from '../experts';
 import { refitsInputs, solvesSequentially } from '../solve';
+import { sharesTokens } from '../team-pass';
 import { channelTurnNeeds, expertRefitNeeds, trialsNeeds } from './experts';
 import {
   eachBlock,
-  inScratch,
   keptMetrics,
   layerOf,
   needsOf,
@@ -46,11 +48,12 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const ask = needsOf(input, paged);
   const feedback = feeds(refit);
   const calibrates = input.gather.inputs !== 'survey';
-  const states = calibrates ? { rows: tokens, window, paged } : null;
+  const states = calibrates ? { rows: tokens, window, paged, share: shareOf(input) } : null;
   const check = { rows: window, window, paged: false };
   const stream: Stream = { states, check, feedback };
-  const all = ask.states(tokens);
-  const inputs = ask.blockInput(tokens);
+  const rows = states ? heldRows(states) : 0;
+  const all = ask.states(rows);
+  const inputs = ask.blockInput(rows);
   const held = states && !paged ? together(all, feedback ? all : NOTHING) : NOTHING;
   const needs = together(
     held,
@@ -63,7 +66,7 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
     ),
   );
   const metrics = keptMetrics(input);
-  const kept = calibrates ? keptOfTokens(input, ask) : 0;
+  const kept = calibrates ? keptOfTokens(input, ask, rows) : 0;
   const inTiles = needs.scratch > 0;
   const spilt = paged && calibrates;
   const copies = input.layers.some((layer) => copiesStates(input, layer));
@@ -84,6 +87,14 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
   };
 }
 
+/** The rank's, where the ranks share the tokens. */
+function shareOf(input: PlanInput): Tokens['share'] {
+  const { engine, rank = ALONE, gather } = input;
+  const solving = { gather, metrics: keptMetrics(input) > 0, idle: false };
+  if (!sharesTokens({ team: rank, device: engine.device }, solving)) return undefined;
+  return { rank: rank.rank, ranks: rank.size };
+}
+
 /** Whether a site's inputs are kept to take the states on; what runsAgain says of the session that there will be. */
 function keepsInputs(input: PlanInput, layer: Layer): boolean {
   const { architecture, engine } = input;
@@ -99,9 +110,9 @@ function copiesStates(input: PlanInput, layer: Layer): boolean {
   return isOfExperts(input.architecture, layer) && !solvesSequentially(input);
 }
 
-/** Bytes of what the widest site keeps of the tokens in scratch. */
-function keptOfTokens(input: PlanInput, ask: NeedsOf): number {
-  const { architecture, layers, tokens } = input;
+/** Bytes of what the widest site keeps of so many tokens in scratch. */
+function keptOfTokens(input: PlanInput, ask: NeedsOf, tokens: number): number {
+  const { architecture, layers } = input;
   const widths = layers.map((layer) => {
     if (refitsInputs(input, architecture, layer)) {
       return ffnInputs(architecture) + architecture.hidden;
@@ -136,7 +147,8 @@ function siteNeeds(
   const inside = insideOf(input, block, site);
   const dense = feedback ? on : NOTHING;
   // Where sublayers read the block's input side by side: what states keep of it.
-  const kept = states.paged ? NOTHING : ask.blockInput(states.rows);
+  const rows = heldRows(states);
+  const kept = states.paged ? NOTHING : ask.blockInput(rows);
   const keptDense = feedback ? kept : NOTHING;
   const passed = (needs: Needs) => together(kept, keptDense, needs);
   const ofExperts =
@@ -156,14 +168,14 @@ function siteNeeds(
   const inputs = refits ? ffnInputs(architecture) : 0;
   const sums = { gram, residual: feedback ? architecture.hidden : 0 };
   // The dense states before the site.
-  const copy = feedback && !states.paged ? ask.states(states.rows) : NOTHING;
+  const copy = feedback && !states.paged ? ask.states(rows) : NOTHING;
   const goesOn = keeps ? ask.applySite(block, site, states) : on;
   const sequential = solvesSequentially(input);
   const reads = sublayerAt(architecture, block, site).input === 'read';
   // The states' own comes as they go on through the first sublayer. The dense ones' is there by then, or in their copy.
   const own = reads || !sequential ? together(kept, keptDense) : keptDense;
   // What the states go on by, until they have.
-  const inputsKept = keeps && !states.paged ? ask.matrix(states.rows, widthOf(layer)) : NOTHING;
+  const inputsKept = keeps && !states.paged ? ask.matrix(rows, widthOf(layer)) : NOTHING;
   const solve = together(
     copy,
     own,
@@ -202,7 +214,7 @@ function expertsNeeds(
     inside!.length > 0 ? turnNeeds(input, ask, inside!, places, states) : NOTHING,
   );
   if (!copiesStates(input, layers[places[0]!]!)) return all;
-  const copy = states.paged ? NOTHING : ask.states(states.rows);
+  const copy = states.paged ? NOTHING : ask.states(heldRows(states));
   return inTurn(ask.copyStates(states), together(copy, all));
 }
 
@@ -321,7 +333,7 @@ function inputRefitNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tok
     rounds: by.by === 'auxiliary' ? by.iterations : by.rounds,
     steps: by.by === 'auxiliary' ? null : by.steps,
   };
-  const tokens = inScratch(states.rows, states.window);
+  const tokens = { ...states, paged: true };
   return ofRemovals(input, at, 0, (removed) => {
     const channels = layer.groups - removed;
     return ask.inputRefit(layer, { channels, tokens, ...refit });

@@ -52,7 +52,7 @@ export interface PlanInput
   evaluation: { tokens: number; window: number } | null;
   /** Whether the survey is kept in a file of its own. */
   saves: boolean;
-  /** One of several among which trials are shared; left out where there is one. */
+  /** One of several that share trials and tokens; left out where there is one. */
   rank?: Pick<Team, 'rank' | 'size'>;
   /** It makes nothing else, as survey(). */
   surveyOnly?: boolean;
