@@ -9,12 +9,16 @@ import { evaluate } from '../../lib/evaluate';
 import { plan } from '../../lib/plan';
 import { EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
 import { hashesOf } from '../e2e/files';
+import { long } from '../long';
 import { deepModel } from './deep-model';
 import { MPIS, onRanks } from './mpi';
 
 const JOURNAL = 'small.struprune-journal';
+const MACHINE = ['--threads', '1', '--json'];
 /** Prices by trial, of FFNs and heads. */
-const TRIALS = ['--scope', 'all', '--survey-tokens', '128', '--threads', '1', '--json'];
+const TRIALS = ['--scope', 'all', '--survey-tokens', '128', ...MACHINE];
+/** No survey. */
+const SOLVE = ['--scope', 'all', '--allocation', 'uniform', ...MACHINE];
 const QUICK = [...TRIALS, '--ffn-solver', 'output'];
 
 const prune = (model: string, output: string, ...more: string[]) =>
@@ -24,19 +28,42 @@ const prune = (model: string, output: string, ...more: string[]) =>
 const alike = (ranks: number, args: readonly string[]) =>
   Array.from({ length: ranks }, () => [...args, '--ranks', `${ranks}`]);
 
+/** Pages of the solve's tokens: each of three ranks has one, and of two the second keeps two sums. */
+const PAGES = ['--calibration-tokens', `${3 * 4096}`];
+/** With two for each of three. */
+const MORE_PAGES = ['--calibration-tokens', `${6 * 4096}`];
+const FEEDBACK = ['--alpha', '0.5', '--beta', '0.5'];
+const EXPERTS = join(TINY, '..', 'tiny-moe');
+
 /** `deep`: with three batches of trials, so that three ranks have some. */
-const ROWS: [name: string, deep: boolean, ranks: number[], more: string[]][] = [
-  ['small', true, [1, 2, 3], [...QUICK, '--alpha', '0.5']],
-  ['small.gguf', false, [2], [...QUICK, '--depth', '--max-layer-sparsity', '0.3']],
+type Row = [name: string, model: 'tiny' | 'deep' | 'experts', ranks: number[], more: string[]];
+const ROWS: Row[] = [
+  ['small', 'deep', [1, 2, 3], [...QUICK, '--alpha', '0.5']],
+  ['small', 'tiny', [3], [...SOLVE, ...PAGES, ...FEEDBACK, '--ffn-tokens', '4096']],
+  ['small.gguf', 'tiny', [2], [...QUICK, '--depth', '--max-layer-sparsity', '0.3']],
+  ...long<Row>([
+    ['small', 'tiny', [1, 2, 3, 4], [...TRIALS, ...MORE_PAGES]],
+    ['small', 'tiny', [2, 3], [...SOLVE, ...MORE_PAGES, '--no-sequential']],
+    ['small', 'tiny', [2, 3], [...SOLVE, ...PAGES, '--ffn-solver', 'auxiliary']],
+    ['small', 'tiny', [2], [...SOLVE, ...PAGES, '--memory', '64MiB']],
+    ['small', 'tiny', [2], [...MACHINE, ...PAGES, '--method', 'flap']],
+    ['small', 'tiny', [2], [...QUICK, ...PAGES, '--selection', 'fisher']],
+    ['small', 'experts', [2, 3], [...TRIALS, ...MORE_PAGES, '--scope', 'moe']],
+  ]),
 ];
 const onMpi = MPIS.length > 0 ? test.serial : test.skip;
 if (MPIS.length === 0)
   console.log('no ranks: neither mpirun.openmpi nor mpirun.mpich is installed');
-for (const [name, deep, counts, more] of ROWS) {
-  onMpi(`the same bytes on any number of ranks: ${name}, ${more.join(' ')}`, async (t) => {
+for (const [name, kind, counts, more] of ROWS) {
+  onMpi(`the same bytes on any number of ranks: ${[name, kind, ...more].join(' ')}`, async (t) => {
     t.timeout(600_000);
     const folder = await scratch(t);
-    const model = deep ? deepModel(join(folder, 'deep'), 2) : TINY;
+    const models = {
+      tiny: () => TINY,
+      deep: () => deepModel(join(folder, 'deep'), 2),
+      experts: () => EXPERTS,
+    };
+    const model = models[kind]();
     const alone = await run(prune(model, join(folder, name), ...more));
     t.is(alone.code, 0, alone.stderr);
     const expected = hashesOf(join(folder, name));
@@ -119,9 +146,9 @@ for (const mpi of MPIS) {
   test.serial(`${mpi.name}: SIGKILL of a rank ends all, and another number goes on`, async (t) => {
     t.timeout(300_000);
     const folder = await scratch(t);
-    // Of so many tokens that a block takes longer than a kill.
+    // Of so many tokens that a block takes longer than a kill, and that three ranks have some.
     const args = (name: string, ...more: string[]) =>
-      quickPrune(join(folder, name), ...TRIALS, '--calibration-tokens', '4096', ...more);
+      quickPrune(join(folder, name), ...TRIALS, '--calibration-tokens', '12288', ...more);
     const alone = await run(args('reference'));
     t.is(alone.code, 0, alone.stderr);
     const small = join(folder, 'small');
@@ -140,7 +167,7 @@ for (const mpi of MPIS) {
       }
       const { code } = await job;
       await until(() => processesWith(small).length === 0);
-      // The first rank solves alone: where it is not stopped in time it is done before the launcher ends it.
+      // Behind the solve the first rank goes on alone: where it is not stopped in time it is done before the launcher ends it.
       if (existsSync(small)) return false;
       t.not(code, 0);
       return true;
