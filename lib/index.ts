@@ -52,6 +52,7 @@ export type {
 } from './engine/native-solver';
 export type { Refit } from './engine/refit';
 export type { Solver } from './engine/solver';
+export type { StageUse } from './engine/stage-clock';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, evaluate } from './evaluate';
@@ -108,7 +109,7 @@ export type {
   Outputs,
   OwnLoss,
 } from './options/feeds';
-export { type Plan, type PlanOptions, plan } from './plan';
+export { type Plan, type PlanOptions, plan, type RanksPlan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
 export { pruneGraph } from './prune-graph';

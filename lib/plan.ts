@@ -3,21 +3,13 @@ import { fewerThanAWindow } from './calibration/corpus';
 import { isIds, requireTokenizer, type Text } from './calibration/text';
 import { requireName } from './checkpoint/output-path';
 import { checkedOptions, withEngine } from './engine/call';
-import { measureRates } from './engine/gemm-rate';
 import { leftToCpu } from './engine/session';
 import { windowFor } from './measure/perplexity';
 import type { Architecture, ModelSource } from './model/architecture';
-import {
-  DOUBLE_SHARE,
-  inputsOfRanks,
-  planRun,
-  type RunPlan,
-  SINGLE_SHARE,
-  type StageName,
-  type StagePlan,
-  smallestMemory,
-} from './models/decoders/plan';
+import { planRun, type RunPlan, type StagePlan, smallestMemory } from './models/decoders/plan';
 import { planInput } from './models/decoders/plan-input';
+import { stageSeconds } from './models/decoders/stage-seconds';
+import { planTeam, sentBy, type TeamPlan } from './models/decoders/team-plan';
 import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
 import { type PruneOptions, type Settings, settingsOf } from './options';
 import { EFFORTS, type Effort } from './options/effort';
@@ -27,6 +19,21 @@ import { type RunSpec, resolve } from './spec';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
 export type PlanOptions = Partial<PruneOptions>;
+
+/** Seconds are those of the rank that takes longest. */
+export interface RanksPlan {
+  count: number;
+  survey: number;
+  solve: number;
+  /** Whether they share the solve's tokens: unless `network` is given, and it would take longer. */
+  sharesTokens: boolean;
+  /** Seconds that the solve's sums are on their way; null without `network`. */
+  network: number | null;
+  /** All stages, and the network where it is known. */
+  seconds: number;
+  /** Bytes of sums that each rank sends at most: as many as that where it is given how much goes from each layer. */
+  sent: number[];
+}
 
 export interface Plan extends Omit<RunPlan, 'stages'> {
   format: 'hf' | 'gguf';
@@ -44,10 +51,9 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   /** All stages together. */
   seconds: number;
   /**
-   * Where several ranks share the run, whose `memory` and `scratch` above are those of the one that needs most: survey and solve of the one that
-   * takes longest, and all stages with them, seconds; `sent`: bytes that a rank sends at most. null where one alone is at work.
+   * Where several ranks share the run, whose `memory` and `scratch` above are those of the one that needs most. null where one alone is at work.
    */
-  ranks: { count: number; survey: number; solve: number; seconds: number; sent: number } | null;
+  ranks: RanksPlan | null;
   /** The same with each --effort, all else as given. */
   efforts: Record<Effort, number>;
   /** GFLOP/s of products, measured now, of which `seconds` were made: of an evaluation's, and of sums over calibration tokens. */
@@ -57,9 +63,6 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   blocks: number;
 }
 
-/** Shape of the measured product, as in devices. */
-const WIDTH = 1024;
-const SECONDS = 0.2;
 /** Bytes of English text a token stands for, about. */
 const TOKEN_BYTES = 4;
 
@@ -92,7 +95,9 @@ async function planOf(
   const { format } = settings;
   const { architecture } = source;
   // The budget is planned with, not worked in; and one process counts for all.
-  const machine = options.engine ? options : { ...options, memory: 0, ranks: undefined };
+  const machine = options.engine
+    ? options
+    : { ...options, memory: 0, ranks: undefined, network: undefined };
   return withEngine(machine, async (engine) => {
     await requireTokenizer(source, options.signal);
     const bytes = await tokenizerBytesOf(source, settings, options.signal);
@@ -106,31 +111,26 @@ async function planOf(
     const input = planInput(spec, sizesOf(spec));
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
-    const count = options.ranks ?? 1;
-    const each = inputsOfRanks(input, count);
-    const runs = count === 1 ? [run] : each.map((one) => planRun(one, limit));
+    const { rates, secondsOf: ofStage } = await stageSeconds(engine);
+    const timed = (stage: StagePlan) => ({ ...stage, seconds: ofStage(stage) });
+    const { ranks: size = 1, network } = options;
+    const team = size === 1 ? null : planTeam(input, { size, limit, network }, ofStage);
+    const runs = team?.runs ?? [run];
     const memory = Math.max(...runs.map((one) => one.memory));
-    // Products in double precision are the BLAS's, whatever path floats take.
-    const rates = await measureRates(engine, WIDTH, SECONDS);
-    const { gemmRate, calibrationRate, searchRate, sgemmRate } = rates;
-    const timed = (stage: StagePlan) => {
-      const { single, searching, double } = stage.flops;
-      const rate = stage.stage === 'evaluate' ? gemmRate : calibrationRate;
-      const products = (single / rate + searching / searchRate) / SINGLE_SHARE;
-      return { ...stage, seconds: (products + double / (DOUBLE_SHARE * sgemmRate)) / 1e9 };
-    };
     const stages = run.stages.map(timed);
     const inAll = (of: readonly { seconds: number }[]) => of.reduce((sum, s) => sum + s.seconds, 0);
     const seconds = inAll(stages);
-    const ranks = () => {
-      const longest = stages.map(({ stage }, at) => ({
-        stage,
-        seconds: Math.max(...runs.map((one) => timed(one.stages[at]!).seconds)),
-      }));
-      const of = (name: StageName) => longest.find(({ stage }) => stage === name)?.seconds ?? 0;
-      const sent = runs.map((one) => one.stages.reduce((sum, stage) => sum + stage.sent, 0));
-      const both = { survey: of('survey'), solve: of('solve') };
-      return { count, ...both, seconds: inAll(longest), sent: Math.max(...sent) };
+    const onRanks = ({ longest, network, sharesTokens }: TeamPlan) => {
+      const each = stages.map(({ stage }) => ({ seconds: longest(stage) }));
+      return {
+        count: size,
+        survey: longest('survey'),
+        solve: longest('solve'),
+        sharesTokens,
+        network,
+        seconds: inAll(each) + (network ?? 0),
+        sent: runs.map(sentBy),
+      };
     };
     const secondsOf = (effort: Effort) => {
       if (effort === settings.effort) return seconds;
@@ -146,13 +146,13 @@ async function planOf(
       notes: [...spec.output.notes, ...(engine.device === 'cpu' ? [] : leftToCpu(architecture))],
       assumedSparsity,
       stages,
-      smallestMemory: Math.max(...each.map(smallestMemory)),
+      smallestMemory: Math.max(...(team?.inputs ?? [input]).map(smallestMemory)),
       fits: limit === 0 || memory <= limit,
       seconds,
-      ranks: count > 1 ? ranks() : null,
+      ranks: team && onRanks(team),
       efforts: byEach(secondsOf),
-      gemmRate,
-      calibrationRate,
+      gemmRate: rates.gemmRate,
+      calibrationRate: rates.calibrationRate,
       parameters: source.parameters,
       blocks: architecture.blocks.length,
     };

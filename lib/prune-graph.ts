@@ -8,6 +8,7 @@ import { makeFolder, WORK_NAMES } from './checkpoint/output-path';
 import { withEngine } from './engine/call';
 import { type Engine, withBytes } from './engine/engine';
 import { native } from './engine/native';
+import { StageClock } from './engine/stage-clock';
 import { StruPruneError } from './errors';
 import { placesWritten, textsRead } from './models/decoders/places';
 import { takeKnownBranches } from './models/graphs/branches';
@@ -188,6 +189,7 @@ async function pruneWith(
   const surveys = new Surveys();
   const work: Work = {
     ...spec,
+    clock: new StageClock(engine.team),
     ...{ network: graph, engine, journal, surveys, identity, scratch, onProgress: progress, warn },
   };
   const decision = await take(allocate, work, await take(survey, work, null));

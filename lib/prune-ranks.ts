@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Engine } from './engine/engine';
+import type { StageUse } from './engine/stage-clock';
 import { StruPruneError } from './errors';
 import type { ModelSource } from './model/architecture';
 import { DenseDecoder } from './models/decoders/dense';
@@ -13,6 +14,20 @@ import type { Settings } from './options';
 import { differenceOf, runIdentity } from './pruning/journal/identity';
 import type { PruneResult } from './pruning/result';
 import { surveyCurves } from './stages/curves';
+
+/** Whose stage of rank 0's an order is of. */
+const STAGES = {
+  trials: 'survey',
+  'trials without': 'allocate',
+  solve: 'solve',
+  stages: 'rest',
+} as const satisfies Record<Exclude<Order['task'], 'end'>, string>;
+
+/** What all ranks have done in each stage, as rank 0 asks. */
+export async function stagesOfRanks({ engine: { team }, clock }: Run): Promise<StageUse[][]> {
+  await team.ask({ task: 'stages' } satisfies Order);
+  return team.gather(clock.stages());
+}
 
 /** All of a run that is not rank 0's. Nothing but scratch is written here. */
 export async function helpPrune(
@@ -31,9 +46,12 @@ export async function helpPrune(
     for (;;) {
       const order = await engine.team.next<Order>();
       if (order.task === 'end') return order.result;
+      run.clock.enter(STAGES[order.task]);
       if (order.task === 'trials') await surveyCurves({ network, survey: run.survey });
       else if (order.task === 'solve') await followSolve(run, order.removed);
+      else if (order.task === 'stages') await engine.team.gather(run.clock.stages());
       else await lossesWithout(run, order.gone);
+      run.clock.enter('rest');
     }
   } finally {
     run.session.dispose();

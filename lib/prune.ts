@@ -23,7 +23,7 @@ import { settingsUsed } from './models/decoders/settings-used';
 import { summarise } from './models/decoders/summary';
 import { tokenizerOutput } from './models/decoders/tokenizer-output';
 import { optionsThat, type PruneOptions, type Settings, settingsOf } from './options';
-import { helpPrune, requireAlike } from './prune-ranks';
+import { helpPrune, requireAlike, stagesOfRanks } from './prune-ranks';
 import { runIdentity, surveyIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import type { PruneResult } from './pruning/result';
@@ -181,6 +181,7 @@ async function takeStages(
       peakBudgetBytes: engine.memory.peak,
       scratchTraffic: since(trafficBefore, engine.scratchTraffic),
       device: engine.device,
+      ranks: await stagesOfRanks(run),
       peakDeviceBytes: engine.gpuMemory?.peak ?? null,
     };
     engine.throwIfAborted();

@@ -16,6 +16,7 @@ const MEASURES = {
   leak: ensureAll,
   effort: ensureAll,
   gpu: ensureAll,
+  link: ensureAll,
   house: ensureModules,
   tables: () => {},
   'same-bytes': ensureAll,

@@ -38,6 +38,8 @@ const callSchema = z.object({
     .describe('an AbortSignal')
     .optional(),
   memory: bytes.optional(),
+  ranks: z.unknown().optional(),
+  network: z.unknown().optional(),
   onProgress: callback,
   onWarning: callback,
   onNotice: callback,
@@ -45,7 +47,14 @@ const callSchema = z.object({
 
 /** The options of a call. @throws StruPruneError ERR_ARGUMENT: none, or what every call may be told is something else */
 export function checkedOptions<Options extends object>(options: Options): Options {
-  parse(callSchema, options);
+  const { engine, ranks, network } = parse(callSchema, options);
+  if (!engine && network !== undefined && ranks === undefined) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      '--network: it is what ranks can send to each other, and there is one process',
+      'give --ranks too',
+    );
+  }
   return options;
 }
 

@@ -32,6 +32,8 @@ export interface EngineOptions {
    * (docs/scale-out.md). Left out, there is this one, and MPI is not opened.
    */
   ranks?: number;
+  /** What a rank can send to another, Gbit/s: they share the tokens of a solve only where that saves time. Left out, they always do. */
+  network?: number;
   /** Hears on which device the engine works, in one line, before its first call. */
   onNotice?: (text: string) => void;
   /** Stops the call, which rejects with the signal's reason. */
@@ -49,5 +51,6 @@ export const MACHINE_KEYS = [
   'device',
   'deviceMemory',
   'ranks',
+  'network',
   'onNotice',
 ] as const satisfies (keyof MachineOptions)[];

@@ -26,6 +26,7 @@ const schema = z.strictObject({
   device: z.string().default('auto'),
   deviceMemory: bytes.default(0),
   ranks: count.optional(),
+  network: z.number().positive().optional(),
   onNotice: z
     .custom<(text: string) => void>((value) => typeof value === 'function')
     .describe('a function')
@@ -168,6 +169,14 @@ export class Engine implements AsyncDisposable {
    */
   get shares(): boolean {
     return this.#machine.ranks !== undefined;
+  }
+
+  /**
+   * Between ranks, Gbit/s; undefined: not known.
+   * @internal
+   */
+  get network(): number | undefined {
+    return this.#machine.network;
   }
 
   /** @throws StruPruneError ERR_DEVICE, ERR_BUDGET; what joinTeam throws */

@@ -15,6 +15,16 @@ export interface Objection {
   mend: string;
 }
 
+/** Of a rank since it joined. */
+export interface Traffic {
+  /** Bytes. */
+  sent: number;
+  /** Of them those of sums over tokens. */
+  sums: number;
+  /** In which it sent, or waited for others. */
+  seconds: number;
+}
+
 /** The ranks of a run, over MPI. Each of them makes the same calls in the same order. */
 export interface NativeTeam {
   /** Opens MPI; it is the same team however often it is joined. */
@@ -27,6 +37,7 @@ export interface NativeTeam {
   vote(team: TeamHandle, objection: Objection | null): Promise<void>;
   /** Whether a vote has ended the call. */
   hasEnded(team: TeamHandle): boolean;
+  teamTraffic(team: TeamHandle): Traffic;
   /** Ends MPI in this process; `settled` = false: all ranks, which may wait for this one. */
   leaveTeam(team: TeamHandle, settled: boolean): void;
 }

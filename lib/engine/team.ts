@@ -5,7 +5,7 @@ import { asStruPruneError, StruPruneError } from '../errors';
 import { counted } from '../numbers';
 import type { TeamHandle } from './handles';
 import { native } from './native';
-import type { Objection } from './native-team';
+import type { Objection, Traffic } from './native-team';
 
 /** Disposed of by the engine that has it. */
 export interface Team extends Disposable {
@@ -21,6 +21,8 @@ export interface Team extends Disposable {
   gather<T>(value: T): Promise<T[]>;
   /** On rank 0 first: what it fetches is there for the others. */
   first<T>(work: () => Promise<T>): Promise<T>;
+  /** Of this rank since it joined. */
+  traffic(): Traffic;
   /** A whole call on every rank: what ends it on one of them ends it on all. */
   call<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
 }
@@ -34,6 +36,7 @@ export const ALONE: Team = {
   next: () => Promise.reject(new StruPruneError('ERR_INTERNAL', 'rank 0 is asked for nothing')),
   gather: async (value) => [value],
   first: (work) => work(),
+  traffic: () => ({ sent: 0, sums: 0, seconds: 0 }),
   call: (work) => work(),
   [Symbol.dispose]: () => {},
 };
@@ -172,6 +175,10 @@ class MpiTeam implements Team {
     } finally {
       this.#open = false;
     }
+  }
+
+  traffic(): Traffic {
+    return native.teamTraffic(this.handle);
   }
 
   async #tell<Order>(order?: Order): Promise<Order> {

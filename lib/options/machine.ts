@@ -1,6 +1,6 @@
 /** What calls that compute may be told of the machine. An engine checks it (lib/engine). */
 import type { MachineOptions } from '../engine/engine-options';
-import { bytes, count, device, on } from './kinds';
+import { bytes, count, device, on, positive } from './kinds';
 import { type Declaration, declare } from './option';
 
 export const MACHINE = declare({ group: 'Machine' }, {
@@ -42,6 +42,12 @@ export const MACHINE = declare({ group: 'Machine' }, {
     takes: count,
     help: 'processes that share the run, as many as the launcher of MPI has started (docs/scale-out.md)',
     otherwise: 'this one, without MPI',
+    changes: 'nothing',
+  },
+  network: {
+    takes: { ...positive, value: '<Gbit/s>' },
+    help: "what a rank can send to another: ranks share the solve's tokens only where that saves time (docs/scale-out.md)",
+    otherwise: 'they always share them',
     changes: 'nothing',
   },
 } satisfies Record<keyof Omit<MachineOptions, 'onNotice'>, Declaration>);

@@ -1,5 +1,6 @@
 import type { AllocationScope, EnergyForm } from '../allocation';
 import type { ExportKind } from '../checkpoint/export-table';
+import type { StageUse } from '../engine/stage-clock';
 import type { Site } from '../model/sublayers';
 import type { AdmmStep } from '../solver/admm';
 import type { TuneReport } from '../tuning/train';
@@ -124,6 +125,8 @@ export interface PruneResult {
   peakBudgetBytes: number;
   /** Bytes from and to scratch files. */
   scratchTraffic: { read: number; written: number };
+  /** What each rank did, by stages in their order there (docs/scale-out.md); one process is rank 0. */
+  ranks: StageUse[][];
   /** Most of the GPU's memory at once, what --device-memory limits; null on the CPU. */
   peakDeviceBytes: number | null;
   /** What loads the output. */

@@ -1,5 +1,6 @@
 /** A run is its stages, one after the other: survey, allocate, solve, tune, write, verify. */
 import type { Engine } from '../engine/engine';
+import type { StageClock } from '../engine/stage-clock';
 import type { FrontEnd } from '../models/front-end';
 import type { OnStage, OnWarning } from '../progress';
 import type { Identity } from '../pruning/journal/identity';
@@ -17,6 +18,7 @@ export interface Work extends StageSpec {
   identity: Identity;
   /** Folder for what memory has no room for; '' = all is in memory. */
   scratch: string;
+  clock: StageClock;
   onProgress: OnStage | undefined;
   warn: OnWarning;
 }
@@ -37,13 +39,19 @@ export interface Stage<Input, Artefact> {
 
 /** What a stage gives: kept from before, or made now and kept. */
 export async function take<Input, Artefact>(
-  { run, artefact }: Stage<Input, Artefact>,
+  { name, run, artefact }: Stage<Input, Artefact>,
   work: Work,
   input: Input,
 ): Promise<Artefact> {
-  const kept = await artefact?.find(work);
-  if (kept) return kept;
-  const made = await run(work, input);
-  await artefact?.keep(work, made);
-  return made;
+  const { clock } = work;
+  clock.enter(name);
+  try {
+    const kept = await artefact?.find(work);
+    if (kept) return kept;
+    const made = await run(work, input);
+    await artefact?.keep(work, made);
+    return made;
+  } finally {
+    clock.enter('rest');
+  }
 }

@@ -78,6 +78,16 @@ Napi::Value HasEnded(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), TeamOf(info)->ended);
 }
 
+// (team) -> {sent, sums, seconds}: of this rank so far
+Napi::Value TeamTraffic(const Napi::CallbackInfo& info) {
+  const Traffic& traffic = TeamOf(info)->traffic;
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("sent", static_cast<double>(traffic.sent));
+  result.Set("sums", static_cast<double>(traffic.sums));
+  result.Set("seconds", traffic.seconds);
+  return result;
+}
+
 // (team, settled): the end of MPI in this process; of all ranks where they may wait for this one
 Napi::Value LeaveTeam(const Napi::CallbackInfo& info) {
   TeamOf(info)->Leave(GetBool(info[1], "settled"));
@@ -92,6 +102,7 @@ void InitTeam(Napi::Env env, Napi::Object exports) {
   Export<VoteOf>(env, exports, "vote");
   Export<BeginCall>(env, exports, "beginCall");
   Export<HasEnded>(env, exports, "hasEnded");
+  Export<TeamTraffic>(env, exports, "teamTraffic");
   Export<LeaveTeam>(env, exports, "leaveTeam");
 }
 

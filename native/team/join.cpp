@@ -16,12 +16,13 @@ Needs JoinNeeds(const Share& share, size_t largest_piece, size_t all) {
   return needs;
 }
 
-void JoinRanks(Context& context, const Share& share, const Pieces& pieces) {
+uint64_t JoinRanks(Context& context, const Share& share, const Pieces& pieces) {
   Team& team = *share.team;
   const size_t most = pieces.sizes.empty() ? 0 : std::ranges::max(pieces.sizes);
   auto buffer = context.Allocate<double>(most);
   context.CheckAbort();
   Agree(team);
+  const uint64_t before = team.traffic.sent;
   // From here on every rank sends what the others wait for, whatever happens to it.
   std::exception_ptr failure;
   const auto attempt = [&](const auto& step) {
@@ -67,6 +68,7 @@ void JoinRanks(Context& context, const Share& share, const Pieces& pieces) {
     if (rank > 0) team.Send(rank - 1, bytes);
   });
   if (failure) std::rethrow_exception(failure);
+  return team.traffic.sent - before;
 }
 
 }  // namespace struprune

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -26,9 +27,9 @@ struct Pieces {
 // the one before. Nothing for one alone.
 Needs JoinNeeds(const Share& share, size_t largest_piece, size_t all);
 
-// Throws what ended the call on another rank before anything is sent. What fails on this one later
-// is thrown when the others have what they wait for.
-void JoinRanks(Context& context, const Share& share, const Pieces& pieces);
+// Bytes that this rank has sent. Throws what ended the call on another rank before anything is
+// sent. What fails on this one later is thrown when the others have what they wait for.
+uint64_t JoinRanks(Context& context, const Share& share, const Pieces& pieces);
 
 // The same of a few numbers, in the place of sums.Total().
 template <typename Sum>

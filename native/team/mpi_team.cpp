@@ -77,7 +77,7 @@ void MpiTeam::Transfer(Start start) {
   }
 }
 
-void MpiTeam::Send(int to, std::span<const std::byte> bytes) {
+void MpiTeam::SendAll(int to, std::span<const std::byte> bytes) {
   InPieces(bytes, [&](std::span<const std::byte> piece) {
     Transfer([&](MpiHandle* request) {
       mpi_.Isend(piece.data(), static_cast<int>(piece.size()), mpi_.constants.byte, to, kTag,
@@ -86,7 +86,7 @@ void MpiTeam::Send(int to, std::span<const std::byte> bytes) {
   });
 }
 
-void MpiTeam::Receive(int from, std::span<std::byte> bytes) {
+void MpiTeam::ReceiveAll(int from, std::span<std::byte> bytes) {
   InPieces(bytes, [&](std::span<std::byte> piece) {
     Transfer([&](MpiHandle* request) {
       mpi_.Irecv(piece.data(), static_cast<int>(piece.size()), mpi_.constants.byte, from, kTag,

@@ -25,11 +25,11 @@ class MpiTeam final : public Team {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  void Send(int to, std::span<const std::byte> bytes) override;
-  void Receive(int from, std::span<std::byte> bytes) override;
 
  private:
   explicit MpiTeam(MpiLibrary mpi);
+  void SendAll(int to, std::span<const std::byte> bytes) override;
+  void ReceiveAll(int from, std::span<std::byte> bytes) override;
   // Starts a transfer by `start(request)` and waits for its end.
   template <typename Start>
   void Transfer(Start start);

@@ -1,5 +1,6 @@
 #include "team/team.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,13 @@
 
 namespace struprune {
 namespace {
+
+template <typename Work>
+double Timed(const Work& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 // A rank's place in the binomial tree of all ranks, counted from the root.
 struct TreePlace {
@@ -61,6 +69,15 @@ std::string TakePart(std::string_view& text) {
 }
 
 }  // namespace
+
+void Team::Send(int to, std::span<const std::byte> bytes) {
+  traffic.seconds += Timed([&] { SendAll(to, bytes); });
+  traffic.sent += bytes.size();
+}
+
+void Team::Receive(int from, std::span<std::byte> bytes) {
+  traffic.seconds += Timed([&] { ReceiveAll(from, bytes); });
+}
 
 Message Broadcast(Team& team, int root, Message message) {
   const TreePlace place = PlaceInTree(team, root);

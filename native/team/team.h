@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -11,18 +12,30 @@
 
 namespace struprune {
 
+// Of a rank so far.
+struct Traffic {
+  uint64_t sent = 0;   // bytes
+  uint64_t sums = 0;   // bytes of them that are sums over tokens, as Needs::sent counts them
+  double seconds = 0;  // in which it sent, or waited for others
+};
+
 class Team {
  public:
   virtual ~Team() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
   // Returns when the bytes may change again.
-  virtual void Send(int to, std::span<const std::byte> bytes) = 0;
+  void Send(int to, std::span<const std::byte> bytes);
   // As many bytes as were sent.
-  virtual void Receive(int from, std::span<std::byte> bytes) = 0;
+  void Receive(int from, std::span<std::byte> bytes);
 
   // Whether a vote has ended the call that runs (Agree): nothing more is exchanged in it.
   bool ended = false;
+  Traffic traffic;
+
+ private:
+  virtual void SendAll(int to, std::span<const std::byte> bytes) = 0;
+  virtual void ReceiveAll(int from, std::span<std::byte> bytes) = 0;
 };
 
 using Message = std::vector<std::byte>;

@@ -47,10 +47,12 @@ class ThreadTeam final : public Team {
   ThreadTeam(Post& post, int rank, int size) : post_(post), rank_(rank), size_(size) {}
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  void Send(int to, std::span<const std::byte> bytes) override { post_.Put({rank_, to}, bytes); }
-  void Receive(int from, std::span<std::byte> bytes) override { post_.Take({from, rank_}, bytes); }
 
  private:
+  void SendAll(int to, std::span<const std::byte> bytes) override { post_.Put({rank_, to}, bytes); }
+  void ReceiveAll(int from, std::span<std::byte> bytes) override {
+    post_.Take({from, rank_}, bytes);
+  }
   Post& post_;
   const int rank_, size_;
 };

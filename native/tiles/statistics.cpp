@@ -7,6 +7,7 @@
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
 #include "team/join.h"
+#include "team/team.h"
 #include "tiles/elementwise.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"
@@ -223,7 +224,8 @@ void Statistics::JoinRanksOf() {
     }
   };
   pieces.become_total = [&] { sums_.BecomeTotal(); };
-  JoinRanks(*space_.context, std::exchange(share_, {}), pieces);
+  const Share share = std::exchange(share_, {});
+  share.team->traffic.sums += JoinRanks(*space_.context, share, pieces);
 }
 
 size_t Statistics::TokenPage() {

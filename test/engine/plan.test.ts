@@ -324,13 +324,22 @@ test('ranks share the tokens of the solve by whole segments', async (t) => {
     four.ranks!.solve < two.ranks!.solve * (secondsOf(four, 'solve') / secondsOf(two, 'solve')),
   );
   // A rank between two others sends up and down.
-  t.is(four.ranks!.sent, 2 * two.ranks!.sent);
+  const sent = two.ranks!.sent[0]!;
+  t.deepEqual(two.ranks!.sent, [sent, sent]);
+  t.deepEqual(four.ranks!.sent, [sent, 2 * sent, 2 * sent, sent]);
   // What lies in memory of the tokens is a share of it; a rank that follows keeps a sum a segment.
   t.true(four.memory < one.memory);
   const page = await of(1, 2);
   t.true(Math.abs(page.ranks!.solve - secondsOf(page, 'solve')) < 1e-9 * page.ranks!.solve);
-  // On these rank 0 solves alone.
+  const [fast, slow] = [await of(16, 4, { network: 1e4 }), await of(16, 4, { network: 1e-3 })];
+  t.is(fast.ranks!.network, (2 * 8 * sent) / 1e13);
+  t.true(fast.ranks!.sharesTokens);
+  t.true(Math.abs(fast.ranks!.seconds - four.ranks!.seconds - fast.ranks!.network!) < 1e-9);
+  // Where the network takes longer than the solve of one, as with Fisher metrics, rank 0 solves alone.
+  t.false(slow.ranks!.sharesTokens);
+  t.deepEqual([slow.ranks!.network, ...slow.ranks!.sent], [0, 0, 0, 0, 0]);
+  t.true(Math.abs(slow.ranks!.solve - secondsOf(slow, 'solve')) < 1e-9 * slow.ranks!.solve);
   const fisher = await of(16, 2, { selection: 'fisher' });
-  t.is(fisher.ranks!.sent, 0);
+  t.deepEqual(fisher.ranks!.sent, [0, 0]);
   t.true(Math.abs(fisher.ranks!.solve - secondsOf(fisher, 'solve')) < 1e-9 * fisher.ranks!.solve);
 });

@@ -359,6 +359,7 @@ export function sampleRun(): PruneRun {
       measuringSeconds: 2.5,
       peakRssBytes: 300 * 2 ** 20,
       peakBudgetBytes: 100 * 2 ** 20,
+      ranks: [],
       scratchTraffic: { read: 3 * 2 ** 30, written: 2 * 2 ** 30 },
       device: 'cpu',
       peakDeviceBytes: null,

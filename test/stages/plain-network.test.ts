@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { orAbort } from '../../lib/checkpoint/atomic';
 import { Engine } from '../../lib/engine/engine';
+import { StageClock } from '../../lib/engine/stage-clock';
 import { MASK_DEFAULTS } from '../../lib/masks';
 import { Journal, type SearchPoint } from '../../lib/pruning/journal/journal';
 import type { MaskConfidence, SearchReport } from '../../lib/pruning/result';
@@ -79,6 +80,7 @@ async function pruned(
     const work: Work = {
       ...{ network, engine, journal, surveys: new Surveys(), scratch: '' },
       identity,
+      clock: new StageClock(engine.team),
       survey: {
         ...{ curves: 'sweep', statistics: 'gram', layerWeights: 'probe', selection: 'plain' },
         ...{ lambda: LAMBDA, surveyTokens: ROWS, fisherLabels: 'empirical', seed: 0 },

@@ -7,6 +7,8 @@ import { Engine } from '../../lib/engine/engine';
 import { addonFile } from '../../lib/engine/native-files';
 import { evaluate } from '../../lib/evaluate';
 import { plan } from '../../lib/plan';
+import { prune as doPrune } from '../../lib/prune';
+import type { PruneResult } from '../../lib/pruning/result';
 import { EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
 import { hashesOf } from '../e2e/files';
 import { long } from '../long';
@@ -78,6 +80,41 @@ for (const [name, kind, counts, more] of ROWS) {
         t.is(lossIn(shared.stdout), lossIn(alone.stdout), about);
       }
     }
+  });
+}
+
+const sumsOf = ({ ranks }: Pick<PruneResult, 'ranks'>) =>
+  ranks.map((stages) => stages.reduce((total, { sums }) => total + sums, 0));
+
+for (const mpi of MPIS) {
+  test.serial(`${mpi.name}: ranks send the sums that the plan counts, to the byte`, async (t) => {
+    t.timeout(300_000);
+    const ran = async (...more: string[]) => {
+      const output = join(await scratch(t), 'small');
+      const args = prune(TINY, output, ...SOLVE, ...PAGES, ...more);
+      const { code, stdout, stderr } = await onRanks(mpi, alike(3, args));
+      t.is(code, 0, stderr);
+      return JSON.parse(stdout) as PruneResult;
+    };
+    const shared = await ran();
+    const { ranks } = await plan(TINY, {
+      ...{ sparsity: 0.25, calibrationTokens: 3 * 4096, window: 128, tuneTokens: 0 },
+      ...{ scope: 'all', allocation: 'uniform', threads: 1, ranks: 3 },
+    });
+    t.deepEqual(sumsOf(shared), ranks!.sent);
+    t.true(sumsOf(shared)[1]! > 2 ** 20);
+    for (const stages of shared.ranks) {
+      const names = stages.map(({ stage }) => stage);
+      t.deepEqual(names.slice(0, 1), ['rest']);
+      t.true(names.includes('solve'));
+      for (const { seconds, waitingSeconds, sent, sums } of stages) {
+        t.true(waitingSeconds <= seconds + 1e-3);
+        t.true(sums <= sent);
+      }
+    }
+    // 1 kbit/s: rank 0 solves alone.
+    const slow = await ran('--network', '0.000001', '--ffn-solver', 'output');
+    t.deepEqual(sumsOf(slow), [0, 0, 0]);
   });
 }
 
@@ -204,6 +241,13 @@ test('of all calls prune alone is shared', async (t) => {
   await t.throwsAsync(evaluate(TINY, { text: EVALUATION, engine }), refused);
   const planned = await plan(TINY, { sparsity: 0.2, ranks: 2 });
   t.true(planned.memory > 0);
+});
+
+test('a network is one between ranks', async (t) => {
+  const expected = { code: 'ERR_ARGUMENT', message: /network: it is what ranks can send/ };
+  const options = { output: 'out', calibration: EVALUATION, sparsity: 0.2, network: 1 };
+  await t.throwsAsync(plan(TINY, options), expected);
+  await t.throwsAsync(doPrune(TINY, options), expected);
 });
 
 test("a launcher's socket that was closed is said", async (t) => {

@@ -55,7 +55,7 @@ const bench = ({ scratch, ...options }: Options, machine: Options) =>
   flagsOf({ ...options, ...machine, ...(scratch && { scratch }) }, [BENCH_JSON]);
 
 /** Of calls that run on one process. */
-const { ranks, ...machine } = MACHINE;
+const { ranks, network, ...machine } = MACHINE;
 const { threads, memory } = machine;
 
 export const FLAGS = {

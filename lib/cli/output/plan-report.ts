@@ -1,5 +1,5 @@
 import { counted, duration, grouped, mebibytes, wholeMebibytes } from '../../numbers';
-import type { Plan } from '../../plan';
+import type { Plan, RanksPlan } from '../../plan';
 import { table } from './table';
 
 /** A plan for people. */
@@ -34,8 +34,17 @@ export function planReport(plan: Plan): string {
   ].join('\n');
 }
 
-function ranksText({ count, survey, solve, seconds, sent }: NonNullable<Plan['ranks']>): string {
-  return `with ${count} ranks on machines like this one: about ${duration(seconds)}, of which the survey, whose trials they share, ${duration(survey)}, and the solve, whose tokens they share, ${duration(solve)}; and what the network takes for ${mebibytes(sent)} that a rank sends. Memory and scratch below the table are those of the rank that needs most`;
+function ranksText({ count, survey, solve, sharesTokens, network, seconds, sent }: RanksPlan) {
+  const most = mebibytes(Math.max(...sent));
+  const trials = `the survey, whose trials they share, ${duration(survey)}`;
+  const alone = `the solve, which rank 0 does alone since sums would take longer over such a network, ${duration(solve)}`;
+  const shared = `the solve, whose tokens they share, ${duration(solve)}`;
+  const sums =
+    network === null
+      ? `. To this comes what the network takes for up to ${most} that a rank sends (--network)`
+      : `, and the network for up to ${most} that a rank sends ${duration(network)}`;
+  const parts = sharesTokens ? `${trials}, ${shared}${sums}` : `${trials}, and ${alone}`;
+  return `with ${count} ranks on machines like this one: about ${duration(seconds)}, of which ${parts}. Memory and scratch below the table are those of the rank that needs most`;
 }
 
 /** `about 24:00 on this machine; --effort quick: about 2:10`. */

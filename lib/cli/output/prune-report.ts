@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { StageUse } from '../../engine/stage-clock';
 import {
   bytes,
   change,
@@ -20,6 +21,7 @@ import { table } from './table';
 /** A finished run for people. */
 export function pruneReport(result: PruneResult): string {
   const parts = [layerTable(result), summary(result)];
+  if (result.ranks.length > 1) parts.push(ranksTable(result.ranks));
   if (result.samples) parts.push(samples(result.samples));
   parts.push(whereabouts(result));
   return parts.join('\n\n');
@@ -49,6 +51,34 @@ function layerTable({ layerStats: stats, confidence }: PruneResult): string {
   return table(
     [head, ...rows],
     head.map((name) => (name === 'site' ? 'left' : 'right')),
+  );
+}
+
+/** A row a rank, with a column for each stage that several work on. */
+export function ranksTable(ranks: readonly StageUse[][]): string {
+  const [first = [], ...others] = ranks;
+  const shared = first
+    .map(({ stage }) => stage)
+    .filter((name) => name !== 'rest' && others.flat().some(({ stage }) => stage === name));
+  const sum = (stages: readonly StageUse[], of: 'seconds' | 'waitingSeconds' | 'sent') =>
+    stages.reduce((total, stage) => total + stage[of], 0);
+  const rows = ranks.map((stages, rank) => [
+    String(rank),
+    ...shared.map((name) =>
+      duration(
+        sum(
+          stages.filter(({ stage }) => stage === name),
+          'seconds',
+        ),
+      ),
+    ),
+    duration(sum(stages, 'seconds')),
+    duration(sum(stages, 'waitingSeconds')),
+    mebibytes(sum(stages, 'sent')),
+  ]);
+  return table(
+    [['rank', ...shared, 'in all', 'of it waiting', 'sent'], ...rows],
+    ['rank', ...shared, '', '', ''].map(() => 'right'),
   );
 }
 

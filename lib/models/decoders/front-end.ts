@@ -101,7 +101,7 @@ class ShrinkingDecoder implements Shrinking {
   async begin(spec: Solving): Promise<Pass> {
     const { engine, layers } = this.#run;
     const { team } = engine;
-    const shared = sharesTokens(engine, spec);
+    const shared = this.#run.sharesTokens && sharesTokens(engine, spec);
     const removed = this.#removed;
     if (shared) await team.ask({ task: 'solve', removed } satisfies Order);
     const pass = await beginPass(this.#run, this.#plan, removed, spec, shared);

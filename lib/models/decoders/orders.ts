@@ -5,4 +5,6 @@ export type Order =
   | { task: 'trials' }
   | { task: 'trials without'; gone: readonly number[] }
   | { task: 'solve'; removed: Int32Array }
+  /** To say what it has done in each stage. */
+  | { task: 'stages' }
   | { task: 'end'; result: PruneResult };

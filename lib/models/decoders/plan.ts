@@ -72,12 +72,6 @@ export function planRun(input: PlanInput, limit: number): RunPlan {
   return limit === 0 || resident.memory <= limit ? resident : planWith(input, true);
 }
 
-/** The input of every rank, where several share a run. */
-export function inputsOfRanks(input: PlanInput, size: number): PlanInput[] {
-  if (size === 1) return [input];
-  return Array.from({ length: size }, (_, rank) => ({ ...input, rank: { rank, size } }));
-}
-
 /** The smallest limit under which the run can be done. */
 export function smallestMemory(input: PlanInput): number {
   return Math.min(planWith(input, true).memory, planWith(input, false).memory);

@@ -5,6 +5,7 @@ import { requireWritable } from '../../checkpoint/atomic';
 import { embeddedMix } from '../../embedded';
 import { type Engine, withBytes } from '../../engine/engine';
 import { Session } from '../../engine/session';
+import { StageClock } from '../../engine/stage-clock';
 import { windowFor } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
 import type { PruneOptions, Settings } from '../../options';
@@ -26,9 +27,12 @@ import { requireNoSliding } from '../../spec/output';
 import { MIXED } from '../../spec/refit';
 import { turn } from '../../turns';
 import type { Hashes } from './model-card';
+import type { PlanInput } from './needs/stage';
 import { requireBeside } from './places';
 import { planInput } from './plan-input';
 import { requireOutputSpace, requireRoom } from './room';
+import { stageSeconds } from './stage-seconds';
+import { planTeam } from './team-plan';
 import { type TokenizerOutput, tokenizerBytesOf } from './tokenizer-output';
 import { wholeProgress } from './whole';
 
@@ -48,8 +52,11 @@ export interface Run extends RunSpec {
   surveys: Surveys;
   /** Folder for hidden states; '' = in memory. */
   states: string;
+  /** Whether ranks may share the solve's tokens. */
+  sharesTokens: boolean;
   /** The most that the run needs of the engine's memory at a time, bytes. */
   room: number;
+  clock: StageClock;
   onProgress: OnStage | undefined;
   /** What the user should know: told at once, and in the result. */
   warnings: string[];
@@ -87,6 +94,7 @@ export async function openRun(
   { ids: given, surveys }: Shared,
   held: number,
 ): Promise<Run> {
+  const clock = new StageClock(engine.team);
   const spec = resolveRun(source, settings, await tokenizerBytesOf(source, settings, signal));
   await turn();
   const { window } = spec;
@@ -126,7 +134,6 @@ export async function openRun(
   const { team } = engine;
   const sizes = {
     engine,
-    ...(team.size > 1 && { rank: { rank: team.rank, size: team.size } }),
     tokens: ids.length,
     tuning: tuneText && {
       train: tuneText.train.length / window,
@@ -134,7 +141,10 @@ export async function openRun(
     },
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
-  const plan = await requireRoom(planInput(spec, sizes), settings, engine);
+  const input = planInput(spec, sizes);
+  const sharesTokens = team.size > 1 && (await tokensPay(engine, input));
+  const rank = team.size > 1 && { rank: { rank: team.rank, size: team.size, sharesTokens } };
+  const plan = await requireRoom({ ...input, ...rank }, settings, engine);
   await requireOutputSpace(plan, settings, held);
   const session = new Session(engine, source, spec.output.stored, settings.scratch);
   const warnings: string[] = [];
@@ -161,11 +171,26 @@ export async function openRun(
     session,
     surveys,
     states,
+    sharesTokens,
+    clock,
     room: plan.memory - plan.reserve,
     onProgress: wholeProgress(plan, evaluation !== null, withBytes(engine, onProgress)),
     warnings,
     warn,
   };
+}
+
+/** Whether ranks save time by sharing the solve's tokens, as rank 0 says; where nothing is known of the network they do. */
+async function tokensPay(engine: Engine, input: PlanInput): Promise<boolean> {
+  const { team, network } = engine;
+  if (network === undefined) return true;
+  const decide = async () => {
+    const { secondsOf } = await stageSeconds(engine);
+    const about = { size: team.size, limit: engine.budget, network };
+    return planTeam(input, about, secondsOf).sharesTokens;
+  };
+  const [decided] = await team.gather(team.rank === 0 ? await decide() : true);
+  return decided!;
 }
 
 /** Windows of this package's mixed text; null: not one is asked for. */

@@ -10,7 +10,6 @@ import {
   times,
   together,
 } from '../../../engine/needs';
-import { ALONE } from '../../../engine/team';
 import { stepsOf } from '../../../masks';
 import { passesOf } from '../../../masks/experts';
 import { ffnInputs } from '../../../model/axes';
@@ -89,7 +88,8 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
 
 /** The rank's, where the ranks share the tokens. */
 function shareOf(input: PlanInput): Tokens['share'] {
-  const { engine, rank = ALONE, gather } = input;
+  const { engine, rank, gather } = input;
+  if (!rank?.sharesTokens) return undefined;
   const solving = { gather, metrics: keptMetrics(input) > 0, idle: false };
   if (!sharesTokens({ team: rank, device: engine.device }, solving)) return undefined;
   return { rank: rank.rank, ranks: rank.size };

@@ -53,7 +53,7 @@ export interface PlanInput
   /** Whether the survey is kept in a file of its own. */
   saves: boolean;
   /** One of several that share trials and tokens; left out where there is one. */
-  rank?: Pick<Team, 'rank' | 'size'>;
+  rank?: Pick<Team, 'rank' | 'size'> & { sharesTokens: boolean };
   /** It makes nothing else, as survey(). */
   surveyOnly?: boolean;
 }
