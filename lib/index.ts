@@ -19,6 +19,8 @@ export type { PeersOptions } from './bench/peers/options';
 export { benchPeers } from './bench/peers/run';
 export type { QualityOptions } from './bench/quality/options';
 export { benchQuality } from './bench/quality/run';
+export type { ScaleOptions } from './bench/scale/options';
+export { benchScale } from './bench/scale/run';
 export type { SpeedOptions } from './bench/speed/options';
 export { benchSpeed } from './bench/speed/run';
 export type { ExportKind, ExportRow } from './checkpoint/export-table';

@@ -3,9 +3,11 @@ import { fewerThanAWindow } from './calibration/corpus';
 import { isIds, requireTokenizer, type Text } from './calibration/text';
 import { requireName } from './checkpoint/output-path';
 import { checkedOptions, withEngine } from './engine/call';
+import type { Engine } from './engine/engine';
 import { leftToCpu } from './engine/session';
 import { windowFor } from './measure/perplexity';
 import type { Architecture, ModelSource } from './model/architecture';
+import type { PlanInput } from './models/decoders/needs/stage';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './models/decoders/plan';
 import { planInput } from './models/decoders/plan-input';
 import { stageSeconds } from './models/decoders/stage-seconds';
@@ -102,13 +104,7 @@ async function planOf(
     await requireTokenizer(source, options.signal);
     const bytes = await tokenizerBytesOf(source, settings, options.signal);
     const spec = resolve(source, settings, bytes);
-    const sizesOf = ({ window, settings: asked }: RunSpec) => ({
-      engine,
-      tokens: wholeWindows(asked.calibrationTokens, window),
-      tuning: askedWindows(asked, window),
-      evaluation: evaluationOf(asked, architecture, window),
-    });
-    const input = planInput(spec, sizesOf(spec));
+    const input = inputOf(engine, spec);
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
     const { rates, secondsOf: ofStage } = await stageSeconds(engine);
@@ -135,7 +131,7 @@ async function planOf(
     const secondsOf = (effort: Effort) => {
       if (effort === settings.effort) return seconds;
       const other = resolve(source, at(effort), bytes);
-      return inAll(planRun(planInput(other, sizesOf(other)), limit).stages.map(timed));
+      return inAll(planRun(inputOf(engine, other), limit).stages.map(timed));
     };
     return {
       ...run,
@@ -156,6 +152,17 @@ async function planOf(
       parameters: source.parameters,
       blocks: architecture.blocks.length,
     };
+  });
+}
+
+/** What a run is planned from, as it is asked for: its texts are not read. @throws StruPruneError ERR_TEXT */
+export function inputOf(engine: Engine, spec: RunSpec): PlanInput {
+  const { window, settings, source } = spec;
+  return planInput(spec, {
+    engine,
+    tokens: wholeWindows(settings.calibrationTokens, window),
+    tuning: askedWindows(settings, window),
+    evaluation: evaluationOf(settings, source.architecture, window),
   });
 }
 

@@ -1,16 +1,30 @@
 /** Tables of a document as CSV (RFC 4180): a line of names, then one line a row. */
-import type { BenchDocument, BenchGraphs, BenchMasks, BenchQuality } from '../documents/bench';
+import type {
+  BenchDocument,
+  BenchGraphs,
+  BenchMasks,
+  BenchQuality,
+  BenchScale,
+} from '../documents/bench';
 import { latencyRows } from '../documents/latency-rows';
 
 type Cell = string | number | null;
 
 /** Text of the section's file; null where the section is no table. */
-export function csvOf({ quality, kernels, masks, graphs, latency }: BenchDocument): string | null {
+export function csvOf({
+  quality,
+  kernels,
+  masks,
+  graphs,
+  latency,
+  scale,
+}: BenchDocument): string | null {
   if (quality) return lines(qualityTable(quality));
   if (kernels) return lines(kernels.rows);
   if (masks) return lines(masksTable(masks));
   if (graphs) return lines(graphsTable(graphs));
   if (latency) return lines(latencyRows(latency).map((row) => ({ ...row })));
+  if (scale) return lines(scaleTable(scale));
   return null;
 }
 
@@ -50,6 +64,13 @@ function qualityTable({ model, dense, rows, methods }: BenchQuality): Record<str
     top1Agreement: 1,
   }));
   return [...unpruned, ...found];
+}
+
+/** One line a number of ranks, rank and stage. */
+function scaleTable({ rows }: BenchScale): Record<string, Cell>[] {
+  return rows.flatMap(({ each, sharesTokens, ...row }) =>
+    each.map(({ seconds, ...stage }) => ({ ...row, ...stage, stageSeconds: seconds })),
+  );
 }
 
 /** One line a site, share and search. */

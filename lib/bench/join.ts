@@ -14,6 +14,7 @@ const SECTIONS = [
   'memory',
   'graphs',
   'latency',
+  'scale',
 ] as const;
 export type SectionName = (typeof SECTIONS)[number];
 

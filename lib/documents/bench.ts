@@ -367,6 +367,41 @@ const latency = z.object({
   units: z.record(z.string(), count),
 });
 
+/** A run on ranks, by its plan and what its stages took on one process: `bench scale`. */
+const scale = z.object({
+  model,
+  /** What a rank can send to another, Gbit/s. */
+  gbit: z.number(),
+  calibrationTokens: count,
+  /** Stages on one process, as they were timed. */
+  measured: z.array(z.object({ stage: z.string(), seconds: z.number() })),
+  rows: z.array(
+    z.object({
+      ranks: count,
+      /** Of the solve; else rank 0 solves alone. */
+      sharesTokens: z.boolean(),
+      /** Seconds of the rank that takes longest, and of sums on their way. */
+      survey: z.number(),
+      solve: z.number(),
+      network: z.number(),
+      /** Of the whole run, and one process's over it. */
+      seconds: z.number(),
+      faster: z.number(),
+      /** Stages that ranks share, by rank. `sent`: bytes of sums; `waitingSeconds`: for others and the network. */
+      each: z.array(
+        z.object({
+          rank: count,
+          stage: z.string(),
+          flops: z.number(),
+          seconds: z.number(),
+          waitingSeconds: z.number(),
+          sent: count,
+        }),
+      ),
+    }),
+  ),
+});
+
 const memoryRow = z.object({
   label: z.string(),
   parameters: count,
@@ -465,6 +500,7 @@ export const benchSchema = z.object({
   masks: masks.optional(),
   graphs: graphs.optional(),
   latency: latency.optional(),
+  scale: scale.optional(),
 });
 
 export type BenchDocument = z.infer<typeof benchSchema>;
@@ -482,6 +518,7 @@ export type BenchKernel = z.infer<typeof kernel>;
 export type BenchKernels = z.infer<typeof kernels>;
 export type BenchPace = z.infer<typeof pace>;
 export type BenchLatency = z.infer<typeof latency>;
+export type BenchScale = z.infer<typeof scale>;
 export type BenchSpeed = z.infer<typeof speed>;
 export type BenchSpread = z.infer<typeof spread>;
 export type BenchPeers = z.infer<typeof peers>;

@@ -101,6 +101,15 @@ export const dimensions = kind(
   z.string().regex(/^[1-9]\d{0,4}(x[1-9]\d{0,4})?$/, { error: 'must be 224 or 480x640' }),
   '<size>',
 );
+/** Those named twice count once. */
+export const counts = kind(
+  z
+    .array(wholeCount)
+    .min(1)
+    .transform((all) => [...new Set(all)].sort((a, b) => a - b)),
+  '<list>',
+  'sizes',
+);
 export const numbers = kind(z.array(z.number()).min(1).max(3), '<list>', 'numbers');
 export const names = kind(z.array(z.string().min(1)).min(1), '<list>', 'names');
 

@@ -19,6 +19,7 @@ import { methodsTable, originBody, textsTable } from './sections/origin';
 import { peersFigures, peersSummary } from './sections/peers';
 import { perplexityFigures } from './sections/perplexity';
 import { resultsTable } from './sections/results';
+import { scaleTable } from './sections/scale';
 import { speedFigures, speedSummary } from './sections/speed';
 import { tradeFigure } from './sections/trade';
 import { qualitySummary } from './summary/quality';
@@ -26,8 +27,9 @@ import { qualitySummary } from './summary/quality';
 /** The whole report, of documents with different sections; the same ones give the same text. */
 export function benchHtml(...documents: readonly BenchDocument[]): string {
   const whole: BenchDocument = Object.assign({}, ...documents.toReversed());
-  const { quality, kernels, speed, peers, memory, masks, graphs, latency, versions, date } = whole;
-  const model = (quality ?? masks ?? kernels ?? peers ?? latency)?.model;
+  const { quality, kernels, speed, peers, memory, masks, graphs, latency, scale, versions, date } =
+    whole;
+  const model = (quality ?? masks ?? kernels ?? peers ?? latency ?? scale)?.model;
   const name = model?.name ?? speed?.pruned.label ?? graphs?.model.name ?? 'this machine';
   const of = (title: string, measured: BenchModel | undefined) =>
     measured && measured.name !== name ? `${title}: ${measured.name}` : title;
@@ -50,6 +52,7 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
       ...section('graphs', 'An ONNX graph', graphs && graphsTable(graphs)),
       ...section('speed', 'Speed', speed && speedFigures(speed)),
       ...section('latency', of('Latency', latency?.model), latency && latencyTable(latency)),
+      ...section('scale', of('Several machines', scale?.model), scale && scaleTable(scale)),
       ...section('peers', of('Against other programs', peers?.model), peers && peersFigures(peers)),
       ...section('budgets', 'Memory', memory && memoryFigures(memory)),
       { id: 'origin', title: 'How this was made', body: originsOf(documents) },

@@ -21,6 +21,7 @@ const OPTIONS_OF = {
   GraphsOptions: ['bench/graphs/options', 'GRAPHS_OPTIONS'],
   KernelOptions: ['bench/kernels/options', 'KERNELS_OPTIONS'],
   LatencyOptions: ['bench/latency/options', 'LATENCY_OPTIONS'],
+  ScaleOptions: ['bench/scale/options', 'SCALE_OPTIONS'],
   MasksOptions: ['bench/masks/options', 'MASKS_OPTIONS'],
   MemoryOptions: ['bench/memory/options', 'MEMORY_OPTIONS'],
   PeersOptions: ['bench/peers/options', 'PEERS_OPTIONS'],

@@ -7,6 +7,7 @@ import { addMemory } from './bench/memory';
 import { addPeers } from './bench/peers';
 import { addEmbedded, addQuality } from './bench/quality';
 import { addReport } from './bench/report';
+import { addScale } from './bench/scale';
 import { addSpeed } from './bench/speed';
 
 export function addBench(program: Command): void {
@@ -24,6 +25,7 @@ export function addBench(program: Command): void {
   addGraphs(bench);
   addSpeed(bench);
   addLatency(bench);
+  addScale(bench);
   addPeers(bench);
   addReport(bench);
 }

@@ -6,6 +6,7 @@ import { MASKS_OPTIONS } from '../../bench/masks/options';
 import { MEMORY_OPTIONS } from '../../bench/memory/options';
 import { PEERS_OPTIONS } from '../../bench/peers/options';
 import { QUALITY_OPTIONS } from '../../bench/quality/options';
+import { SCALE_OPTIONS } from '../../bench/scale/options';
 import { SPEED_OPTIONS } from '../../bench/speed/options';
 import { OPTIONS } from '../../options';
 import { EVALUATE } from '../../options/evaluate';
@@ -75,6 +76,7 @@ export const FLAGS = {
   'bench graphs': bench(GRAPHS_OPTIONS, { threads, memory }),
   'bench speed': bench(SPEED_OPTIONS, { threads }),
   'bench latency': bench(LATENCY_OPTIONS, { threads }),
+  'bench scale': bench(SCALE_OPTIONS, { threads, memory }),
   'bench peers': bench(PEERS_OPTIONS, { threads }),
   'bench report': flagsOf({}, [
     {
