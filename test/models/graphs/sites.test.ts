@@ -312,3 +312,35 @@ test('what only a graph within a node reads is kept', (t) => {
     ['a', 'c', 'd'],
   );
 });
+
+/** Two products with a view between them and one behind, whose sizes may be zeros. */
+const viewed = (cut: number[], back: number[]) => ({
+  ...io(['b', 4], ['b', 2]),
+  initializer: [
+    ...[tensor('in', [4, 6]), tensor('out', [6, 2])],
+    ...[sizes('cut', cut), sizes('back', back)],
+  ],
+  node: [
+    ...[node('MatMul x in -> a'), node('Reshape a cut -> c', { allowzero: 1 })],
+    ...[node('Relu c -> r'), node('Reshape r back -> d', { allowzero: 1 })],
+    node('MatMul d out -> y'),
+  ],
+});
+
+test('a reshape that allows zeros is cut where it has none', (t) => {
+  const found = opened(viewed([-1, 2, 3], [-1, 6]));
+  t.deepEqual(brief(found.sites), [['in', 2, 'in.1/6 out.0/6']]);
+  const network = keep(found, 1);
+  t.deepEqual(constants(network), [
+    [-1, 1, 3],
+    [-1, 3],
+  ]);
+  const reshapes = network.graph.node.filter(({ opType }) => opType === 'Reshape');
+  t.deepEqual(
+    reshapes.flatMap(({ attribute }) => attribute.map(({ name }) => name)),
+    [],
+  );
+  const { network: empty, sites } = opened(viewed([0, -1, 3], [-1, 6]));
+  t.deepEqual(sites, []);
+  t.is(empty.unknown[0]!.why, 'it makes an axis of no positions');
+});

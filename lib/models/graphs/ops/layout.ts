@@ -10,8 +10,8 @@ const reshape: OpKind = {
   sizes: [1],
   relate(op) {
     const x = op.shaped(0);
-    if (op.int('allowzero', 0)) op.refuse('it allows zeros');
     const asked = op.input(1).content?.elements ?? op.refuse('its shape is not known');
+    if (op.int('allowzero', 0) && asked.includes(0)) op.refuse('it makes an axis of no positions');
     const dims = asked.map((size, i) => (size === 0 ? (x.dims[i] ?? 1) : size));
     const open = dims.indexOf(-1);
     if (open >= 0) {
@@ -28,6 +28,8 @@ const reshape: OpKind = {
     const { elements, shapesOf } = op.input(1).content!;
     const sizes = statedSizes(elements, op.input(0));
     if (!sizes || ![y, ...shapesOf].some((value) => edit.hasChanged(value))) return;
+    // Zeros that are written here are sizes of the input.
+    edit.remove(op, 'allowzero');
     edit.setInput(
       op,
       1,
