@@ -5,6 +5,8 @@
  * so that offsets (Concat, Split, Slice), strides and factors (Reshape, groups of a convolution) need no algebra. A class of
  * slots is a unit: it goes as a whole or it stays. Where an axis is cut into factors (channels into heads × size of a head),
  * only one of them can shrink by itself; which one is decided when all that is known otherwise has been said.
+ *
+ * An axis whose size is a symbol times a number (batch × heads) repeats the number's slots.
  */
 
 /** An axis: a number that `Axes` gave out. One without slots is negative: all that is joined to it is pinned. */
@@ -73,6 +75,8 @@ export class Axes {
   /** Of a root: the number of the reason why the others' values change when the class goes. */
   private readonly mixed = new Numbers();
   private products: Product[] = [];
+  /** Axes whose size is their number of slots times a symbol. */
+  private readonly repeated = new Set<Axis>();
 
   constructor() {
     this.starts.push(0);
@@ -100,6 +104,13 @@ export class Axes {
     return axis;
   }
 
+  /** An axis of `size` slots, over and over: its size is that times a symbol. */
+  addRepeated(size: number): Axis {
+    const axis = this.add(size);
+    if (axis >= 0) this.repeated.add(axis);
+    return axis;
+  }
+
   /** An axis without slots that says why. */
   fixed(reason: string): Axis {
     return -1 - this.marks.numberOf(reason);
@@ -122,7 +133,7 @@ export class Axes {
 
   /**
    * `length` slots of a from `fromA` on with those of b from `fromB` on. An axis without slots pins the other; so does a run
-   * that an axis does not have.
+   * that an axis does not have, and a part of one that repeats.
    */
   joinRun(a: Axis, fromA: number, b: Axis, fromB: number, length: number): void {
     if (this.has(a, fromA, length) && this.has(b, fromB, length)) {
@@ -134,7 +145,10 @@ export class Axes {
   /** The axis is the product of the factors, the slowest first, of which `preferred` shrinks where several could. */
   factor(flat: Axis, factors: Axis[], preferred = 0): void {
     const isSound = flat >= 0 && factors.every((axis) => axis >= 0);
-    if (isSound && this.sizes(factors) === this.size(flat)) {
+    // What repeats can only be the slowest.
+    if (factors.some((axis, i) => i > 0 && this.repeated.has(axis)))
+      this.pinAll([flat, ...factors], 'a factor of unknown size');
+    else if (isSound && this.sizes(factors) === this.size(flat)) {
       this.products.push({ flat, factors, preferred });
     } else this.pinAll([flat, ...factors], 'sizes that do not match');
   }
@@ -184,6 +198,7 @@ export class Axes {
   }
 
   private has(axis: Axis, from: number, length: number): boolean {
+    if (this.repeated.has(axis) && (from !== 0 || length !== this.size(axis))) return false;
     return axis >= 0 && from >= 0 && length >= 0 && from + length <= this.size(axis);
   }
 

@@ -1,6 +1,6 @@
 /** What an entry of the op table is given: a node, and the words to say how its axes belong together. */
 import { type Axes, type Axis, NONE } from './axes';
-import type { Dim } from './dims';
+import { type Dim, factorOf } from './dims';
 import type { AttributeProto, NodeProto, TensorProto } from './onnx/onnx_pb';
 import type { Content, Value } from './value';
 
@@ -139,13 +139,19 @@ export class Op {
   ): Value {
     const name = this.node.output[this.outputs.length] ?? '';
     const constant = this.inputs.every((input) => !input || input.constant);
-    const axes = dims.map((dim) => (typeof dim === 'number' ? this.axis(dim) : NONE));
+    const axes = dims.map((dim) => this.axisOf(dim));
     const value: Value = { name, dims, axes, content, constant };
     same.forEach((place, i) => {
       if (place) this.join([value, i], place);
     });
     this.outputs.push(value);
     return value;
+  }
+
+  private axisOf(dim: Dim): Axis {
+    if (typeof dim === 'number') return this.axis(dim);
+    const each = factorOf(dim);
+    return each > 1 ? this.around.axes.addRepeated(each) : NONE;
   }
 
   join(a: Place, b: Place): void {
@@ -185,10 +191,15 @@ export class Op {
     this.around.axes.pin(axis, `${this.node.opType}: ${reason}`);
   }
 
-  /** The shapes that the sizes in an input were read off, and the value that has those sizes. */
+  /** The shapes that the sizes in an input were read off. */
+  pinSources(index: number, reason: string): void {
+    for (const value of this.inputs[index]?.content?.shapesOf ?? []) this.pinAll(value, reason);
+  }
+
+  /** These too, and the value that has those sizes. */
   pinSizes(index: number, value: Value, reason: string): void {
-    const sources = this.inputs[index]?.content?.shapesOf ?? [];
-    for (const each of [value, ...sources]) this.pinAll(each, reason);
+    this.pinAll(value, reason);
+    this.pinSources(index, reason);
   }
 
   pinAll(value: Value, reason: string): void {

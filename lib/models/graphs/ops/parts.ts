@@ -79,6 +79,7 @@ const slice: OpKind = {
     );
     const y = op.output(dims, [], slicedContent(x, runs));
     const isWritable = [1, 2].every((i) => isNumbers(op.input(i).content?.elements));
+    if (!isWritable) for (const i of [1, 2]) op.pinSources(i, 'bounds that are computed');
     runs.forEach((run, i) => {
       if (run === WHOLE) op.join([x, i], [y, i]);
       else if (run?.step === 1 && isWritable) op.joinRun([x, i], run.start, [y, i], 0, run.count);
