@@ -15,8 +15,10 @@ import { isLong } from '../long';
 const work = mkdtempSync(join(tmpdir(), 'struprune-graphs-'));
 test.after.always(() => rmSync(work, { recursive: true, force: true }));
 
-const { STRUPRUNE_GRAPH_ORACLES, STRUPRUNE_ORACLES, STRUPRUNE_GRAPH_MODELS } = process.env;
-const env = { ...process.env, PYTHONPATH: `${STRUPRUNE_GRAPH_ORACLES}:${STRUPRUNE_ORACLES}` };
+const { STRUPRUNE_GRAPH_ORACLES, STRUPRUNE_ORACLES, STRUPRUNE_GRAPH_MODELS, STRUPRUNE_EXPORTER } =
+  process.env;
+const PYTHONPATH = [STRUPRUNE_EXPORTER, STRUPRUNE_GRAPH_ORACLES, STRUPRUNE_ORACLES].join(':');
+const env = { ...process.env, PYTHONPATH };
 
 function python(script: string, ...args: string[]): string {
   return execFileSync('python3', [join(__dirname, script), ...args], { env, encoding: 'utf8' });
@@ -189,6 +191,35 @@ for (const [name, expected] of Object.entries(NETWORKS)) {
       t.log(`difference ${difference}, effect ${effect}, ${bytes.join(' → ')} bytes`);
       t.true(difference < 1e-5 && effect > 1e-3);
       rmSync(path);
+    },
+  );
+}
+
+/** By network the share of its weights in exact sites, and sizes of its input, which are open in the file. */
+const DYNAMO: Record<string, [exact: number, ...sizes: string[]]> = {
+  mobilenet_v2: [1, 'x.0=2'],
+  // As by the older exporter, above.
+  vit: [0.45, 'x.0=3'],
+  swin: [0.9, 'x.0=2'],
+  encoder: [0.98, 'x.0=3', 'x.1=9'],
+};
+
+for (const [name, [share, ...sizes]] of Object.entries(DYNAMO)) {
+  test.serial(
+    `${name}, exported by dynamo: a sliced file computes the same at other sizes`,
+    async (t) => {
+      t.timeout(900_000);
+      python('graph_models.py', '--dynamo', work, name);
+      const path = join(work, `${name}.dynamo.onnx`);
+      using file = OnnxFile.open(path);
+      const network = relate(file);
+      t.deepEqual(network.unknown, []);
+      const { all, exact, pinned } = weightsOf(network);
+      t.log(`exact ${exact / all}`, Object.fromEntries(pinned));
+      t.true(exact / all >= share - 1e-9);
+      const { difference, effect, bytes } = await compare(path, ...sizes);
+      t.log(`difference ${difference}, effect ${effect}, ${bytes.join(' → ')} bytes`);
+      t.true(difference < 1e-5 && effect > 1e-3);
     },
   );
 }
