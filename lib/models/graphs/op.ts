@@ -37,6 +37,8 @@ export interface Surroundings {
   axes: Axes;
   opset: number;
   roles: Role[];
+  /** Axes of attention heads: each position is multiplied with that of another activation by itself. */
+  heads: Axis[];
   /** Outputs of the model that are states of its nodes, for the caller to give again. */
   states: Set<string>;
   /** Outputs of the model that a value is only passed on to; none where anything computes with it. */
@@ -204,6 +206,11 @@ export class Op {
 
   pinAll(value: Value, reason: string): void {
     for (const axis of value.axes) this.around.axes.pin(axis, `${this.node.opType}: ${reason}`);
+  }
+
+  /** Heads of an attention lie along the axis. */
+  head(axis: Axis): void {
+    this.around.heads.push(axis);
   }
 
   /** Something is computed across the axis. */

@@ -35,6 +35,7 @@ test('heads and FFN units go with batch and length open, and what is left gives 
     t.is(exact, all);
     const [heads, units, ...others] = sitesOf(network);
     t.deepEqual([heads!.units, units!.units, others], [3, 20, []]);
+    t.deepEqual([heads!.heads, units!.heads], [true, false]);
     const kept = Array.from({ length: 20 }, (_, i) => i).filter((i) => i % 3 !== 1);
     const choice = new Map([
       [heads!, [0, 2]],

@@ -19,6 +19,7 @@ function nameHeads(op: Op, queries: Dim, keys: Dim): void {
   op.axes.heads = op.axis(Number(queries));
   op.axes.keyHeads = op.axis(Number(keys));
   op.factor(op.axes.heads, [op.axes.keyHeads, op.axis(Number(each))]);
+  for (const axis of [op.axes.heads, op.axes.keyHeads]) op.head(axis);
 }
 
 /** The axis of that width is cut into heads, of which whole ones go. */

@@ -155,6 +155,7 @@ function multiply(op: Op, turned: readonly [boolean, boolean] = [false, false]):
   const y = op.output([...outer, sizeAt(rows), sizeAt(columns)]);
   batch.forEach((places, i) => {
     for (const place of places) op.join(place, [y, i]);
+    if (!a.constant && !b.constant) op.head(at([y, i]));
   });
   contract(op, inner, other);
   carry(op, rows, [y, rank - 2]);
@@ -219,8 +220,10 @@ const einsum: OpKind = {
       if (more.length > 0 && position < 0) op.refuse('three of its inputs are contracted');
       if (position < 0 && second) contract(op, first!, second);
       else if (position < 0) op.mix(first!, 'sums over it');
-      else if (second) for (const place of places.get(letter)!) op.join(place, [y, position]);
-      else carry(op, first!, [y, position]);
+      else if (second) {
+        for (const place of places.get(letter)!) op.join(place, [y, position]);
+        if (![first, second].some((place) => place![0].constant)) op.head(at([y, position]));
+      } else carry(op, first!, [y, position]);
     }
   },
 };
