@@ -431,3 +431,38 @@ test('sizes that are computed stay, and those beside them are written', (t) => {
   t.is(own.length, 4);
   t.is(constants(network).filter((each) => String(each) === '0,0,2').length, 2);
 });
+
+test('channels that are looked up by constants go, and what is looked up moves', (t) => {
+  const graph = (indices: ReturnType<typeof sizes>) => ({
+    ...io(['b', 4, 5], ['b', 2, 5]),
+    initializer: [
+      ...[tensor('in', [6, 4, 1]), tensor('out', [2, 4, 1]), tensor('one', [2, 1, 1])],
+      ...[indices, sizes('axis', [1])],
+    ],
+    node: [
+      ...[node('Conv x in -> a'), node('Gather a chosen -> c', { axis: 1 })],
+      ...(indices.dims.length === 0
+        ? [node('Unsqueeze c axis -> d'), node('Conv d one -> y')]
+        : [node('Conv c out -> y')]),
+    ],
+  });
+  const found = opened(graph(sizes('chosen', [5, 0, -3, 1])));
+  // Units 2 and 4 are read by nothing.
+  t.deepEqual(
+    found.sites.map(({ units, readers }) => [units, readers.length]),
+    [
+      [4, 1],
+      [2, 0],
+    ],
+  );
+  // 0, 1, 3 and 5 are its units: 0 and 3 stay.
+  const network = keep(found, 0, 2);
+  t.like(shapes(network), { in: [4, 4, 1], out: [2, 2, 1] });
+  t.deepEqual(constants(network), [[0, 2]]);
+  const single = opened(graph({ ...sizes('chosen', [4]), dims: [] }));
+  t.deepEqual(
+    single.sites.map(({ units }) => units),
+    [5],
+  );
+  t.deepEqual(constants(keep(single, 0, 1, 4)), [[2]]);
+});
