@@ -84,16 +84,26 @@ function choose(sites: Site[]): Map<Site, number[]> {
   );
 }
 
+function groupsIn({ attribute }: Use['role']['node']): number {
+  return Number(attribute.find(({ name }) => name === 'group')!.i);
+}
+
 function maskOf({ role, positions, units }: Use, kept: ReadonlySet<number>) {
   const { node, map, axis } = role;
-  const at = map.axes.indexOf(axis);
+  // Of a transposed convolution in groups what one of them has of the first axis.
+  const at = Math.max(0, map.axes.indexOf(axis));
+  const groups = map.axes.includes(axis) ? 1 : groupsIn(node);
+  const size = map.dims![at] as number;
+  const gone = [...positions].filter((_, i) => !kept.has(units[i]!));
   return {
     node: node.output.find((name) => name !== ''),
     input: node.input.indexOf(map.name),
     axis: at,
     rank: map.axes.length,
-    size: map.dims![at],
-    gone: [...positions].filter((_, i) => !kept.has(units[i]!)),
+    size,
+    gone: Array.from({ length: groups }, (_, group) =>
+      gone.map((position) => group * (size / groups) + position),
+    ).flat(),
   };
 }
 

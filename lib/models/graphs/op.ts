@@ -13,6 +13,7 @@ export interface Role {
   node: NodeProto;
   /** The map: a constant, or computed from one. */
   map: Value;
+  /** Of the map, or what a group has of one. */
   axis: Axis;
   /** What is read or written, and along which of its axes. */
   by: Value;
@@ -234,8 +235,9 @@ export class Op {
     this.role('writes', map, by);
   }
 
-  role(kind: Role['kind'], map: Place, [by, position]: Place): void {
-    this.around.roles.push({ kind, node: this.node, map: map[0], axis: at(map), by, position });
+  /** `axis`: of what of the map, where that is none of its own axes. */
+  role(kind: Role['kind'], map: Place, [by, position]: Place, axis = at(map)): void {
+    this.around.roles.push({ kind, node: this.node, map: map[0], axis, by, position });
   }
 }
 

@@ -103,12 +103,16 @@ const convTranspose: OpKind = {
     const groups = op.int('group', 1);
     const space = grown(op, x.dims.slice(2), w.dims.slice(2));
     const y = op.output([x.dims[0]!, product([groups, w.dims[1]!]), ...space], [[x, 0]]);
-    op.reads([w, 0], [x, 1]);
-    if (groups === 1) op.writes([w, 1], [y, 1]);
-    else {
+    if (groups === 1) {
+      op.reads([w, 0], [x, 1]);
+      op.writes([w, 1], [y, 1]);
+    } else {
       op.axes.group = op.axis(groups);
-      grouped(op, at([w, 0]), op.axis(Number(w.dims[0]) / groups));
+      const each = op.axis(Number(w.dims[0]) / groups);
+      op.join([w, 0], [x, 1]);
+      grouped(op, at([w, 0]), each);
       grouped(op, at([y, 1]), at([w, 1]));
+      op.role('reads', [w, 0], [x, 1], each);
       op.role('writes', [w, 1], [y, 1]);
     }
     finish(op, x, w, y, b);
