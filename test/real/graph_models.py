@@ -3,7 +3,7 @@
 Usage: graph_models.py OUT [NAME ...]
        graph_models.py --dynamo OUT NAME ...
 
-OUT receives NAME.onnx and NAME.json: a list of groups, each a list of [tensor, axis], where a tensor is named as the model's
+OUT receives NAME.onnx and NAME.json: a list of groups (of Swin those that its modules say), each a list of [tensor, axis], where a tensor is named as the model's
 state is and so as the ONNX file's initialiser. The last layer's outputs are left out, as they are the model's.
 With --dynamo torch's newer exporter writes NAME.dynamo.onnx with an open batch (and length), and no groups.
 """
@@ -19,10 +19,6 @@ import torchvision.models as zoo
 from torch import nn
 
 warnings.filterwarnings("ignore")
-
-
-# Torch-Pruning 1.6.1 does not come to an end on torchvision's, whose attention is a function.
-UNGROUPED = {"swin"}
 
 
 class Tagger(nn.Module):
@@ -130,6 +126,27 @@ def by_dynamo(out, *names):
         )
 
 
+def groups_in_swin(model):
+    """Read off the modules, as Torch-Pruning 1.6.1 does not come to an end on torchvision's, whose attention is a function."""
+    found, streams = [], []
+    for i, stage in enumerate(model.features):
+        name = f"features.{i}"
+        if i == 0:
+            streams.append([(f"{name}.0.weight", 0), (f"{name}.2.weight", 0)])
+        elif isinstance(stage, nn.Sequential):
+            for block in (f"{name}.{j}" for j in range(len(stage))):
+                found += [[(f"{block}.attn.qkv.weight", 0), (f"{block}.attn.proj.weight", 1)]]
+                found += [[(f"{block}.mlp.0.weight", 0), (f"{block}.mlp.3.weight", 1)]]
+                read = [(f"{block}.{each}.weight", 1) for each in ("attn.qkv", "mlp.0")]
+                written = [(f"{block}.{each}.weight", 0) for each in ("norm1", "attn.proj", "norm2", "mlp.3")]
+                streams[-1] += [*read, *written]
+        else:
+            streams[-1] += [(f"{name}.norm.weight", 0), (f"{name}.reduction.weight", 1)]
+            streams.append([(f"{name}.reduction.weight", 0)])
+    streams[-1] += [("norm.weight", 0), ("head.weight", 1)]
+    return [*found, *streams]
+
+
 def main(out, *wanted):
     folder = pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +161,7 @@ def main(out, *wanted):
             training=torch.onnx.TrainingMode.PRESERVE,
             opset_version=17,
         )
-        groups = [] if name in UNGROUPED else groups_of(model, inputs)
+        groups = groups_in_swin(model) if name == "swin" else groups_of(model, inputs)
         (folder / f"{name}.json").write_text(json.dumps(groups))
 
 
