@@ -15,8 +15,11 @@ export type Axis = number;
 export const NONE: Axis = -1;
 
 const UNMARKED = 0;
-/** Slots of all axes together take 12 bytes each; axes beyond are without. */
+/** Slots of all axes together take some 45 bytes each while sites are found; axes beyond are without. */
 const MOST_SLOTS = 1 << 25;
+/** A small file can state axes of any size: so many it has in any case, and more of them with its own bytes. */
+const SLOTS_OF_ANY = 1 << 22;
+const BYTES_A_SLOT = 4;
 
 interface Product {
   flat: Axis;
@@ -78,7 +81,11 @@ export class Axes {
   /** Axes whose size is their number of slots times a symbol. */
   private readonly repeated = new Set<Axis>();
 
-  constructor() {
+  private readonly most: number;
+
+  /** Of a file of so many bytes. */
+  constructor(bytes: number) {
+    this.most = Math.min(MOST_SLOTS, SLOTS_OF_ANY + Math.floor(bytes / BYTES_A_SLOT));
     this.starts.push(0);
   }
 
@@ -92,7 +99,7 @@ export class Axes {
 
   add(size: number): Axis {
     const start = this.slots;
-    if (!(size <= MOST_SLOTS - start)) return NONE;
+    if (!(size <= this.most - start)) return NONE;
     for (let i = 0; i < size; i++) {
       this.parents.push(start + i);
       this.pinned.push(UNMARKED);

@@ -71,10 +71,11 @@ export class Op {
     return this.inputs[index] ?? this.refuse(`input ${index} is missing`);
   }
 
-  /** An input of known rank. */
-  shaped(index: number): Value & { dims: readonly Dim[] } {
+  /** An input of known rank, of that many axes at least. */
+  shaped(index: number, least = 0): Value & { dims: readonly Dim[] } {
     const value = this.input(index);
     if (!value.dims) return this.refuse(`the shape of ${value.name} is not known`);
+    if (value.dims.length < least) this.refuse(`${value.name} has too few axes`);
     return value as Value & { dims: readonly Dim[] };
   }
 
@@ -140,6 +141,7 @@ export class Op {
     same: readonly (Place | undefined)[] = [],
     content?: Content,
   ): Value {
+    if (dims.includes(undefined as never)) this.refuse('an input has too few axes');
     const name = this.node.output[this.outputs.length] ?? '';
     const constant = this.inputs.every((input) => !input || input.constant);
     const axes = dims.map((dim) => this.axisOf(dim));

@@ -75,7 +75,7 @@ function related(file: OnnxFile): Network {
 
 class Relation implements Network, Surroundings {
   readonly graph: GraphProto;
-  readonly axes = new Axes();
+  readonly axes: Axes;
   readonly values = new Map<string, Value>();
   readonly ops: Network['ops'] = [];
   readonly copies: Copy[] = [];
@@ -94,6 +94,7 @@ class Relation implements Network, Surroundings {
 
   constructor(readonly file: OnnxFile) {
     this.graph = file.model.graph!;
+    this.axes = new Axes(file.bytes);
     this.opset = opsetOf(file);
     this.own = new Set(file.model.functions.map(({ domain, name }) => `${domain}:${name}`));
     const { input, output, valueInfo } = this.graph;

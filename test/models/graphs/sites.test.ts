@@ -466,3 +466,31 @@ test('channels that are looked up by constants go, and what is looked up moves',
   );
   t.deepEqual(constants(keep(single, 0, 1, 4)), [[2]]);
 });
+
+test('inputs that are missing or have too few axes are not understood', (t) => {
+  for (const [text, why] of [
+    ['Conv x flat -> y', 'flat has too few axes'],
+    ['ConvTranspose x flat -> y', 'flat has too few axes'],
+    ['Equal -> y', 'it has no inputs'],
+  ] as const) {
+    const graph = { ...io(['b', 4, 5], ['b', 2, 5]), initializer: [tensor('flat', [4])] };
+    const { network } = opened({ ...graph, node: [node(text)] });
+    t.deepEqual(
+      network.unknown.map((each) => each.why),
+      [why],
+    );
+  }
+});
+
+test('an axis that a small file only claims takes no memory', (t) => {
+  const { network, sites } = opened({
+    ...io(['b', 4], ['b', 2]),
+    initializer: [tensor('in', [4, 6]), tensor('out', [6, 2]), sizes('wide', [-1, 2 ** 24])],
+    node: [
+      ...[node('MatMul x in -> a'), node('Reshape a wide -> c')],
+      ...[node('Relu c -> d'), node('MatMul d out -> y')],
+    ],
+  });
+  t.true(network.axes.slots < 100);
+  t.deepEqual(sites, []);
+});

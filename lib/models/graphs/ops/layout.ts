@@ -180,7 +180,7 @@ const tile: OpKind = {
 
 const depthToSpace: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 4);
     const block = op.int('blocksize', 1);
     const channels = quotient(x.dims[1]!, block * block) ?? op.refuse('its channels do not divide');
     const space = x.dims.slice(2).map((dim) => product([dim, block]));
@@ -193,7 +193,7 @@ const depthToSpace: OpKind = {
 
 const spaceToDepth: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 4);
     const block = op.int('blocksize', 1);
     const space = x.dims
       .slice(2)

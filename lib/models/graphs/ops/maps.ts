@@ -80,7 +80,7 @@ function grouped(op: Op, all: Axis, one: Axis): void {
 
 const conv: OpKind = {
   relate(op) {
-    const [x, w, b] = [op.shaped(0), op.shaped(1), op.inputs[2]];
+    const [x, w, b] = [op.shaped(0, 3), op.shaped(1, 3), op.inputs[2]];
     const groups = op.int('group', 1);
     const space = positions(op, x.dims.slice(2), w.dims.slice(2));
     const y = op.output([x.dims[0]!, w.dims[0]!, ...space], [[x, 0]]);
@@ -99,7 +99,7 @@ const conv: OpKind = {
 
 const convTranspose: OpKind = {
   relate(op) {
-    const [x, w, b] = [op.shaped(0), op.shaped(1), op.inputs[2]];
+    const [x, w, b] = [op.shaped(0, 3), op.shaped(1, 3), op.inputs[2]];
     const groups = op.int('group', 1);
     const space = grown(op, x.dims.slice(2), w.dims.slice(2));
     const y = op.output([x.dims[0]!, product([groups, w.dims[1]!]), ...space], [[x, 0]]);
@@ -131,7 +131,7 @@ function writeGroups(op: Op, edit: Edit): void {
 
 const gemm: OpKind = {
   relate(op) {
-    const [a, b, c] = [op.shaped(0), op.shaped(1), op.inputs[2]];
+    const [a, b, c] = [op.shaped(0, 2), op.shaped(1, 2), op.inputs[2]];
     const rows: Place = [a, op.int('transA', 0) ? 1 : 0];
     const columns: Place = [b, op.int('transB', 0) ? 0 : 1];
     const y = op.output([sizeAt(rows), sizeAt(columns)]);

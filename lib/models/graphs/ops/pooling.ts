@@ -6,7 +6,7 @@ import { pinSpace, positions } from './maps';
 
 const pool: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 2);
     const kernel = op.ints('kernel_shape', undefined) ?? op.refuse('its kernel is missing');
     const dims = [...x.dims.slice(0, 2), ...positions(op, x.dims.slice(2), kernel)];
     const y = op.output(dims, [
@@ -21,7 +21,7 @@ const pool: OpKind = {
 
 const globalPool: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 2);
     op.output(
       [...x.dims.slice(0, 2), ...x.dims.slice(2).map(() => 1)],
       [
