@@ -494,3 +494,21 @@ test('an axis that a small file only claims takes no memory', (t) => {
   t.true(network.axes.slots < 100);
   t.deepEqual(sites, []);
 });
+
+test('a resize that states to stretch keeps its channels free', (t) => {
+  const resized = (policy: string) =>
+    opened({
+      ...io(['b', 3, 4, 4], ['b', 2, 8, 8]),
+      initializer: [
+        ...[tensor('in', [6, 3, 1, 1]), tensor('out', [2, 6, 1, 1])],
+        ...[sizes('to', [8, 8]), { ...tensor('none', [0]), dims: [0n] }],
+      ],
+      node: [
+        node('Conv x in -> a'),
+        node('Resize a none none to -> c', { axes: [2, 3], keep_aspect_ratio_policy: policy }),
+        node('Conv c out -> y'),
+      ],
+    });
+  t.deepEqual(brief(resized('stretch').sites), [['in', 6, 'in.0/6 out.1/6']]);
+  t.deepEqual(resized('not_larger').sites, []);
+});

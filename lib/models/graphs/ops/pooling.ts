@@ -50,7 +50,8 @@ const resize: OpKind = {
     const scales = op.inputs[op.node.opType === 'Upsample' ? 1 : 2]?.content?.elements ?? [];
     const sizes = op.inputs[3]?.content?.elements ?? [];
     if (scales.length + sizes.length !== axes.length) op.refuse('its sizes are not known');
-    if (op.has('keep_aspect_ratio_policy')) op.refuse('it keeps the aspect ratio');
+    if (op.text('keep_aspect_ratio_policy', 'stretch') !== 'stretch')
+      op.refuse('it keeps the aspect ratio');
     const resized = (i: number): Dim => {
       const at = axes.indexOf(i);
       if (at < 0) return x.dims[i]!;
