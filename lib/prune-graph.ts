@@ -37,6 +37,7 @@ import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
 import { Recurrent } from './models/graphs/run/states';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import type { FeedSource } from './options/feeds';
+import type { Scope } from './options/method';
 import { Own } from './own';
 import {
   type Identity,
@@ -109,8 +110,9 @@ async function pruneWith(
   const { calibrationFeeds, evalFeeds } = options;
   if (!calibrationFeeds) requireSamples(options, model, dense.graph);
   const { lowRank = false, structuredConvolutions = false } = settings;
-  const widths = lowRank ? null : prunedSites(dense, fits);
-  if (widths && !structuredConvolutions) requireSites(widths.sites.length, model);
+  const { scope } = settings;
+  const widths = lowRank ? null : prunedSites(dense, { fits, scope });
+  if (widths && !structuredConvolutions) requireSites(widths.sites.length, model, scope);
   const { calibration, calibrationTokens, evalTokens, window, scratch } = settings;
   const reader = { model, graph: dense.graph, runtime };
   const opened = (path: string, tokens?: number) =>
@@ -147,9 +149,9 @@ async function pruneWith(
       })
     : [];
   const network = lowRank ? relate(file) : dense;
-  const { sites: axes, held } = widths ?? prunedSites(network, fits, factored);
+  const { sites: axes, held } = widths ?? prunedSites(network, { fits, scope, factored });
   const sites = structuredConvolutions ? withKernels(network, axes, { fits, factored }) : axes;
-  requireSites(sites.length, model);
+  requireSites(sites.length, model, scope);
   const counts = new Counts(
     network,
     sites.map(({ site }) => site),
@@ -266,8 +268,12 @@ function identityOf(
   };
 }
 
-function requireSites(count: number, model: string): void {
+function requireSites(count: number, model: string, scope: Scope): void {
   if (count > 0) return;
+  if (scope !== 'all') {
+    const what = `nothing of ${model} can shrink in --scope ${scope}`;
+    throw new StruPruneError('ERR_UNSUPPORTED', what, 'leave --scope out');
+  }
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
     `nothing of ${model} can shrink: no axis lies between maps of 32-bit or 16-bit floats that can be refitted`,

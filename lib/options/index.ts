@@ -121,7 +121,7 @@ export function graphSettingsOf(options: GraphOptions): Settings {
   }
   const asked = Object.fromEntries(given) as GraphOptions;
   settingsFrom(graphSchema, asked);
-  return settingsOf({ bias: 'add', ...asked });
+  return settingsOf({ bias: 'add', scope: 'all', ...asked });
 }
 
 /** What is on unless switched off says nothing by being on. */

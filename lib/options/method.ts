@@ -71,14 +71,14 @@ export const METHOD = declare(
     },
     scope: {
       takes: choice(SCOPES),
-      help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts, channels inside each of them, or moe: both',
+      help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts, channels inside each of them, or moe: both; of a graph heads (attention), all other units (ffn), or both',
       otherwise:
-        'all; ffn with --allocation uniform; of a mixture of experts moe with struprune, expert-channels with magnitude-l2, wanda-sp and --target-macs; experts with --method reap',
+        'all; ffn with --allocation uniform; of a mixture of experts moe with struprune, expert-channels with magnitude-l2, wanda-sp and --target-macs; experts with --method reap; of a graph all',
       // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.
       derive: ({ method, allocation }: { method: string; allocation: Allocation }): Scope =>
         methodOf(method).scope ?? (readsCurves(allocation) ? 'all' : 'ffn'),
       changes: 'survey',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     depth: {
       takes: on,

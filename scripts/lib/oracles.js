@@ -48,6 +48,8 @@ const GRAPHS = [
   'torch-pruning==1.6.1',
   ...['ml-dtypes', 'protobuf', 'flatbuffers', 'packaging', 'pillow'],
 ];
+/** What torch's newer exporter (dynamo) asks for beside those. */
+const EXPORTER = ['onnxscript==0.7.2', 'onnx-ir==1.1.0'];
 /** Packages whose models are real ones. */
 const GRAPH_MODELS = {
   'rapidocr-onnxruntime': '1.4.4',
@@ -112,6 +114,17 @@ function ensureGraphOracles() {
     say('installing onnxruntime, torchvision and Torch-Pruning into .oracles');
     const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
     return attempt('python3', [...args, '--no-compile', '--target', folder, ...GRAPHS]);
+  });
+  return folder;
+}
+
+/** Folder for PYTHONPATH, before that of ensureGraphOracles: what torch exports by dynamo with. */
+function ensureExporter() {
+  const folder = path.join(oracles, 'exporter');
+  install(folder, hashOf([], [EXPORTER]), () => {
+    say("installing what torch's exporter needs into .oracles");
+    const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
+    return attempt('python3', [...args, '--no-compile', '--target', folder, ...EXPORTER]);
   });
   return folder;
 }
@@ -327,6 +340,7 @@ function ensureRuntimes() {
 module.exports = {
   ensureClassifier,
   ensureEncoder,
+  ensureExporter,
   ensureGraphModels,
   ensureGraphOracles,
   ensureLlama,

@@ -1,5 +1,5 @@
 // The tests against a real model and live oracles (test/real). Installs torch, transformers and llama.cpp into .oracles,
-// fetches SmolLM2, and hands their places to the tests: STRUPRUNE_ORACLES and STRUPRUNE_GRAPH_ORACLES (for PYTHONPATH),
+// fetches SmolLM2, and hands their places to the tests: STRUPRUNE_ORACLES, STRUPRUNE_GRAPH_ORACLES and STRUPRUNE_EXPORTER (for PYTHONPATH),
 // STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_ORT_WEB (a folder of onnxruntime-web's files), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN
 // (programs); for test:long also STRUPRUNE_ENCODER, STRUPRUNE_CLASSIFIER and STRUPRUNE_PHOTOGRAPHS (folders), STRUPRUNE_TRANSFORMERS_JS (a module) and STRUPRUNE_VLLM (a Python).
 const { runAva } = require('./ava.js');
@@ -7,6 +7,7 @@ const { withLock } = require('./lock.js');
 const {
   ensureClassifier,
   ensureEncoder,
+  ensureExporter,
   ensureGraphModels,
   ensureGraphOracles,
   ensureLlama,
@@ -36,6 +37,7 @@ function runRealTests(patterns) {
     return {
       STRUPRUNE_ORACLES: ensurePythonOracles(),
       STRUPRUNE_GRAPH_ORACLES: ensureGraphOracles(),
+      STRUPRUNE_EXPORTER: ensureExporter(),
       STRUPRUNE_GRAPH_MODELS: ensureGraphModels(),
       STRUPRUNE_ORT_WEB: ensureOrtWeb(),
       ...(process.env.STRUPRUNE_LONG === '1' && {

@@ -155,6 +155,42 @@ def transposed():
     return g, [first, middle, last]
 
 
+def groups():
+    """Transposed convolutions in groups: one a channel, within a site, and two, as a reader and as a writer."""
+    g = Graph([3, 4, 5], 13)
+    g.node("Conv", ["x", g.constant("w1", 8, 3, 1, 1), g.constant("b1", 8)], "c1")
+    g.node("Relu", ["c1"], "r1")
+    g.node("ConvTranspose", ["r1", g.constant("w2", 8, 1, 3, 3), g.constant("b2", 8)], "c2", group=8, strides=[2, 1], pads=[1, 1, 1, 1])
+    g.node("Relu", ["c2"], "r2")
+    g.node("Conv", ["r2", g.constant("w3", 8, 8, 1, 1)], "c3")
+    g.node("Relu", ["c3"], "r3")
+    g.node("ConvTranspose", ["r3", g.constant("w4", 8, 4, 2, 2)], "c4", group=2, strides=[1, 2])
+    g.node("Relu", ["c4"], "r4")
+    g.node("Conv", ["r4", g.constant("w5", 5, 8, 1, 1), g.constant("b5", 5)], "c5")
+    g.node("GlobalAveragePool", ["c5"], "pooled")
+    g.node("Flatten", ["pooled"], "y")
+    expand = dict(name="w1", units=8, cuts=[("w1", 0), ("b1", 0), ("w2", 0), ("b2", 0), ("w3", 1)], readers=[dict(weight="w3", x="r2")])
+    pairs = dict(name="w3", units=4, cuts=[("w3", 0), ("w3 bias", 0), ("w4", 0)], readers=[dict(weight="w4", x="r3", group=(i, 2), transposed=dict(strides=[1, 2])) for i in range(2)])
+    after = dict(name="w4", units=4, cuts=[("w4", 1), ("w4 bias", 0), ("w5", 1)], readers=[dict(weight="w5", x="r4", bias="b5", pairs=True)])
+    return g, [expand, pairs, after]
+
+
+def scaled():
+    """Gemms with factors, and channels that are looked up in another order."""
+    g = Graph([6], 14)
+    order = [3, 11, 0, 7, 5, 1, 10, 2, 9, 4, 8, 6]
+    g.node("Gemm", ["x", g.constant("w1", 12, 6), g.constant("b1", 12)], "h1", transB=1, alpha=1.5, beta=2.0)
+    g.node("Relu", ["h1"], "r1")
+    g.node("Gemm", ["r1", g.constant("w2", 12, 12), g.constant("b2", 12)], "h2", alpha=3.0, beta=0.25)
+    g.node("Relu", ["h2"], "r2")
+    g.constants["order"] = np.array(order)
+    g.node("Gather", ["r2", "order"], "g2", axis=1)
+    g.node("Gemm", ["g2", g.constant("w3", 12, 5)], "y", alpha=0.5)
+    first = dict(name="w1", units=12, cuts=[("w1", 0), ("b1", 0), ("w2", 0)], readers=[dict(weight="w2", x="r1", axis=0, bias="b2", scale=12)])
+    second = dict(name="w2", units=12, cuts=[("w2", 1), ("b2", 0), ("w3", 0, order)], readers=[dict(weight="w3", x="g2", axis=0, order=order, scale=0.5)])
+    return g, [first, second]
+
+
 def recurrent():
     """An LSTM in both directions and a GRU of which the last state alone is read: each reads its own units of a step before."""
     g = Graph([5, 4], 5)
@@ -382,12 +418,16 @@ def problem(g, reader, x, units):
         return read, flat, [np.arange(u * size, (u + 1) * size) for u in range(units)]
     if weight.ndim == 2:
         read = read.reshape(-1, read.shape[-1])
-        return read, weight if reader["axis"] == 1 else weight.T, [np.array([u]) for u in range(units)]
+        order = reader.get("order", list(range(units)))
+        return read, weight if reader["axis"] == 1 else weight.T, [np.array([order.index(u)]) for u in range(units)]
     if "direction" in reader:
         return steps(g, reader, x, read, weight, units)
     kernel = weight.shape[2:]
     if "transposed" in reader:
-        rows = spread(read, kernel, **reader["transposed"])
+        part, parts = reader.get("group", (0, 1))
+        width = weight.shape[0] // parts
+        mine = slice(part * width, (part + 1) * width)
+        rows, weight = spread(read[:, mine], kernel, **reader["transposed"]), weight[mine]
         size = kernel[0] * kernel[1]
         flat = weight.transpose(1, 0, 2, 3).reshape(weight.shape[1], -1)
         return rows.reshape(len(rows), -1), flat, [np.arange(u * size, (u + 1) * size) for u in range(units)]
@@ -508,6 +548,9 @@ def prune(g, sites):
     for site in sites:
         for name, axis, *at in site["cuts"]:
             stay = kept[site["name"]]
+            if at and isinstance(at[0], list):
+                cut[name] = np.take(cut[name], sorted(at[0].index(u) for u in stay), axis)
+                continue
             if at:
                 marks.setdefault((name, axis), []).extend(at[0] + u for u in stay)
                 continue
@@ -537,13 +580,16 @@ def put(g, reader, new, gain):
     if weight.ndim == 2:
         g.constants[name] = (new if reader["axis"] == 1 else new.T).astype(g.dtype)
     elif "transposed" in reader:
-        inputs, outputs, *kernel = weight.shape
-        g.constants[name] = new.reshape(outputs, inputs, *kernel).swapaxes(0, 1).astype(g.dtype)
+        inputs, out, *kernel = weight.shape
+        inputs //= parts
+        weight = weight.copy()
+        weight[part * inputs : (part + 1) * inputs] = new.reshape(out, inputs, *kernel).swapaxes(0, 1)
+        g.constants[name] = weight
     else:
         weight = weight.copy()
         weight[part * out : (part + 1) * out] = new.reshape(out, *weight.shape[1:])
         g.constants[name] = weight
-    outputs = weight.shape[1] if "transposed" in reader or reader.get("axis") == 0 else weight.shape[0]
+    outputs = weight.shape[1] * parts if "transposed" in reader or reader.get("axis") == 0 else weight.shape[0]
     bias = reader.get("bias")
     if "bias" in reader and bias is None:
         return
@@ -555,7 +601,7 @@ def put(g, reader, new, gain):
             node.input.append(bias)
     start = part * out if weight.ndim > 2 else 0
     g.constants[bias] = g.constants[bias].copy()
-    g.constants[bias][start : start + len(gain)] += gain.astype(g.dtype)
+    g.constants[bias][start : start + len(gain)] += (reader.get("scale", 1) * gain).astype(g.dtype)
 
 
 def put_direction(g, reader, new, gain):
@@ -575,7 +621,7 @@ def put_direction(g, reader, new, gain):
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum), ("gated", gated), ("attention", attention)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("groups", groups), ("scaled", scaled), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum), ("gated", gated), ("attention", attention)):
         g, sites = make()
         whole, x, cut, kept, sparsity = prune(g, sites)
         for node in whole.graph.node:

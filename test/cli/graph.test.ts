@@ -48,6 +48,30 @@ test('flags that a graph does not read are refused before work', async (t) => {
   t.regex(stderr, /a graph is pruned without --tune-tokens, --samples; leave them out/);
 });
 
+test('--scope chooses heads, all other units, or both', async (t) => {
+  const folder = join(__dirname, '../fixtures/dynamo');
+  const output = join(await scratch(t), 'small.onnx');
+  const given = (...more: string[]) => [
+    ...['prune', join(folder, 'encoder.onnx'), '-o', output, '--sparsity', '10%', '--json'],
+    ...['--calibration', join(folder, 'expected.safetensors'), '--threads', '1', ...more],
+  ];
+  const sitesIn = async (scope: string) => {
+    const { code, stdout, stderr } = await run(given('--scope', scope, '--force'));
+    t.is(code, 0, stderr);
+    const { sites, held } = JSON.parse(stdout);
+    return {
+      units: sites.map(({ before }: { before: number }) => before),
+      outside: held.some(({ reason }: { reason: string }) => reason.startsWith('outside of')),
+    };
+  };
+  t.deepEqual(await sitesIn('all'), { units: [3, 20], outside: false });
+  t.deepEqual(await sitesIn('attention'), { units: [3], outside: true });
+  t.deepEqual(await sitesIn('ffn'), { units: [20], outside: true });
+  const { code, stderr } = await run(given('--scope', 'experts', '--force'));
+  t.is(code, 3);
+  t.regex(stderr, /a graph has no experts/);
+});
+
 test('a folder of transformers.js is written as one, with the report in it', async (t) => {
   const around = await scratch(t);
   const [folder, output] = [join(around, 'model'), join(around, 'pruned')];

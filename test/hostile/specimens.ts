@@ -7,6 +7,7 @@ import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import { CALIBRATION, type Workspace } from '../e2e/models';
 import { stopAfter } from '../e2e/stop-after';
+import { graphSpecimens } from './graphs';
 
 const WINDOW = 32;
 
@@ -23,6 +24,8 @@ export interface Specimens {
   survey: string;
   /** A short text. */
   text: string;
+  /** Folders of an ONNX file each. */
+  graphs: string[];
 }
 
 export const WEIGHTS = 'model-00001-of-00001.safetensors';
@@ -87,5 +90,6 @@ export async function makeSpecimens(work: Workspace): Promise<Specimens> {
   const text = work.path('text.txt');
   writeFileSync(text, 'The river rises in the hills and runs for 120 miles to the sea.\n');
   const families = FAMILIES.map((name) => work.model(name));
-  return { folder, gguf, families, journal, survey, text };
+  const graphs = graphSpecimens(work.emptyFolder());
+  return { folder, gguf, families, journal, survey, text, graphs };
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type * as Library from '../../lib';
 import type * as Tokenizers from '../../lib/tokenizer';
+import { GRAPH_PARTS, type Graphs } from './graphs';
 import type { Specimens } from './specimens';
 import { damaged, type Trial } from './trials';
 
@@ -22,6 +23,11 @@ const DIST = join(__dirname, '../../dist/lib');
 const library: typeof Library = require(join(DIST, 'index.js'));
 const tokenizers: typeof Tokenizers = require(join(DIST, 'tokenizer/index.js'));
 
+const graphs = Object.assign(
+  {},
+  ...GRAPH_PARTS.map((part) => require(join(DIST, 'models/graphs', `${part}.js`))),
+) as Graphs;
+
 const [root, specimens] = JSON.parse(process.argv[2]!) as [string, Specimens];
 
 process.on('message', async (trial: Trial) => {
@@ -36,7 +42,7 @@ async function outcomeOf(trial: Trial): Promise<Outcome> {
   const before = memory('VmRSS');
   const ended = { what, bytes };
   try {
-    await use(library, tokenizers);
+    await use(library, tokenizers, graphs);
     return { ...ended, code: null, peak: memory('VmHWM') - before };
   } catch (error) {
     const { code, stack } = error as { code?: string; stack?: string };

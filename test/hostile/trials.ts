@@ -15,6 +15,7 @@ import { basename, join } from 'node:path';
 import type * as Library from '../../lib';
 import { sealed } from '../../lib/pruning/journal/sealed';
 import type * as Tokenizers from '../../lib/tokenizer';
+import { DATA, type Graphs, slicedByThirds } from './graphs';
 import { mutateBytes } from './mutate-bytes';
 import { mutateJson } from './mutate-json';
 import { Random } from './random';
@@ -30,6 +31,7 @@ export const KINDS = [
   'tokenizer',
   'journal',
   'survey',
+  'onnx',
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
@@ -43,6 +45,7 @@ const SHARES: Record<Kind, number> = {
   tokenizer: 3,
   journal: 1,
   survey: 1,
+  onnx: 3,
 };
 
 /** The trial of a seed among those of some kinds. */
@@ -62,7 +65,7 @@ export interface Damaged {
   bytes: number;
   /** The damaged file. */
   file: string;
-  use(library: typeof Library, tokenizers: typeof Tokenizers): Promise<unknown>;
+  use(library: typeof Library, tokenizers: typeof Tokenizers, graphs: Graphs): Promise<unknown>;
 }
 
 const GGUF_FRONT = 16_384;
@@ -139,6 +142,20 @@ const MAKERS: Record<Kind, Maker> = {
     writeFileSync(file, bytes);
     const options = { ...runOptions(join(own, 'out')), fromCalibration: file };
     return { what, bytes: bytes.length, file, use: ({ prune }) => prune(folder, options) };
+  },
+  onnx: (random, { graphs }, own) => {
+    const folder = random.pick(graphs);
+    const names = readdirSync(folder);
+    for (const name of names) copyFileSync(join(folder, name), join(own, name));
+    const file = join(own, names.length > 1 && random.chance(0.1) ? DATA : 'model.onnx');
+    let bytes: Buffer = readFileSync(file);
+    for (let times = 1 + random.below(3); times > 0 && bytes.length > 8; times--)
+      bytes = mutateBytes(bytes, bytes.length, random);
+    writeFileSync(file, bytes);
+    return {
+      ...{ what: `${basename(folder)} ${basename(file)}`, bytes: bytes.length, file },
+      use: (_, __, parts) => slicedByThirds(parts, join(own, 'model.onnx'), join(own, 'out.onnx')),
+    };
   },
 };
 

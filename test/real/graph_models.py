@@ -1,9 +1,11 @@
 """Exports networks with random weights, and writes the groups that Torch-Pruning finds in them.
 
 Usage: graph_models.py OUT [NAME ...]
+       graph_models.py --dynamo OUT NAME ...
 
-OUT receives NAME.onnx and NAME.json: a list of groups, each a list of [tensor, axis], where a tensor is named as the model's
+OUT receives NAME.onnx and NAME.json: a list of groups (of Swin those that its modules say), each a list of [tensor, axis], where a tensor is named as the model's
 state is and so as the ONNX file's initialiser. The last layer's outputs are left out, as they are the model's.
+With --dynamo torch's newer exporter writes NAME.dynamo.onnx with an open batch (and length), and no groups.
 """
 
 import json
@@ -17,10 +19,6 @@ import torchvision.models as zoo
 from torch import nn
 
 warnings.filterwarnings("ignore")
-
-
-# Torch-Pruning 1.6.1 does not come to an end on torchvision's, whose attention is a function.
-UNGROUPED = {"swin"}
 
 
 class Tagger(nn.Module):
@@ -37,6 +35,20 @@ class Tagger(nn.Module):
         return self.tags(torch.relu(self.hidden(self.lstm(self.embedding(words))[0])))
 
 
+class Encoder(nn.Module):
+    """Words to tags: two layers of torch's own transformer."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(50, 32)
+        layers = [nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, activation="gelu", norm_first=bool(i)) for i in range(2)]
+        self.layers = nn.Sequential(*layers)
+        self.tags = nn.Linear(32, 5)
+
+    def forward(self, words):
+        return self.tags(self.layers(self.embedding(words)))
+
+
 PICTURE = torch.randn(1, 3, 64, 64)
 MODELS = {
     "resnet50": (zoo.resnet50, PICTURE),
@@ -46,6 +58,7 @@ MODELS = {
     "regnet_y_400mf": (zoo.regnet_y_400mf, PICTURE),
     "vit": (lambda: zoo.VisionTransformer(64, 16, 3, 4, 64, 128), PICTURE),
     "swin": (lambda: zoo.SwinTransformer([4, 4], 16, [2, 2], [2, 4], [2, 2]), torch.randn(1, 3, 32, 32)),
+    "encoder": (Encoder, torch.randint(0, 50, (1, 7))),
     "tagger": (Tagger, torch.randint(0, 50, (1, 7))),
 }
 
@@ -87,15 +100,58 @@ def groups_of(model, inputs):
     return sorted(found)
 
 
+def made(name):
+    make, inputs = MODELS[name]
+    torch.manual_seed(1)
+    model = make().eval()
+    with torch.no_grad():
+        randomise(model)
+    return model, inputs
+
+
+def by_dynamo(out, *names):
+    for name in names:
+        model, inputs = made(name)
+        # A size of one would be taken for one of every run.
+        given = torch.cat([inputs, inputs])
+        is_open = [0] if given.is_floating_point() else [0, 1]
+        torch.onnx.export(
+            model,
+            (given,),
+            pathlib.Path(out) / f"{name}.dynamo.onnx",
+            dynamo=True,
+            input_names=["x"],
+            dynamic_shapes=({axis: torch.export.Dim.DYNAMIC for axis in is_open},),
+            verbose=False,
+        )
+
+
+def groups_in_swin(model):
+    """Read off the modules, as Torch-Pruning 1.6.1 does not come to an end on torchvision's, whose attention is a function."""
+    found, streams = [], []
+    for i, stage in enumerate(model.features):
+        name = f"features.{i}"
+        if i == 0:
+            streams.append([(f"{name}.0.weight", 0), (f"{name}.2.weight", 0)])
+        elif isinstance(stage, nn.Sequential):
+            for block in (f"{name}.{j}" for j in range(len(stage))):
+                found += [[(f"{block}.attn.qkv.weight", 0), (f"{block}.attn.proj.weight", 1)]]
+                found += [[(f"{block}.mlp.0.weight", 0), (f"{block}.mlp.3.weight", 1)]]
+                read = [(f"{block}.{each}.weight", 1) for each in ("attn.qkv", "mlp.0")]
+                written = [(f"{block}.{each}.weight", 0) for each in ("norm1", "attn.proj", "norm2", "mlp.3")]
+                streams[-1] += [*read, *written]
+        else:
+            streams[-1] += [(f"{name}.norm.weight", 0), (f"{name}.reduction.weight", 1)]
+            streams.append([(f"{name}.reduction.weight", 0)])
+    streams[-1] += [("norm.weight", 0), ("head.weight", 1)]
+    return [*found, *streams]
+
+
 def main(out, *wanted):
     folder = pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for name in wanted or MODELS:
-        make, inputs = MODELS[name]
-        torch.manual_seed(1)
-        model = make().eval()
-        with torch.no_grad():
-            randomise(model)
+        model, inputs = made(name)
         torch.onnx.export(
             model,
             (inputs,),
@@ -105,8 +161,11 @@ def main(out, *wanted):
             training=torch.onnx.TrainingMode.PRESERVE,
             opset_version=17,
         )
-        groups = [] if name in UNGROUPED else groups_of(model, inputs)
+        groups = groups_in_swin(model) if name == "swin" else groups_of(model, inputs)
         (folder / f"{name}.json").write_text(json.dumps(groups))
 
 
-main(*sys.argv[1:])
+if sys.argv[1] == "--dynamo":
+    by_dynamo(*sys.argv[2:])
+else:
+    main(*sys.argv[1:])

@@ -5,6 +5,8 @@
  * so that offsets (Concat, Split, Slice), strides and factors (Reshape, groups of a convolution) need no algebra. A class of
  * slots is a unit: it goes as a whole or it stays. Where an axis is cut into factors (channels into heads × size of a head),
  * only one of them can shrink by itself; which one is decided when all that is known otherwise has been said.
+ *
+ * An axis whose size is a symbol times a number (batch × heads) repeats the number's slots.
  */
 
 /** An axis: a number that `Axes` gave out. One without slots is negative: all that is joined to it is pinned. */
@@ -13,8 +15,11 @@ export type Axis = number;
 export const NONE: Axis = -1;
 
 const UNMARKED = 0;
-/** Slots of all axes together take 12 bytes each; axes beyond are without. */
+/** Slots of all axes together take some 45 bytes each while sites are found; axes beyond are without. */
 const MOST_SLOTS = 1 << 25;
+/** A small file can state axes of any size: so many it has in any case, and more of them with its own bytes. */
+const SLOTS_OF_ANY = 1 << 22;
+const BYTES_A_SLOT = 4;
 
 interface Product {
   flat: Axis;
@@ -73,8 +78,14 @@ export class Axes {
   /** Of a root: the number of the reason why the others' values change when the class goes. */
   private readonly mixed = new Numbers();
   private products: Product[] = [];
+  /** Axes whose size is their number of slots times a symbol. */
+  private readonly repeated = new Set<Axis>();
 
-  constructor() {
+  private readonly most: number;
+
+  /** Of a file of so many bytes. */
+  constructor(bytes: number) {
+    this.most = Math.min(MOST_SLOTS, SLOTS_OF_ANY + Math.floor(bytes / BYTES_A_SLOT));
     this.starts.push(0);
   }
 
@@ -88,7 +99,7 @@ export class Axes {
 
   add(size: number): Axis {
     const start = this.slots;
-    if (!(size <= MOST_SLOTS - start)) return NONE;
+    if (!(size <= this.most - start)) return NONE;
     for (let i = 0; i < size; i++) {
       this.parents.push(start + i);
       this.pinned.push(UNMARKED);
@@ -97,6 +108,13 @@ export class Axes {
     this.starts.push(this.slots);
     const axis = this.count - 1;
     if (size === 1) this.pin(axis, 'an axis of one');
+    return axis;
+  }
+
+  /** An axis of `size` slots, over and over: its size is that times a symbol. */
+  addRepeated(size: number): Axis {
+    const axis = this.add(size);
+    if (axis >= 0) this.repeated.add(axis);
     return axis;
   }
 
@@ -122,7 +140,7 @@ export class Axes {
 
   /**
    * `length` slots of a from `fromA` on with those of b from `fromB` on. An axis without slots pins the other; so does a run
-   * that an axis does not have.
+   * that an axis does not have, and a part of one that repeats.
    */
   joinRun(a: Axis, fromA: number, b: Axis, fromB: number, length: number): void {
     if (this.has(a, fromA, length) && this.has(b, fromB, length)) {
@@ -134,7 +152,10 @@ export class Axes {
   /** The axis is the product of the factors, the slowest first, of which `preferred` shrinks where several could. */
   factor(flat: Axis, factors: Axis[], preferred = 0): void {
     const isSound = flat >= 0 && factors.every((axis) => axis >= 0);
-    if (isSound && this.sizes(factors) === this.size(flat)) {
+    // What repeats can only be the slowest.
+    if (factors.some((axis, i) => i > 0 && this.repeated.has(axis)))
+      this.pinAll([flat, ...factors], 'a factor of unknown size');
+    else if (isSound && this.sizes(factors) === this.size(flat)) {
       this.products.push({ flat, factors, preferred });
     } else this.pinAll([flat, ...factors], 'sizes that do not match');
   }
@@ -184,6 +205,7 @@ export class Axes {
   }
 
   private has(axis: Axis, from: number, length: number): boolean {
+    if (this.repeated.has(axis) && (from !== 0 || length !== this.size(axis))) return false;
     return axis >= 0 && from >= 0 && length >= 0 && from + length <= this.size(axis);
   }
 

@@ -7,8 +7,9 @@ import type { Source } from './onnx/source';
 import { BOOL, DOUBLE, dimsOf, elementBytes, FLOAT, INT32, INT64 } from './onnx/tensor';
 import type { Content, Value } from './value';
 
-/** Elements of the largest tensor that sizes are read from. */
+/** Elements of the largest tensor that sizes are read from, and of the largest one of whole numbers, which may be positions too. */
 export const LONGEST_CONTENT = 64;
+const MOST_POSITIONS = 8192;
 
 /** The shape that a file states for a value; undefined where it states none. */
 export function dimsStated(info: ValueInfoProto): readonly Dim[] | undefined {
@@ -75,7 +76,8 @@ function numbersOf({ name, i, f, ints, floats }: AttributeProto): number[] | und
 
 function contentOf(dataType: number, dims: number[], data: Source): Content | undefined {
   const length = dims.reduce((product, dim) => product * dim, 1);
-  if (length > LONGEST_CONTENT) return undefined;
+  const isWhole = dataType === INT32 || dataType === INT64;
+  if (length > (isWhole ? MOST_POSITIONS : LONGEST_CONTENT)) return undefined;
   const elements = elementsOf(dataType, data.read(0, data.length).slice().buffer);
   return elements && { elements, shapesOf: [], isInt64: dataType === INT64 };
 }

@@ -34,6 +34,16 @@ export function product(dims: readonly Dim[]): Dim {
   });
 }
 
+/** The number in a product with symbols: 1 where there is none. */
+export function factorOf(dim: Dim): number {
+  return productOf(dim).factor;
+}
+
+/** A product without its number. */
+export function symbolsOf(dim: Dim): Dim {
+  return dimOf({ ...productOf(dim), factor: 1 });
+}
+
 /** a / b where that is whole for all values of the symbols. */
 export function quotient(a: Dim, b: Dim): Dim | undefined {
   const [over, under] = [productOf(a), productOf(b)];

@@ -19,6 +19,9 @@ interface Named {
   readonly values: ReadonlyMap<string, Value>;
 }
 
+/** A size that a node states: a number, or the element of that vector which it reads as its shape, or the size of another input's axis. */
+export type Stated = number | { input: number; at: number };
+
 export class Edit {
   /** Constants that nodes read instead of sizes that were. */
   readonly added: NodeProto[] = [];
@@ -48,7 +51,10 @@ export class Edit {
 
   /** The new size of a value's axis, where it is a number. */
   sizeAt({ dims, axes }: Value, position: number): number {
-    return axes[position]! < 0 ? Number(dims![position]) : this.size(axes[position]!);
+    const size = dims![position];
+    return axes[position]! < 0 || typeof size === 'string'
+      ? Number(size)
+      : this.size(axes[position]!);
   }
 
   hasChanged({ axes }: Pick<Value, 'axes'>, positions = axes.map((_, i) => i)): boolean {
@@ -76,10 +82,51 @@ export class Edit {
   }
 
   /** The node reads these numbers instead. */
-  setInput(op: Op, index: number, values: number[]): void {
+  setInput(op: Op, index: number, values: readonly number[]): void {
     const { input } = op.node;
     while (input.length <= index) input.push('');
     input[index] = this.constant(values, [values.length]);
+  }
+
+  /** The node reads these sizes instead. */
+  setSizes(op: Op, index: number, sizes: readonly Stated[]): void {
+    if (sizes.every((size) => typeof size === 'number')) this.setInput(op, index, sizes);
+    else op.node.input[index] = this.assembled(op, index, sizes);
+  }
+
+  /** The name of a vector of numbers and of sizes that are known only in a run. */
+  private assembled(op: Op, index: number, sizes: readonly Stated[]): string {
+    const { before } = this.beside(op);
+    const numbers = sizes.map((size) => (typeof size === 'number' ? size : 0));
+    const parts = [this.constant(numbers, [numbers.length])];
+    const starts = new Map<number, number>();
+    let length = numbers.length;
+    const from = (input: number): number => {
+      if (!starts.has(input)) {
+        starts.set(input, length);
+        length += input === index ? sizes.length : op.inputs[input]!.axes.length;
+        parts.push(input === index ? op.node.input[index]! : this.shapeOf(op, input));
+      }
+      return starts.get(input)!;
+    };
+    const places = sizes.map((size, i) =>
+      typeof size === 'number' ? i : from(size.input) + size.at,
+    );
+    const [all, stated] = [this.name(), this.name()];
+    const axis = create(AttributeProtoSchema, { name: 'axis', type: INT, i: 0n });
+    before.push(
+      create(NodeProtoSchema, { opType: 'Concat', input: parts, output: [all], attribute: [axis] }),
+      gathered([all, this.constant(places, [places.length])], stated, 0),
+    );
+    return stated;
+  }
+
+  private shapeOf(op: Op, input: number): string {
+    const shape = this.name();
+    this.beside(op).before.push(
+      create(NodeProtoSchema, { opType: 'Shape', input: [op.node.input[input]!], output: [shape] }),
+    );
+    return shape;
   }
 
   /** States of the caller's have the size that they had. */
@@ -137,7 +184,7 @@ export class Edit {
   }
 
   /** The name of a new constant, int64. */
-  constant(values: number[], dims: number[]): string {
+  constant(values: readonly number[], dims: number[]): string {
     const int64Data = values.map(int64);
     return this.add(
       create(TensorProtoSchema, { dims: dims.map(BigInt), dataType: INT64, int64Data }),

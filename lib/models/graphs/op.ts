@@ -1,6 +1,6 @@
 /** What an entry of the op table is given: a node, and the words to say how its axes belong together. */
 import { type Axes, type Axis, NONE } from './axes';
-import type { Dim } from './dims';
+import { type Dim, factorOf } from './dims';
 import type { AttributeProto, NodeProto, TensorProto } from './onnx/onnx_pb';
 import type { Content, Value } from './value';
 
@@ -13,6 +13,7 @@ export interface Role {
   node: NodeProto;
   /** The map: a constant, or computed from one. */
   map: Value;
+  /** Of the map, or what a group has of one. */
   axis: Axis;
   /** What is read or written, and along which of its axes. */
   by: Value;
@@ -37,6 +38,8 @@ export interface Surroundings {
   axes: Axes;
   opset: number;
   roles: Role[];
+  /** Axes of attention heads: each position is multiplied with that of another activation by itself. */
+  heads: Axis[];
   /** Outputs of the model that are states of its nodes, for the caller to give again. */
   states: Set<string>;
   /** Outputs of the model that a value is only passed on to; none where anything computes with it. */
@@ -68,10 +71,11 @@ export class Op {
     return this.inputs[index] ?? this.refuse(`input ${index} is missing`);
   }
 
-  /** An input of known rank. */
-  shaped(index: number): Value & { dims: readonly Dim[] } {
+  /** An input of known rank, of that many axes at least. */
+  shaped(index: number, least = 0): Value & { dims: readonly Dim[] } {
     const value = this.input(index);
     if (!value.dims) return this.refuse(`the shape of ${value.name} is not known`);
+    if (value.dims.length < least) this.refuse(`${value.name} has too few axes`);
     return value as Value & { dims: readonly Dim[] };
   }
 
@@ -137,15 +141,22 @@ export class Op {
     same: readonly (Place | undefined)[] = [],
     content?: Content,
   ): Value {
+    if (dims.includes(undefined as never)) this.refuse('an input has too few axes');
     const name = this.node.output[this.outputs.length] ?? '';
     const constant = this.inputs.every((input) => !input || input.constant);
-    const axes = dims.map((dim) => (typeof dim === 'number' ? this.axis(dim) : NONE));
+    const axes = dims.map((dim) => this.axisOf(dim));
     const value: Value = { name, dims, axes, content, constant };
     same.forEach((place, i) => {
       if (place) this.join([value, i], place);
     });
     this.outputs.push(value);
     return value;
+  }
+
+  private axisOf(dim: Dim): Axis {
+    if (typeof dim === 'number') return this.axis(dim);
+    const each = factorOf(dim);
+    return each > 1 ? this.around.axes.addRepeated(each) : NONE;
   }
 
   join(a: Place, b: Place): void {
@@ -185,14 +196,24 @@ export class Op {
     this.around.axes.pin(axis, `${this.node.opType}: ${reason}`);
   }
 
-  /** The shapes that the sizes in an input were read off, and the value that has those sizes. */
+  /** The shapes that the sizes in an input were read off. */
+  pinSources(index: number, reason: string): void {
+    for (const value of this.inputs[index]?.content?.shapesOf ?? []) this.pinAll(value, reason);
+  }
+
+  /** These too, and the value that has those sizes. */
   pinSizes(index: number, value: Value, reason: string): void {
-    const sources = this.inputs[index]?.content?.shapesOf ?? [];
-    for (const each of [value, ...sources]) this.pinAll(each, reason);
+    this.pinAll(value, reason);
+    this.pinSources(index, reason);
   }
 
   pinAll(value: Value, reason: string): void {
     for (const axis of value.axes) this.around.axes.pin(axis, `${this.node.opType}: ${reason}`);
+  }
+
+  /** Heads of an attention lie along the axis. */
+  head(axis: Axis): void {
+    this.around.heads.push(axis);
   }
 
   /** Something is computed across the axis. */
@@ -216,8 +237,9 @@ export class Op {
     this.role('writes', map, by);
   }
 
-  role(kind: Role['kind'], map: Place, [by, position]: Place): void {
-    this.around.roles.push({ kind, node: this.node, map: map[0], axis: at(map), by, position });
+  /** `axis`: of what of the map, where that is none of its own axes. */
+  role(kind: Role['kind'], map: Place, [by, position]: Place, axis = at(map)): void {
+    this.around.roles.push({ kind, node: this.node, map: map[0], axis, by, position });
   }
 }
 

@@ -1,7 +1,7 @@
 /** Walks the nodes of a graph once and says of all axes how they belong together. */
 
 import { StruPruneError } from '../../errors';
-import { Axes } from './axes';
+import { Axes, type Axis } from './axes';
 import { constantNode, constantOf, dimsStated } from './constants';
 import type { Dim } from './dims';
 import { naming, type OnnxFile } from './onnx/file';
@@ -40,6 +40,8 @@ export interface Network {
   ops: { op: Op; kind: OpKind | undefined }[];
   copies: Copy[];
   roles: Role[];
+  /** Axes of attention heads. */
+  heads: Axis[];
   unknown: Unknown[];
   /** Outputs that are states, for the caller to give again as inputs. */
   states: ReadonlySet<string>;
@@ -73,11 +75,12 @@ function related(file: OnnxFile): Network {
 
 class Relation implements Network, Surroundings {
   readonly graph: GraphProto;
-  readonly axes = new Axes();
+  readonly axes: Axes;
   readonly values = new Map<string, Value>();
   readonly ops: Network['ops'] = [];
   readonly copies: Copy[] = [];
   readonly roles: Role[] = [];
+  readonly heads: Axis[] = [];
   readonly unknown: Unknown[] = [];
   readonly states = new Set<string>();
   readonly opset: number;
@@ -91,6 +94,7 @@ class Relation implements Network, Surroundings {
 
   constructor(readonly file: OnnxFile) {
     this.graph = file.model.graph!;
+    this.axes = new Axes(file.bytes);
     this.opset = opsetOf(file);
     this.own = new Set(file.model.functions.map(({ domain, name }) => `${domain}:${name}`));
     const { input, output, valueInfo } = this.graph;

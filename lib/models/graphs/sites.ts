@@ -26,6 +26,8 @@ export interface Site {
   /** The map that writes it, or the first that reads it. */
   name: string;
   units: number;
+  /** Units are attention heads, or go with them. */
+  heads: boolean;
   writers: Use[];
   readers: Use[];
   /** Every constant that loses positions with a unit, maps included. */
@@ -40,7 +42,7 @@ export interface Site {
 }
 
 /** Every site that a map reads or writes, in the order of the graph. */
-export function sitesOf({ axes, roles, values, copies }: Network): Site[] {
+export function sitesOf({ axes, roles, heads, values, copies }: Network): Site[] {
   const members = new Members(axes);
   const sites = new Map<number, Site>();
   for (const role of roles) {
@@ -63,6 +65,12 @@ export function sitesOf({ axes, roles, values, copies }: Network): Site[] {
       }
     });
   }
+  for (const axis of heads) {
+    for (const [kind] of members.along(axis)) {
+      const site = sites.get(kind);
+      if (site) site.heads = true;
+    }
+  }
   for (const [kind, site] of sites) {
     site.classes = members.classes[kind]!;
     site.units = site.classes.length;
@@ -72,7 +80,7 @@ export function sitesOf({ axes, roles, values, copies }: Network): Site[] {
 }
 
 function emptySite(name: string): Site {
-  return { name, units: 0, writers: [], readers: [], along: [], classes: [] };
+  return { name, units: 0, heads: false, writers: [], readers: [], along: [], classes: [] };
 }
 
 /** Which kind of class each class of slots is: those of a kind lie on the same axes, each as often. */

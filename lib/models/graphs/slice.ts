@@ -106,7 +106,8 @@ function replace(
 /** The shape that the file states for a value. */
 function restate(info: ValueInfoProto, value: Value, edit: Edit): void {
   tensorOf(info.type)?.shape?.dim.forEach((dim, i) => {
-    if (dim.value.case !== 'dimValue' || !(value.axes[i]! >= 0)) return;
+    if (dim.value.case !== 'dimValue' || typeof value.dims?.[i] !== 'number') return;
+    if (value.axes[i]! < 0) return;
     dim.value.value = BigInt(edit.size(value.axes[i]!));
   });
 }

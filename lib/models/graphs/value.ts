@@ -16,7 +16,7 @@ export interface Value {
   readonly name: string;
   /** Undefined: not even the rank is known. */
   readonly dims: readonly Dim[] | undefined;
-  /** One a dim; NONE where its size is a symbol. */
+  /** One a dim; NONE where its size is a symbol without a number. */
   readonly axes: readonly Axis[];
   readonly content?: Content;
   /** Set where the value is computed from constants alone. */

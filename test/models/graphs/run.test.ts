@@ -30,6 +30,8 @@ const NAMES = [
     'einsum',
     'gated',
     'attention',
+    'groups',
+    'scaled',
   ],
 ];
 

@@ -5,6 +5,7 @@ import test from 'ava';
 import { StruPruneError } from '../../../lib/errors';
 import { AttributeProtoSchema, GraphProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
+import type { Network } from '../../../lib/models/graphs/relate';
 import type { Site } from '../../../lib/models/graphs/sites';
 import { weightsOf } from '../../../lib/models/graphs/weights';
 import { node, sizes, tensor, value } from './models';
@@ -311,4 +312,203 @@ test('what only a graph within a node reads is kept', (t) => {
     network.graph.initializer.map(({ name }) => name),
     ['a', 'c', 'd'],
   );
+});
+
+/** Two products with a view between them and one behind, whose sizes may be zeros. */
+const viewed = (cut: number[], back: number[]) => ({
+  ...io(['b', 4], ['b', 2]),
+  initializer: [
+    ...[tensor('in', [4, 6]), tensor('out', [6, 2])],
+    ...[sizes('cut', cut), sizes('back', back)],
+  ],
+  node: [
+    ...[node('MatMul x in -> a'), node('Reshape a cut -> c', { allowzero: 1 })],
+    ...[node('Relu c -> r'), node('Reshape r back -> d', { allowzero: 1 })],
+    node('MatMul d out -> y'),
+  ],
+});
+
+test('a reshape that allows zeros is cut where it has none', (t) => {
+  const found = opened(viewed([-1, 2, 3], [-1, 6]));
+  t.deepEqual(brief(found.sites), [['in', 2, 'in.1/6 out.0/6']]);
+  const network = keep(found, 1);
+  t.deepEqual(constants(network), [
+    [-1, 1, 3],
+    [-1, 3],
+  ]);
+  const reshapes = network.graph.node.filter(({ opType }) => opType === 'Reshape');
+  t.deepEqual(
+    reshapes.flatMap(({ attribute }) => attribute.map(({ name }) => name)),
+    [],
+  );
+  const { network: empty, sites } = opened(viewed([0, -1, 3], [-1, 6]));
+  t.deepEqual(sites, []);
+  t.is(empty.unknown[0]!.why, 'it makes an axis of no positions');
+});
+
+/** Nodes that are no constants, as text. */
+const made = ({ graph }: Network) =>
+  graph.node
+    .filter(({ opType }) => opType !== 'Constant')
+    .map(({ opType, input }) => `${opType} ${input[0]}`);
+
+test('heads that share an axis with the batch go, as PyTorch’s newer exporter turns keys', (t) => {
+  const found = opened({
+    ...io(['b', 's', 8], ['b', 's', 8]),
+    initializer: [
+      ...['q', 'k', 'v'].map((name) => tensor(name, [8, 12])),
+      ...[tensor('out', [12, 8]), sizes('cut', [0, 0, 4, 3]), sizes('joined', [0, 0, 12])],
+      ...[0, 1, 2, 3].map((i) => sizes(`i${i}`, [i])),
+      sizes('rest', [-1]),
+    ],
+    node: [
+      ...['q', 'k', 'v'].flatMap((name) => [
+        node(`MatMul x ${name} -> ${name}1`),
+        node(`Reshape ${name}1 cut -> ${name}2`),
+        node(`Transpose ${name}2 -> ${name}3`, { perm: [0, 2, 1, 3] }),
+      ]),
+      node('Shape k3 -> all'),
+      ...[0, 1, 2, 3].map((i) => node(`Gather all i${i} -> n${i}`)),
+      ...[node('Concat rest n2 n3 -> flat', { axis: 0 }), node('Reshape k3 flat -> k4')],
+      node('Transpose k4 -> k5', { perm: [0, 2, 1] }),
+      ...[node('Concat n0 n1 n3 n2 -> apart', { axis: 0 }), node('Reshape k5 apart -> kt')],
+      ...[node('MatMul q3 kt -> scores'), node('Softmax scores -> p', { axis: -1 })],
+      ...[node('MatMul p v3 -> o'), node('Transpose o -> ot', { perm: [0, 2, 1, 3] })],
+      ...[node('Reshape ot joined -> z'), node('MatMul z out -> y')],
+    ],
+  });
+  t.deepEqual(brief(found.sites), [['q', 4, 'q.1/12 k.1/12 v.1/12 out.0/12']]);
+  const network = keep(found, 0, 2, 3);
+  t.like(shapes(network), { q: [8, 9], k: [8, 9], v: [8, 9], out: [9, 8] });
+  // The length is read off what is reshaped; what is left over is the batch.
+  t.true(made(network).includes('Shape k3') && made(network).includes('Shape k5'));
+  t.deepEqual(
+    constants(network).filter((each) => each.includes(-1)),
+    [
+      [-1, 0, 3],
+      [-1, 3, 3, 0],
+    ],
+  );
+});
+
+test('channels in front of a batch on one axis are not those behind it', (t) => {
+  const flattened = (from: string) =>
+    opened({
+      ...io(['b', 6], ['b', 2]),
+      initializer: [
+        ...[tensor('in', [6, 4]), tensor('out', [4, 2])],
+        ...[sizes('flat', [-1]), sizes('cut', [-1, 4])],
+      ],
+      node: [
+        ...[node('MatMul x in -> a'), node('Transpose a -> c', { perm: [1, 0] })],
+        ...[node(`Reshape ${from} flat -> f`), node('Reshape f cut -> d')],
+        node('MatMul d out -> y'),
+      ],
+    });
+  t.deepEqual(brief(flattened('a').sites), [['in', 4, 'in.1/4 out.0/4']]);
+  t.deepEqual(flattened('c').sites, []);
+});
+
+test('sizes that are computed stay, and those beside them are written', (t) => {
+  const found = opened({
+    input: [value('x', ['b', 's', 4])],
+    output: [value('y', ['b', 's', 2])],
+    initializer: [
+      ...[tensor('in', [4, 6]), tensor('out', [6, 2]), tensor('token', [1, 1, 1])],
+      ...[sizes('flat', [-1, 4]), sizes('six', [6])],
+      ...[0, 1].map((i) => sizes(`i${i}`, [i])),
+    ],
+    node: [
+      ...[node('Shape x -> all'), node('Gather all i0 -> b'), node('Gather all i1 -> s')],
+      ...[node('Reshape x flat -> f'), node('MatMul f in -> a')],
+      ...[node('Concat b s six -> wide', { axis: 0 }), node('Reshape a wide -> c')],
+      ...[node('Expand token wide -> e'), node('Add c e -> d'), node('MatMul d out -> y')],
+    ],
+  });
+  t.deepEqual(brief(found.sites), [['in', 6, 'in.1/6 out.0/6']]);
+  const network = keep(found, 1, 5);
+  const own = made(network).filter((each) => /^(Concat|Gather) struprune/.test(each));
+  t.is(own.length, 4);
+  t.is(constants(network).filter((each) => String(each) === '0,0,2').length, 2);
+});
+
+test('channels that are looked up by constants go, and what is looked up moves', (t) => {
+  const graph = (indices: ReturnType<typeof sizes>) => ({
+    ...io(['b', 4, 5], ['b', 2, 5]),
+    initializer: [
+      ...[tensor('in', [6, 4, 1]), tensor('out', [2, 4, 1]), tensor('one', [2, 1, 1])],
+      ...[indices, sizes('axis', [1])],
+    ],
+    node: [
+      ...[node('Conv x in -> a'), node('Gather a chosen -> c', { axis: 1 })],
+      ...(indices.dims.length === 0
+        ? [node('Unsqueeze c axis -> d'), node('Conv d one -> y')]
+        : [node('Conv c out -> y')]),
+    ],
+  });
+  const found = opened(graph(sizes('chosen', [5, 0, -3, 1])));
+  // Units 2 and 4 are read by nothing.
+  t.deepEqual(
+    found.sites.map(({ units, readers }) => [units, readers.length]),
+    [
+      [4, 1],
+      [2, 0],
+    ],
+  );
+  // 0, 1, 3 and 5 are its units: 0 and 3 stay.
+  const network = keep(found, 0, 2);
+  t.like(shapes(network), { in: [4, 4, 1], out: [2, 2, 1] });
+  t.deepEqual(constants(network), [[0, 2]]);
+  const single = opened(graph({ ...sizes('chosen', [4]), dims: [] }));
+  t.deepEqual(
+    single.sites.map(({ units }) => units),
+    [5],
+  );
+  t.deepEqual(constants(keep(single, 0, 1, 4)), [[2]]);
+});
+
+test('inputs that are missing or have too few axes are not understood', (t) => {
+  for (const [text, why] of [
+    ['Conv x flat -> y', 'flat has too few axes'],
+    ['ConvTranspose x flat -> y', 'flat has too few axes'],
+    ['Equal -> y', 'it has no inputs'],
+  ] as const) {
+    const graph = { ...io(['b', 4, 5], ['b', 2, 5]), initializer: [tensor('flat', [4])] };
+    const { network } = opened({ ...graph, node: [node(text)] });
+    t.deepEqual(
+      network.unknown.map((each) => each.why),
+      [why],
+    );
+  }
+});
+
+test('an axis that a small file only claims takes no memory', (t) => {
+  const { network, sites } = opened({
+    ...io(['b', 4], ['b', 2]),
+    initializer: [tensor('in', [4, 6]), tensor('out', [6, 2]), sizes('wide', [-1, 2 ** 24])],
+    node: [
+      ...[node('MatMul x in -> a'), node('Reshape a wide -> c')],
+      ...[node('Relu c -> d'), node('MatMul d out -> y')],
+    ],
+  });
+  t.true(network.axes.slots < 100);
+  t.deepEqual(sites, []);
+});
+
+test('a resize that states to stretch keeps its channels free', (t) => {
+  const resized = (policy: string) =>
+    opened({
+      ...io(['b', 3, 4, 4], ['b', 2, 8, 8]),
+      initializer: [
+        ...[tensor('in', [6, 3, 1, 1]), tensor('out', [2, 6, 1, 1])],
+        ...[sizes('to', [8, 8]), { ...tensor('none', [0]), dims: [0n] }],
+      ],
+      node: [
+        node('Conv x in -> a'),
+        node('Resize a none none to -> c', { axes: [2, 3], keep_aspect_ratio_policy: policy }),
+        node('Conv c out -> y'),
+      ],
+    });
+  t.deepEqual(brief(resized('stretch').sites), [['in', 6, 'in.0/6 out.1/6']]);
+  t.deepEqual(resized('not_larger').sites, []);
 });

@@ -19,6 +19,7 @@ function nameHeads(op: Op, queries: Dim, keys: Dim): void {
   op.axes.heads = op.axis(Number(queries));
   op.axes.keyHeads = op.axis(Number(keys));
   op.factor(op.axes.heads, [op.axes.keyHeads, op.axis(Number(each))]);
+  for (const axis of [op.axes.heads, op.axes.keyHeads]) op.head(axis);
 }
 
 /** The axis of that width is cut into heads, of which whole ones go. */
@@ -60,13 +61,13 @@ function partOf(op: Op, value: Value & { dims: readonly Dim[] }, heads: Axis, co
 function apart(op: Op, queries: number, keys: number): Part[] {
   const { heads, keyHeads } = op.axes;
   return [0, 1, 2].map((i) =>
-    partOf(op, op.shaped(i), i === 0 ? heads! : keyHeads!, i === 0 ? queries : keys),
+    partOf(op, op.shaped(i, 3), i === 0 ? heads! : keyHeads!, i === 0 ? queries : keys),
   );
 }
 
 /** The same where they are one after the other in the first input's last axis. */
 function packed(op: Op, queries: number, keys: number): Part[] {
-  const query = op.shaped(0);
+  const query = op.shaped(0, 3);
   const { heads, keyHeads } = op.axes;
   const size = quotient(query.dims[2]!, queries + 2 * keys);
   if (typeof size !== 'number') return op.refuse('its heads do not divide the width');
@@ -147,7 +148,7 @@ function counting(names: { queries: string; keys?: string }): NonNullable<OpKind
 /** ONNX's, of opset 23 on. */
 const attention: OpKind = {
   relate(op) {
-    const [query, key] = [op.shaped(0), op.shaped(1)];
+    const [query, key] = [op.shaped(0, 3), op.shaped(1, 3)];
     const countOf = ({ dims }: typeof query, name: string): Dim =>
       dims.length === 4 ? dims[1]! : op.int(name, 0) || op.refuse(`${name} is missing`);
     const queries = countOf(query, 'q_num_heads');
@@ -171,7 +172,7 @@ const groupQueryAttention: OpKind = {
       if (!isPlain || op.inputs[cache === 'k' ? 12 : 13]) op.refuse('the keys kept are quantised');
     }
     nameHeads(op, queries, keys);
-    const query = op.shaped(0);
+    const query = op.shaped(0, 3);
     if (query.dims.length !== 3)
       op.refuse('its query has other axes than batch, positions and width');
     const [asked, ...parts] = op.inputs[1] ? apart(op, queries, keys) : packed(op, queries, keys);
@@ -211,7 +212,7 @@ const multiHeadAttention: OpKind = {
 /** Reads [hidden, 3 × heads × size] and a bias of that width. */
 const projectingAttention: OpKind = {
   relate(op) {
-    const [x, w, bias] = [op.shaped(0), op.shaped(1), op.input(2)];
+    const [x, w, bias] = [op.shaped(0, 3), op.shaped(1, 2), op.input(2)];
     if (
       op.has('qkv_hidden_sizes') ||
       op.inputs[4] ||
@@ -253,7 +254,7 @@ function rotary(angles: number): OpKind {
       const x = op.shaped(0);
       op.output(x.dims, except(x));
       const stated = op.int('num_heads', 0);
-      const widest = op.shaped(angles).dims.at(-1)!;
+      const widest = op.shaped(angles, 1).dims.at(-1)!;
       const size = quotient(x.dims[2] ?? 1, stated) ?? product([2, widest]);
       const count = stated || quotient(x.dims[2] ?? 1, size);
       if (x.dims.length === 3 && typeof count === 'number') {

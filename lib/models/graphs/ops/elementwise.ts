@@ -6,6 +6,7 @@ import type { OpKind } from './kind';
 
 /** Joins every axis of the output with those that are not broadcast along it; the last axes of all inputs are level. */
 export function broadcast(op: Op, values: readonly Value[], content?: Content): Value {
+  if (values.length === 0) op.refuse('it has no inputs');
   const shapes = values.map((value) => value.dims ?? op.refuse(`${value.name} has no shape`));
   const rank = Math.max(...shapes.map((shape) => shape.length));
   const dims = Array.from({ length: rank }, (_, i) =>

@@ -1,6 +1,7 @@
 /** Ops that move axes, and cut them anew. */
 import type { Axis } from '../axes';
-import { type Dim, product, quotient } from '../dims';
+import { type Dim, factorOf, product, quotient } from '../dims';
+import type { Stated } from '../edit';
 import { at, type Op, type Place } from '../op';
 import { permuted, type Value } from '../value';
 import type { OpKind } from './kind';
@@ -10,8 +11,8 @@ const reshape: OpKind = {
   sizes: [1],
   relate(op) {
     const x = op.shaped(0);
-    if (op.int('allowzero', 0)) op.refuse('it allows zeros');
     const asked = op.input(1).content?.elements ?? op.refuse('its shape is not known');
+    if (op.int('allowzero', 0) && asked.includes(0)) op.refuse('it makes an axis of no positions');
     const dims = asked.map((size, i) => (size === 0 ? (x.dims[i] ?? 1) : size));
     const open = dims.indexOf(-1);
     if (open >= 0) {
@@ -20,29 +21,55 @@ const reshape: OpKind = {
     }
     const y = op.output(dims, [], x.content);
     regroup(op, x, y);
-    if (statedSizes(asked, x) === undefined)
-      op.pinSizes(1, y, 'a shape that cannot be written down');
+    if (statedSizes(asked, x, y).some(isComputed)) keepComputed(op, 1, asked, y);
   },
   rewrite(op, edit) {
     const y = op.outputs[0]!;
     const { elements, shapesOf } = op.input(1).content!;
-    const sizes = statedSizes(elements, op.input(0));
-    if (!sizes || ![y, ...shapesOf].some((value) => edit.hasChanged(value))) return;
-    edit.setInput(
+    if (![y, ...shapesOf].some((value) => edit.hasChanged(value))) return;
+    // Zeros that are written here are sizes of the input.
+    edit.remove(op, 'allowzero');
+    const sizes = statedSizes(elements, op.input(0), y);
+    edit.setSizes(
       op,
       1,
-      sizes.map((size, i) => (size > 0 ? edit.sizeAt(y, i) : size)),
+      sizes.map((size, i) => (typeof size === 'number' && size > 0 ? edit.sizeAt(y, i) : size)),
     );
   },
 };
 
-/** The sizes as constants: those that are symbols are the input's own (0) or, once, what is left over (-1). */
-function statedSizes(asked: readonly Dim[], x: Value): number[] | undefined {
-  const sizes = asked.map((size, i) => {
+/**
+ * The sizes as a node can state them. Those that are symbols are the input's own at that place (0) or, once, what is left over (-1); of several the
+ * input may have them elsewhere, and one that it does not have is computed as before.
+ */
+function statedSizes(asked: readonly Dim[], x: Value, y: Value): Stated[] {
+  const before = (dims: readonly Dim[], i: number) => String(product(dims.slice(0, i)));
+  const isLevel = (i: number) =>
+    asked[i] === x.dims![i] &&
+    (factorOf(asked[i]!) === 1 || before(x.dims!, i) === before(y.dims!, i));
+  const sizes = asked.map((size, i): Stated => {
     if (typeof size === 'number') return size;
-    return size === x.dims?.[i] ? 0 : -1;
+    return isLevel(i) ? 0 : -1;
   });
-  return sizes.filter((size) => size === -1).length > 1 ? undefined : sizes;
+  if (sizes.filter((size) => size === -1).length <= 1) return sizes;
+  const elsewhere = sizes.map((size, i): Stated => {
+    const at = factorOf(asked[i]!) === 1 ? x.dims!.indexOf(asked[i]!) : -1;
+    return size === -1 && at >= 0 ? { input: 0, at } : size;
+  });
+  if (elsewhere.filter((size) => size === -1).length <= 1) return elsewhere;
+  return elsewhere.map((size, i) => (size === -1 && asked[i] !== -1 ? { input: 1, at: i } : size));
+}
+
+const isComputed = (size: Stated) => typeof size === 'object' && size.input !== 0;
+
+/** What sizes that are computed come from does not change; the value's axes that have them do not either. */
+export function keepComputed(op: Op, index: number, asked: readonly Dim[], y: Value): void {
+  const WHY = 'a shape that is computed';
+  op.pinSources(index, WHY);
+  const shift = y.axes.length - asked.length;
+  asked.forEach((size, i) => {
+    if (typeof size === 'string') op.pin([y, i + shift], WHY);
+  });
 }
 
 const flatten: OpKind = {
@@ -124,19 +151,18 @@ const expand: OpKind = {
     dims.forEach((_, i) => {
       if (own(i) !== 1) op.join([x, i - rank + x.dims.length], [y, i]);
     });
-    if (!asked.every((size) => typeof size === 'number'))
-      op.pinSizes(1, y, 'a shape that is computed');
+    if (asked.some((size) => typeof size === 'string')) keepComputed(op, 1, asked, y);
   },
   rewrite(op, edit) {
     const y = op.outputs[0]!;
     const asked = op.input(1).content!.elements;
-    if (!edit.hasChanged(y) || asked.some((size) => typeof size === 'string')) return;
+    if (!edit.hasChanged(y)) return;
     const shift = y.axes.length - asked.length;
-    edit.setInput(
-      op,
-      1,
-      asked.map((size, i) => (Number(size) > 1 ? edit.sizeAt(y, i + shift) : Number(size))),
-    );
+    const sizes = asked.map((size, i): Stated => {
+      if (typeof size === 'string') return { input: 1, at: i };
+      return size > 1 ? edit.sizeAt(y, i + shift) : size;
+    });
+    edit.setSizes(op, 1, sizes);
   },
 };
 
@@ -154,7 +180,7 @@ const tile: OpKind = {
 
 const depthToSpace: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 4);
     const block = op.int('blocksize', 1);
     const channels = quotient(x.dims[1]!, block * block) ?? op.refuse('its channels do not divide');
     const space = x.dims.slice(2).map((dim) => product([dim, block]));
@@ -167,7 +193,7 @@ const depthToSpace: OpKind = {
 
 const spaceToDepth: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 4);
     const block = op.int('blocksize', 1);
     const space = x.dims
       .slice(2)

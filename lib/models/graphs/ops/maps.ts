@@ -80,7 +80,7 @@ function grouped(op: Op, all: Axis, one: Axis): void {
 
 const conv: OpKind = {
   relate(op) {
-    const [x, w, b] = [op.shaped(0), op.shaped(1), op.inputs[2]];
+    const [x, w, b] = [op.shaped(0, 3), op.shaped(1, 3), op.inputs[2]];
     const groups = op.int('group', 1);
     const space = positions(op, x.dims.slice(2), w.dims.slice(2));
     const y = op.output([x.dims[0]!, w.dims[0]!, ...space], [[x, 0]]);
@@ -99,16 +99,20 @@ const conv: OpKind = {
 
 const convTranspose: OpKind = {
   relate(op) {
-    const [x, w, b] = [op.shaped(0), op.shaped(1), op.inputs[2]];
+    const [x, w, b] = [op.shaped(0, 3), op.shaped(1, 3), op.inputs[2]];
     const groups = op.int('group', 1);
     const space = grown(op, x.dims.slice(2), w.dims.slice(2));
     const y = op.output([x.dims[0]!, product([groups, w.dims[1]!]), ...space], [[x, 0]]);
-    op.reads([w, 0], [x, 1]);
-    if (groups === 1) op.writes([w, 1], [y, 1]);
-    else {
+    if (groups === 1) {
+      op.reads([w, 0], [x, 1]);
+      op.writes([w, 1], [y, 1]);
+    } else {
       op.axes.group = op.axis(groups);
-      grouped(op, at([w, 0]), op.axis(Number(w.dims[0]) / groups));
+      const each = op.axis(Number(w.dims[0]) / groups);
+      op.join([w, 0], [x, 1]);
+      grouped(op, at([w, 0]), each);
       grouped(op, at([y, 1]), at([w, 1]));
+      op.role('reads', [w, 0], [x, 1], each);
       op.role('writes', [w, 1], [y, 1]);
     }
     finish(op, x, w, y, b);
@@ -127,7 +131,7 @@ function writeGroups(op: Op, edit: Edit): void {
 
 const gemm: OpKind = {
   relate(op) {
-    const [a, b, c] = [op.shaped(0), op.shaped(1), op.inputs[2]];
+    const [a, b, c] = [op.shaped(0, 2), op.shaped(1, 2), op.inputs[2]];
     const rows: Place = [a, op.int('transA', 0) ? 1 : 0];
     const columns: Place = [b, op.int('transB', 0) ? 0 : 1];
     const y = op.output([sizeAt(rows), sizeAt(columns)]);
@@ -155,6 +159,7 @@ function multiply(op: Op, turned: readonly [boolean, boolean] = [false, false]):
   const y = op.output([...outer, sizeAt(rows), sizeAt(columns)]);
   batch.forEach((places, i) => {
     for (const place of places) op.join(place, [y, i]);
+    if (!a.constant && !b.constant) op.head(at([y, i]));
   });
   contract(op, inner, other);
   carry(op, rows, [y, rank - 2]);
@@ -219,8 +224,10 @@ const einsum: OpKind = {
       if (more.length > 0 && position < 0) op.refuse('three of its inputs are contracted');
       if (position < 0 && second) contract(op, first!, second);
       else if (position < 0) op.mix(first!, 'sums over it');
-      else if (second) for (const place of places.get(letter)!) op.join(place, [y, position]);
-      else carry(op, first!, [y, position]);
+      else if (second) {
+        for (const place of places.get(letter)!) op.join(place, [y, position]);
+        if (![first, second].some((place) => place![0].constant)) op.head(at([y, position]));
+      } else carry(op, first!, [y, position]);
     }
   },
 };

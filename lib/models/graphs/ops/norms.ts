@@ -45,7 +45,7 @@ const layerNorm: OpKind = {
 
 const groupNorm: OpKind = {
   relate(op) {
-    const [x, scale, bias] = [op.shaped(0), op.shaped(1), op.shaped(2)];
+    const [x, scale, bias] = [op.shaped(0, 2), op.shaped(1, 1), op.shaped(2, 1)];
     const y = alike(op, x);
     const groups = op.int('num_groups', 1);
     op.axes.groups = op.axis(groups);

@@ -79,6 +79,7 @@ const slice: OpKind = {
     );
     const y = op.output(dims, [], slicedContent(x, runs));
     const isWritable = [1, 2].every((i) => isNumbers(op.input(i).content?.elements));
+    if (!isWritable) for (const i of [1, 2]) op.pinSources(i, 'bounds that are computed');
     runs.forEach((run, i) => {
       if (run === WHOLE) op.join([x, i], [y, i]);
       else if (run?.step === 1 && isWritable) op.joinRun([x, i], run.start, [y, i], 0, run.count);
@@ -167,13 +168,40 @@ const gather: OpKind = {
       ...after.map((_, i): Place => [x, axis + 1 + i]),
     ];
     const y = op.output([...before, ...indices.dims, ...after], same, gathered(x, indices));
-    op.pin([x, axis], 'positions that are looked up');
+    const chosen = chosenBy(op, axis);
+    chosen?.forEach((position, i) => {
+      if (indices.dims.length === 1) op.joinRun([x, axis], position, [y, axis], i, 1);
+      else op.pin([x, axis], 'a position that is looked up', position, 1);
+    });
+    if (!chosen) op.pin([x, axis], 'positions that are looked up');
     if (x.constant && !indices.constant) {
       const last = x.axes.length - 1;
       if (last !== axis) op.role('writes', [x, last], [y, y.axes.length - 1]);
     }
   },
+  rewrite(op, edit) {
+    const x = op.input(0);
+    const axis = op.position(op.int('axis', 0), x.dims!.length);
+    const chosen = chosenBy(op, axis);
+    if (!chosen || !edit.hasChanged(x, [axis])) return;
+    const isOne = op.input(1).dims!.length === 0;
+    const left = isOne ? chosen : edit.keptOf(op.outputs[0]!.axes[axis]!).map((i) => chosen[i]!);
+    const places = left.map((position) => edit.before(x, axis, position));
+    op.node.input[1] = edit.constant(places, isOne ? [] : [places.length]);
+  },
 };
+
+/** Positions of an activation's axis that are looked up, where the file says which. */
+function chosenBy(op: Op, axis: number): number[] | undefined {
+  const [x, indices] = [op.shaped(0), op.shaped(1)];
+  const { elements = [], shapesOf = [] } = indices.content ?? {};
+  const size = x.dims[axis];
+  const isStated = indices.constant && shapesOf.length === 0 && indices.dims.length <= 1;
+  if (x.constant || x.content || !isStated || typeof size !== 'number' || !indices.content)
+    return undefined;
+  const positions = elements.map(Number).map((index) => (index < 0 ? index + size : index));
+  return positions.every((position) => position >= 0 && position < size) ? positions : undefined;
+}
 
 function gathered(x: Value, indices: Value): Content | undefined {
   const { content } = x;

@@ -6,7 +6,7 @@ import { pinSpace, positions } from './maps';
 
 const pool: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 2);
     const kernel = op.ints('kernel_shape', undefined) ?? op.refuse('its kernel is missing');
     const dims = [...x.dims.slice(0, 2), ...positions(op, x.dims.slice(2), kernel)];
     const y = op.output(dims, [
@@ -21,7 +21,7 @@ const pool: OpKind = {
 
 const globalPool: OpKind = {
   relate(op) {
-    const x = op.shaped(0);
+    const x = op.shaped(0, 2);
     op.output(
       [...x.dims.slice(0, 2), ...x.dims.slice(2).map(() => 1)],
       [
@@ -50,7 +50,8 @@ const resize: OpKind = {
     const scales = op.inputs[op.node.opType === 'Upsample' ? 1 : 2]?.content?.elements ?? [];
     const sizes = op.inputs[3]?.content?.elements ?? [];
     if (scales.length + sizes.length !== axes.length) op.refuse('its sizes are not known');
-    if (op.has('keep_aspect_ratio_policy')) op.refuse('it keeps the aspect ratio');
+    if (op.text('keep_aspect_ratio_policy', 'stretch') !== 'stretch')
+      op.refuse('it keeps the aspect ratio');
     const resized = (i: number): Dim => {
       const at = axes.indexOf(i);
       if (at < 0) return x.dims[i]!;

@@ -33,7 +33,7 @@ const dynamic: OpKind = {
 function product(map: number, axis: number, shape: (op: Op, x: Value, w: Value) => Dim[]): OpKind {
   return {
     relate(op) {
-      const [x, w] = [op.shaped(0), op.shaped(map)];
+      const [x, w] = [op.shaped(0, 2), op.shaped(map, 2)];
       const dims = shape(op, x, w);
       const y = op.output(dims);
       if (w.constant) op.role('writes', [w, axis], [y, axis === 0 ? 1 : dims.length - 1]);

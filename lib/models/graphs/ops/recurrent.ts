@@ -7,7 +7,7 @@ import type { OpKind } from './kind';
 function recurrent(gates: number): OpKind {
   return {
     relate(op) {
-      const [x, w, r] = [op.shaped(0), op.shaped(1), op.shaped(2)];
+      const [x, w, r] = [op.shaped(0, 3), op.shaped(1, 3), op.shaped(2, 3)];
       const [bias, lengths, h, c, peepholes] = [3, 4, 5, 6, 7].map((i) => op.inputs[i]);
       const isBatchFirst = op.int('layout', 0) === 1;
       const [directions, units] = [w.dims[0]!, r.dims[2]!];

@@ -1,6 +1,6 @@
 /** Axes cut anew, as a reshape does it: which of them are factors of which. */
 import type { Axis } from '../axes';
-import { type Dim, product, quotient } from '../dims';
+import { type Dim, factorOf, product, quotient, symbolsOf } from '../dims';
 import { at, type Op, type Place } from '../op';
 import type { Value } from '../value';
 
@@ -36,11 +36,13 @@ function places(value: Value, from: number, to: number): Place[] {
 
 /** Axes of one product on both sides: their common factors. */
 function regroupBlock(op: Op, a: Place[], b: Place[]): void {
-  const [sides, all] = [[a, b].map(withoutOnes), [...a, ...b]];
+  const all = [...a, ...b];
+  const sides = [a, b].map((side) => side.filter((place) => factorOf(sizeOf(place)) !== 1));
   const cuts = sides.map(cutsOf);
   const merged = [...new Set(cuts.flat())].sort((x, y) => x - y);
   const isNested = merged.every((cut, i) => i === 0 || cut % merged[i - 1]! === 0);
-  if (all.some((place) => at(place) < 0) || cuts[0]!.at(-1) !== cuts[1]!.at(-1) || !isNested) {
+  const isKnown = isLed(a, b) && sides.flat().every((place) => at(place) >= 0);
+  if (!isKnown || cuts[0]!.at(-1) !== cuts[1]!.at(-1) || !isNested) {
     for (const place of all) op.pin(place, 'axes that are cut across each other');
     return;
   }
@@ -48,7 +50,7 @@ function regroupBlock(op: Op, a: Place[], b: Place[]): void {
   for (const side of sides) {
     let before = 1;
     for (const place of side) {
-      const size = Number(sizeOf(place));
+      const size = factorOf(sizeOf(place));
       const inside = merged.filter((cut) => cut > before && cut <= before * size);
       if (inside.length > 1)
         op.factor(
@@ -75,14 +77,21 @@ function sizeOf([value, position]: Place): Dim {
   return value.dims![position]!;
 }
 
-function withoutOnes(side: Place[]): Place[] {
-  return side.filter((place) => sizeOf(place) !== 1);
+/** Symbols are in front of all numbers on both sides, and the same ones: what is behind them is cut as if there were none. */
+function isLed(a: Place[], b: Place[]): boolean {
+  const [left, right] = [a, b].map((side) => {
+    const sizes = side.map(sizeOf);
+    const lastSymbol = sizes.findLastIndex((size) => typeof size === 'string');
+    const isFirst = sizes.slice(0, Math.max(lastSymbol, 0)).every((size) => factorOf(size) === 1);
+    return isFirst ? product(sizes.map(symbolsOf)) : undefined;
+  });
+  return left !== undefined && left === right;
 }
 
 function cutsOf(side: Place[]): number[] {
   let total = 1;
   return side.map((place) => {
-    total *= Number(sizeOf(place));
+    total *= factorOf(sizeOf(place));
     return total;
   });
 }

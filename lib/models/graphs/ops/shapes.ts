@@ -1,10 +1,12 @@
 /** Ops that make shapes, and constants of a shape. */
 import { LONGEST_CONTENT } from '../constants';
 import { type Dim, product } from '../dims';
+import type { Stated } from '../edit';
 import { INT64, inlineData } from '../onnx/tensor';
 import type { Op } from '../op';
 import type { Content, Value } from '../value';
 import type { OpKind } from './kind';
+import { keepComputed } from './layout';
 
 const shape: OpKind = {
   relate(op) {
@@ -19,17 +21,15 @@ const constantOfShape: OpKind = {
   relate(op) {
     const asked = op.input(0).content?.elements ?? op.refuse('its shape is not known');
     const y = op.output(asked, [], zeros(op, asked));
-    if (asked.some((size) => typeof size === 'string'))
-      op.pinSizes(0, y, 'a shape that is computed');
+    if (asked.some((size) => typeof size === 'string')) keepComputed(op, 0, asked, y);
   },
   rewrite(op, edit) {
     const y: Value = op.outputs[0]!;
-    if (edit.hasChanged(y))
-      edit.setInput(
-        op,
-        0,
-        y.axes.map((_, i) => edit.sizeAt(y, i)),
-      );
+    if (!edit.hasChanged(y)) return;
+    const sizes = y.dims!.map((size, i): Stated => {
+      return typeof size === 'string' ? { input: 0, at: i } : edit.sizeAt(y, i);
+    });
+    edit.setSizes(op, 0, sizes);
   },
 };
 

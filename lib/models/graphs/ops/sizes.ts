@@ -52,8 +52,8 @@ function computed(compute: Compute): OpKind {
 
 function contentOf(name: string, values: Value[], compute: Compute): Content | undefined {
   const contents = values.flatMap(({ content }) => content ?? []);
-  if (contents.length < values.length || values.some(({ axes }) => axes.length > 1))
-    return undefined;
+  if (contents.length === 0 || contents.length < values.length) return undefined;
+  if (values.some(({ axes }) => axes.length > 1)) return undefined;
   const length = Math.max(...contents.map(({ elements }) => elements.length));
   if (contents.some(({ elements }) => ![1, length].includes(elements.length))) return undefined;
   const elements = Array.from({ length }, (_, i) =>

@@ -70,7 +70,13 @@ function siteOf(
     size === 1 ? [] : [{ value: map, axis: i + 2, positions: sizes, units: sizes }],
   );
   const name = factored.find(({ down }) => down.name === map.name)?.tensor.name ?? map.name;
-  const site: Site = { name, units, writers: [], readers: [], along, classes: [] };
+  const site: Site = {
+    ...{ name, units, heads: false },
+    writers: [],
+    readers: [],
+    along,
+    classes: [],
+  };
   const readers = finder.of({ ...site, readers: [{ role, positions: inputs, units: inputs }] });
   if (typeof readers === 'string') return undefined;
   const none = new Int32Array();

@@ -36,6 +36,8 @@ export interface Reader {
   /** Of the map, where a refit may change it: `[outputs]` from output `biasFirst` on. */
   bias: Value | null;
   biasFirst: number;
+  /** What the bias gains where what the map gives has to gain one. 1 where left out. */
+  biasGain?: number;
 }
 
 /** Products, and whether a bias is among their inputs or stands alone. */
@@ -107,7 +109,7 @@ export class Readers {
       );
       if (typeof made === 'string') return made;
       const [{ role }] = readers.filter((use) => use.role.map === map) as [Use];
-      const size = Number(map.dims![map.axes.indexOf(role.axis)]);
+      const size = this.network.axes.size(role.axis);
       found.push(...made.map((reader) => ({ ...reader, beside: besideOf(reader, size) })));
     }
     return found;
@@ -155,28 +157,30 @@ export class Readers {
     }));
   }
 
+  /** One a group. */
   private transposed(map: Value, uses: Use[]): Part[] | string {
-    const [, out, ...kernel] = map.dims as number[];
+    const [all, out, ...kernel] = map.dims as [number, number, ...number[]];
     const ops = uses.map((use) => this.opOf(use));
-    if (ops.some((op) => op.int('group', 1) > 1)) return 'ConvTranspose: in groups';
+    const groups = ops[0]!.int('group', 1);
+    const inputs = all / groups;
     // Which end is padded where the padding is odd, readers of the standard see differently.
     if (ops.some((op) => op.text('auto_pad', 'NOTSET').startsWith('SAME')))
       return 'ConvTranspose: padded by name';
     const size = elements(kernel);
-    const bias = this.biasOf(uses, out!);
-    return [
-      {
-        ...{ map, out: out!, kernel: size, first: 0, outStep: size, positionStep: out! * size },
-        positions: positionsOf(uses[0]!),
-        uses: uses.map(({ role }, i) => ({
-          ...{ activation: role.by.name, axis: 1, channel: 0 },
-          places: placingTransposed(windowsOf(ops[i]!, kernel.length), kernel, (sizes) =>
-            grown(ops[i]!, sizes, kernel),
-          ),
-        })),
-        ...{ bias, biasFirst: 0 },
-      },
-    ];
+    const bias = this.biasOf(uses, groups * out);
+    const positions = positionsOf(uses[0]!);
+    const read = uses.map(({ role }, i) => ({
+      ...{ activation: role.by.name, axis: 1 },
+      places: placingTransposed(windowsOf(ops[i]!, kernel.length), kernel, (sizes) =>
+        grown(ops[i]!, sizes, kernel),
+      ),
+    }));
+    return Array.from({ length: groups }, (_, group) => ({
+      ...{ map, out, kernel: size, first: group * inputs * out * size },
+      ...{ outStep: size, positionStep: out * size, positions },
+      uses: read.map((use) => ({ ...use, channel: group * inputs })),
+      ...{ bias, biasFirst: group * out },
+    }));
   }
 
   /** A product with the map: of its axes some are contracted, and all others the output's. */
@@ -216,7 +220,12 @@ export class Readers {
   private product(map: Value, uses: Use[]): Part[] | string {
     if (map.dims!.length !== 2)
       return `${uses[0]!.role.node.opType}: its map has more than two axes`;
-    if (uses.some(({ role }) => isScaled(role.node))) return 'Gemm: its product is scaled';
+    const [scale, ofBias] = scalesOf(uses[0]!.role.node);
+    if (
+      scale === 0 ||
+      (uses.length > 1 && uses.some(({ role }) => scalesOf(role.node)[0] !== scale))
+    )
+      return 'Gemm: its product is scaled by zero or in two ways';
     const axis = map.axes.indexOf(uses[0]!.role.axis);
     const [rows, columns] = map.dims as [number, number];
     const out = axis === 0 ? columns : rows;
@@ -235,8 +244,8 @@ export class Readers {
           channel: 0,
           places: inOrder,
         })),
-        bias: this.biasOf(uses, out),
-        biasFirst: 0,
+        bias: ofBias === 0 ? null : this.biasOf(uses, out),
+        ...{ biasFirst: 0, biasGain: scale / ofBias },
       },
     ];
   }
@@ -302,8 +311,10 @@ export class Readers {
   }
 }
 
-function isScaled({ attribute }: NodeProto): boolean {
-  return attribute.some(({ name, f }) => (name === 'alpha' || name === 'beta') && f !== 1);
+/** What a product's map is multiplied by, and its bias. */
+function scalesOf({ attribute }: NodeProto): [map: number, bias: number] {
+  const of = (name: string) => attribute.find((each) => each.name === name)?.f ?? 1;
+  return [of('alpha'), of('beta')];
 }
 
 /** Other positions of an axis; none where refitting them too would take too long. */

@@ -2,6 +2,7 @@
 import { allowedRemovals } from '../../../allocation';
 import type { Dtype } from '../../../model/architecture';
 import { elements } from '../../../model/axes';
+import { reaches, type Scope } from '../../../options/method';
 import type { Layer } from '../../../spec/widths';
 import { FLOAT16 } from '../onnx/tensor';
 import type { Network } from '../relate';
@@ -31,18 +32,26 @@ export interface Held {
   share: number;
 }
 
-/** `fits`: a refit may change biases. `factored`: maps as two. */
+export interface Choosing {
+  /** A refit may change biases. */
+  fits: boolean;
+  scope: Scope;
+  /** Maps as two. */
+  factored?: readonly Factored[];
+}
+
 export function prunedSites(
   network: Network,
-  fits: boolean,
-  factored: readonly Factored[] = [],
+  { fits, scope, factored = [] }: Choosing,
 ): { sites: PrunedSite[]; held: Held[] } {
   const finder = new Readers(network, fits);
   const sites: PrunedSite[] = [];
   for (const site of sitesOf(network)) {
-    const readers = site.mixed ?? finder.of(site);
     const whole = factored.find(({ down, up }) => [down.name, up.name].includes(site.name));
     const rankOf = factored.find(({ up }) => site.readers[0]?.role.map.name === up.name);
+    // Ranks are in every scope.
+    const isMeant = rankOf !== undefined || reaches(scope, site.heads ? 'attention' : 'ffn');
+    const readers = site.mixed ?? (isMeant ? finder.of(site) : `outside of the scope ${scope}`);
     if (whole) site.name = whole.tensor.name;
     if (typeof readers !== 'string') sites.push({ site, readers, ...(rankOf && { rankOf }) });
     else pin(network, site, readers);

@@ -4,6 +4,7 @@ import { StruPruneError } from '../../../errors';
 import { methodOf } from '../../../methods';
 import type { Dtype } from '../../../model/architecture';
 import type { RunSettings, Settings } from '../../../options';
+import { cutsExperts } from '../../../options/method';
 import type { StageSpec } from '../../../spec';
 import { allocationSpec } from '../../../spec/allocation';
 import { refitSpec } from '../../../spec/refit';
@@ -24,6 +25,13 @@ export function specOf(given: Settings): StageSpec {
       'ERR_UNSUPPORTED',
       `a graph has no ${layerWeights} layer weights`,
       'choose --layer-weights probe, output or none',
+    );
+  }
+  if (cutsExperts(given.scope)) {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      'a graph has no experts that this program knows',
+      'choose --scope ffn, attention or all',
     );
   }
   const inner = Object.entries(INNER).find(([option]) => given[option as keyof typeof INNER]);

@@ -21,13 +21,13 @@ export function putRefitted(file: OnnxFile, refitted: readonly Refitted[]): void
   const tensors = tensorsOf(refitted.map(({ reader }) => reader));
   const changed = new Map(tensors.map((tensor) => [tensor, tensorFloats(file, tensor)]));
   for (const { reader, weight, shift } of refitted) {
-    const { map, bias, biasFirst } = reader;
+    const { map, bias, biasFirst, biasGain = 1 } = reader;
     const all = changed.get(map.tensor!)!;
     placesOf(reader).forEach((place, i) => {
       all[place] = weight[i]!;
     });
     shift?.forEach((gain, o) => {
-      changed.get(bias!.tensor!)![biasFirst + o]! += gain;
+      changed.get(bias!.tensor!)![biasFirst + o]! += biasGain * gain;
     });
   }
   for (const [tensor, values] of changed) {
