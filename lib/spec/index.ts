@@ -45,7 +45,7 @@ export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0
     ...gradientNotes(architecture, given),
   );
   const target = { sparsity, targetParams, targetMacs, targetSize, targetSpeed };
-  const sites = layersOf(architecture, settings, output.dtype);
+  const sites = layersOf(architecture, settings, output.stored.matrices);
   const { layers, timing } = timedLayers(architecture, sites, settings);
   requireForExperts(architecture, layers, settings, output.adds);
   requireGradients(architecture, survey, settings);

@@ -6,6 +6,7 @@ import {
   exportTable,
   type PlannedTensor,
   planExport,
+  requireDtype,
   roundingFor,
 } from '../../lib/checkpoint/export';
 import { openCheckpoint } from '../../lib/checkpoint/open';
@@ -1048,9 +1049,9 @@ test('blocks behind one that left the file move up, and keep their place in the 
 });
 
 test('widths that a dtype needs', (t) => {
-  t.deepEqual(roundingFor('hf', 'BF16'), { ffn: 8, attention: 1 });
-  t.deepEqual(roundingFor('gguf', 'F16'), { ffn: 8, attention: 1 });
-  t.deepEqual(roundingFor('gguf', 'Q8_0'), { ffn: 32, attention: 32 });
-  t.deepEqual(roundingFor('gguf', 'Q5_1'), { ffn: 32, attention: 32 });
-  t.throws(() => roundingFor('hf', 'Q8_0'), { code: 'ERR_UNSUPPORTED' });
+  t.deepEqual(roundingFor('BF16'), { ffn: 8, attention: 1 });
+  t.deepEqual(roundingFor('F16'), { ffn: 8, attention: 1 });
+  t.deepEqual(roundingFor('Q8_0'), { ffn: 32, attention: 32 });
+  t.deepEqual(roundingFor('MXFP4'), { ffn: 32, attention: 32 });
+  t.throws(() => requireDtype('hf', 'Q8_0'), { code: 'ERR_UNSUPPORTED' });
 });

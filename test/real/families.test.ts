@@ -49,6 +49,8 @@ const channels: Shape = { scope: 'expert-channels', sparsity: 0.2 };
 const both = (sparsity: number): Shape => ({ scope: 'moe', maxLayerSparsity: 0.4, sparsity });
 /** So many of each block as trials say. */
 const apiece = (sparsity: number): Shape => ({ ...both(sparsity), allocation: 'threshold' });
+/** Channels go by 32 of 64. */
+const halves = { maxLayerSparsity: 0.5, dtype: undefined };
 /** Output maps get a bias that makes up for the mean of what is removed. */
 const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
 
@@ -138,6 +140,11 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['gpt-oss', someHeads, 'StrupruneGptOssForCausalLM'],
   ['gpt-oss-mxfp4', experts, 'GptOssForCausalLM'],
   ['gpt-oss-mxfp4', channels, 'GptOssForCausalLM'],
+  // In MXFP4 again.
+  ['gpt-oss-mxfp4', { ...experts, dtype: undefined }, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', { ...channels, dtype: undefined }, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', { ...both(0.5), ...halves }, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', { ...apiece(0.4), ...halves }, 'StrupruneGptOssForCausalLM'],
   ['gpt-oss-mxfp4', { ...heads, dtype: undefined }, 'GptOssForCausalLM'],
   [
     'gpt-oss-mxfp4',
@@ -319,8 +326,14 @@ const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
         : !kvHeadsBefore || kvHeadsAfter < kvHeadsBefore;
     }));
 
-const inWords = (model: string, { scope, allocation, method, refit, maxShardBytes }: Shape) =>
-  [model, method, allocation, scope, refit === false && 'no refit', maxShardBytes && 'shards']
+const inWords = (
+  model: string,
+  { scope, allocation, method, refit, maxShardBytes, ...more }: Shape,
+) =>
+  [
+    ...[model, method, allocation, scope, refit === false && 'no refit'],
+    ...[maxShardBytes && 'shards', 'dtype' in more && 'in its own types'],
+  ]
     .filter(Boolean)
     .join(', ');
 
