@@ -338,23 +338,7 @@ export function exportTable(): ExportRow[] {
       for (const widths of widthsOf(scope)) {
         // Those of experts stay as they were.
         for (const addedBias of keepsBiases(scope) ? [false] : [false, true]) {
-          const traits: ExportTraits = {
-            family,
-            miscounts: null,
-            lacks: null,
-            uniform: widths === 'uniform',
-            headsFillHidden: !prunesHeads(scope) || family.qkNorm === 'heads',
-            freeHeadDim: family.hf.freeHeadDim !== false,
-            headsDivideHidden: true,
-            biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
-            llama3Rope: false,
-            longrope: false,
-            graphLacks: null,
-            deciBlocks: true,
-            wholeBlocks: true,
-            tied: true,
-            llamaBlock: hasLlamaBlock(family),
-          };
+          const traits = usualTraits(family, { scope, widths, addedBias });
           const { kind: hf } = holderOf(traits, 'hf');
           const { kind: gguf } = holderOf(traits, 'gguf');
           rows.push({ family: family.name, scope, widths, addedBias, hf, gguf });
@@ -363,6 +347,30 @@ export function exportTable(): ExportRow[] {
     }
   }
   return rows;
+}
+
+/** Of a family's usual models, which `asRun` has made what llama.cpp runs. */
+export function usualTraits(
+  family: Family,
+  { scope, widths, addedBias }: Pick<ExportRow, 'scope' | 'widths' | 'addedBias'>,
+): ExportTraits {
+  return {
+    family,
+    miscounts: null,
+    lacks: null,
+    uniform: widths === 'uniform',
+    headsFillHidden: !prunesHeads(scope) || family.qkNorm === 'heads',
+    freeHeadDim: family.hf.freeHeadDim !== false,
+    headsDivideHidden: true,
+    biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
+    llama3Rope: false,
+    longrope: false,
+    graphLacks: null,
+    deciBlocks: true,
+    wholeBlocks: true,
+    tied: true,
+    llamaBlock: hasLlamaBlock(family),
+  };
 }
 
 function scopesOf({ hf }: Family): ExportRow['scope'][] {

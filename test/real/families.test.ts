@@ -241,6 +241,8 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['phi3-plain', { ...perBlock('all'), window: SLIDING }, 'deci'],
   ['gpt2', uniform('ffn'), 'gpt2'],
   ['gpt-neox-tanh', uniform('ffn'), 'gptneox'],
+  // As Pythia is, with the other GELU.
+  ['gpt-neox', uniform('ffn'), 'gptneox'],
   ['gpt-neox-serial', uniform('ffn'), 'gptneox'],
   ['starcoder2', uniform('ffn'), 'starcoder2'],
   ['starcoder2-bare', { ...uniform('ffn'), window: SLIDING }, 'starcoder2'],
@@ -376,6 +378,19 @@ test.serial('experts in MXFP4 in and out, gpt-oss: llama.cpp', async (t) => {
   const { mean } = distance(await ourLogits(result.output, IDS), logits, IDS);
   t.true(Math.abs(mean) <= 0.02, String(mean));
 });
+
+test.serial(
+  "gpt-oss with the ends of yarn's ramp between pairs, as OpenAI has it: llama.cpp",
+  async (t) => {
+    const folder = work.model('gpt-oss-mxfp4', 'model');
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+    config.rope_parameters.truncate = false;
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+    const result = await prunedAt(folder, heads, 'gguf');
+    t.true(isPruned(result));
+    t.is(await asInLlamaCpp(t, result, IDS), 'gpt-oss');
+  },
+);
 
 test.serial('longrope of whole heads, threshold, all: llama.cpp (deci)', async (t) => {
   const folder = work.model('phi3-plain', 'model');
