@@ -29,6 +29,7 @@ import {
   spread,
   text,
   tokenId,
+  statedAs,
   unsupported,
 } from '../model/fields';
 import { queryScalarOf, withTraits, zipWidths } from '../model/from-config';
@@ -304,8 +305,10 @@ function deltaOf(
   };
 }
 
-/** Of llama.cpp: a sigmoid makes probabilities of a router's logits. */
+/** Of llama.cpp, what makes probabilities of a router's logits: a sigmoid; a softmax of all, or of the chosen. */
 export const SIGMOID_GATING = 2;
+const SOFTMAX_GATING = 1;
+const CHOSEN_GATING = 3;
 
 /** The blocks as experts, where the file has such. */
 function withExperts(
@@ -321,9 +324,12 @@ function withExperts(
   const keys = { experts: key('expert_count'), topK: key('expert_used_count') };
   requireExperts({ experts, topK }, file, keys);
   const gating = named.expert_gating_func;
-  if ((gating === SIGMOID_GATING) !== (held.bySigmoid === true)) {
-    const mend = 'use its Hugging Face folder';
-    throw unsupported(file.where, `${key('expert_gating_func')} ${gating}`, mend);
+  const known = held.bySigmoid
+    ? [SIGMOID_GATING]
+    : [SOFTMAX_GATING, ...(held.sums ? [CHOSEN_GATING] : []), undefined];
+  if (!known.includes(gating)) {
+    const mend = `use a ${family.name} model that has it as ${statedAs(known)}, or its Hugging Face folder`;
+    throw unsupported(file.where, `${key('expert_gating_func')} = ${gating}`, mend);
   }
   const dense = held.denseBelow ? (named.leading_dense_block_count ?? 0) : 0;
   // As llama.cpp has it where the file does not say.

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
 import type { Architecture, BlockWidths } from './architecture';
-import { familyOfModelType, OWN_PREFIX } from './families';
+import { FAMILIES, familyOfModelType, OWN_PREFIX } from './families';
 import { BIAS_NAMES, type ConfigKeys, everyNth, type Family, routerOf } from './family';
 import {
   badField,
@@ -19,6 +19,7 @@ import {
   size,
   sizeOrZero,
   spread,
+  statedAs,
   text,
   tokenId,
   unsupported,
@@ -333,11 +334,11 @@ function withExperts(
 }
 
 function refuseVariants(family: Family, common: Common, { values, where }: Stated): void {
-  const dense = 'use a dense model of this family';
   quantisationOf(values, family, where);
   for (const key of ['num_experts', 'num_local_experts', 'n_routed_experts'] as const) {
     if (!common[key] || key === family.hf.keys.experts) continue;
-    throw unsupported(where, `${key} (a mixture of experts)`, dense);
+    const mend = `use a dense model of this family, or a mixture of experts of ${mixtures()}`;
+    throw unsupported(where, `${key} (a mixture of experts)`, mend);
   }
   const known = [
     GLOBAL,
@@ -346,12 +347,20 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
     ...(family.hf.blockType ? [family.hf.blockType] : []),
   ];
   const odd = common.layer_types?.find((type) => !known.includes(type));
-  if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
+  if (odd !== undefined) {
+    const mend = `use a ${family.name} model whose layers are of ${statedAs(known)}`;
+    throw unsupported(where, `layer_types with "${odd}"`, mend);
+  }
   for (const [key, allowed] of Object.entries(family.hf.only)) {
     if (allowed.includes(values[key])) continue;
-    const stated = `${family.name} with ${key} = ${JSON.stringify(values[key])}`;
-    throw unsupported(where, stated, dense);
+    const is = values[key] === undefined ? 'left out' : `= ${JSON.stringify(values[key])}`;
+    const stated = `${family.name} with ${key} ${is}`;
+    throw unsupported(where, stated, `use a model that has it as ${statedAs(allowed)}`);
   }
+}
+
+function mixtures(): string {
+  return FAMILIES.flatMap(({ name, hf }) => (hf.keys.experts ? name : [])).join(', ');
 }
 
 /** What a checkpoint's matrices are quantised as: in FP8 with a scale for each block of so many rows and columns, or experts in MXFP4. */

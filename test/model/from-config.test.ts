@@ -535,7 +535,13 @@ const PARTIAL = (share: number) => ({
 
 const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['unknown family', 'llama2', { model_type: 'mamba' }, 'ERR_UNSUPPORTED', /"mamba".*llama.*opt/],
-  ['experts', 'llama2', { num_local_experts: 8 }, 'ERR_UNSUPPORTED', /mixture of experts/],
+  [
+    'experts',
+    'llama2',
+    { num_local_experts: 8 },
+    'ERR_UNSUPPORTED',
+    /use a dense model of this family, or a mixture of experts of mixtral, qwen2-moe, .*gpt-oss$/,
+  ],
   ['other experts', 'qwen3-moe', { n_routed_experts: 8 }, 'ERR_UNSUPPORTED', /n_routed_experts/],
   [
     'too few experts',
@@ -588,7 +594,7 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'gpt-oss',
     { hidden_act: 'gelu' },
     'ERR_UNSUPPORTED',
-    /hidden_act = "gelu"/,
+    /gpt-oss with hidden_act = "gelu" is not supported; use a model that has it as "silu"$/,
   ],
   [
     'no limit',
@@ -645,14 +651,14 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'granite4',
     { layer_types: ['attention', 'mamba'] },
     'ERR_UNSUPPORTED',
-    /layer_types with "mamba"/,
+    /layer_types with "mamba" .*use a granite4 model whose layers are of "full_attention" or "attention"$/,
   ],
   [
     'experts beside',
     'granite4',
     { num_local_experts: undefined },
     'ERR_UNSUPPORTED',
-    /num_local_experts/,
+    /granite4 with num_local_experts left out is not supported; use a model that has it as 0$/,
   ],
   [
     'no positions',
@@ -724,7 +730,7 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'qwen3.5',
     { attn_output_gate: false },
     'ERR_UNSUPPORTED',
-    /attn_output_gate = false/,
+    /attn_output_gate = false .* has it as true or left out$/,
   ],
   ['no kernel', 'lfm2', { conv_L_cache: 0 }, 'ERR_CHECKPOINT', /conv_L_cache must be a whole/],
   ['partial rope', 'llama2', { partial_rotary_factor: 0.5 }, 'ERR_UNSUPPORTED', /partial_rotary/],
