@@ -123,6 +123,8 @@ export interface ConfigKeys {
   slides?: string;
   /** How many blocks do not slide, the first ones, where there is no list of layer types. */
   globalBelow?: string;
+  /** Or every second block slides from the first one on, as long as there are fewer before it than this says. */
+  everySecondBelow?: string;
   /** Attention and FFN read the block's input side by side. */
   parallel?: string;
   /** true: norms in front of attention and FFN; false: behind the residual additions. */

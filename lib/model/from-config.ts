@@ -103,7 +103,7 @@ const NAMED = {
   kvHeads: size.nullish(),
   headDim: size.nullish(),
   normEps: epsilon.optional(),
-  slidingWindow: size.nullish(),
+  slidingWindow: sizeOrZero.nullish(),
   queryScalar: positive.optional(),
   scoreCap: positive.nullish(),
   logitCap: positive.nullish(),
@@ -113,6 +113,7 @@ const NAMED = {
   logitDivisor: positive.optional(),
   slides: flag.optional(),
   globalBelow: sizeOrZero.optional(),
+  everySecondBelow: sizeOrZero.optional(),
   parallel: flag.optional(),
   preNorm: flag.optional(),
   embeddingWidth: size.nullish(),
@@ -431,14 +432,17 @@ export function queryScalarOf(
 function windowsOf(
   family: Family,
   common: Common,
-  { blocks, slidingWindow, slides, globalBelow }: Named,
+  { blocks, slidingWindow, slides, ...first }: Named,
   unturned: readonly boolean[],
   file: Stated,
 ): { slidingWindow: number; global: boolean[] } {
-  const { mixesWindows, twoRopes } = family;
+  const { mixesWindows, twoRopes, hf } = family;
+  // Qwen2-MoE's class writes 0 where nothing slides.
+  if (slidingWindow === 0 && slides !== false)
+    throw badField(file, [hf.keys.slidingWindow!], 'must be above 0');
   const window = slides === false ? 0 : (slidingWindow ?? 0);
   if (!mixesWindows || !(window || twoRopes)) return { slidingWindow: window, global: [] };
-  const global = globalBlocks(family, common, { blocks, globalBelow }, unturned, file);
+  const global = globalBlocks(family, common, { ...first, blocks }, unturned, file);
   if (!global.every(Boolean)) return { slidingWindow: window, global };
   return { slidingWindow: 0, global: twoRopes ? global : [] };
 }
@@ -447,7 +451,11 @@ function windowsOf(
 function globalBlocks(
   { globalEvery }: Family,
   { layer_types: types, sliding_window_pattern: every }: Common,
-  { blocks, globalBelow }: Pick<Named, 'blocks' | 'globalBelow'>,
+  {
+    blocks,
+    globalBelow = 0,
+    everySecondBelow,
+  }: Pick<Named, 'blocks' | 'globalBelow' | 'everySecondBelow'>,
   unturned: readonly boolean[],
   file: Stated,
 ): boolean[] {
@@ -455,7 +463,11 @@ function globalBlocks(
   if (globalEvery !== undefined) return everyNth(blocks, every ?? globalEvery);
   // SmolLM3 slides where it has no rope.
   if (unturned.length > 0) return unturned.map((turnsNothing) => !turnsNothing);
-  return Array.from({ length: blocks }, (_, block) => block < (globalBelow ?? 0));
+  return Array.from({ length: blocks }, (_, block) =>
+    everySecondBelow === undefined
+      ? block < globalBelow
+      : block % 2 === 1 || block >= everySecondBelow,
+  );
 }
 
 function unturnedBlocks(

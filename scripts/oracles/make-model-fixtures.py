@@ -968,6 +968,34 @@ MODELS = {
         None,
         False,
     ),
+    # As llama.cpp holds it: without yarn of its own.
+    "ministral-plain": (
+        MinistralConfig(
+            **SMALL,
+            head_dim=24,
+            sliding_window=16,
+            layer_types=["sliding_attention", "full_attention"],
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "qwen2-moe-sliding": (
+        Qwen2MoeConfig(
+            **{**SMALL, "intermediate_size": 96, "num_hidden_layers": 4},
+            num_experts=6,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            shared_expert_intermediate_size=40,
+            use_sliding_window=True,
+            sliding_window=16,
+            max_window_layers=3,
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.

@@ -493,7 +493,7 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
   const parallel = ['gpt-neox', 'gpt-neox-serial'];
   const capped = ['gemma2', 'gemma2-unlike'];
-  const windows = ['ministral', 'qwen2-sliding', 'qwen3-sliding'];
+  const windows = ['ministral', 'ministral-plain', 'qwen2-sliding', 'qwen3-sliding'];
   const unlike = [
     'olmo2',
     'olmo3',

@@ -357,6 +357,19 @@ test('windows slide where the list of layer types, or the number of full layers,
   t.deepEqual(blocksOf(full), blocksOf({ ...full, use_sliding_window: false }));
 });
 
+test('every second block of Qwen2-MoE slides from the first one on, where the list does not say', (t) => {
+  const { layer_types, ...config } = fixtureConfig('qwen2-moe-sliding');
+  const globals = (more: object) =>
+    architectureFromConfig({ ...config, ...more }, 'qwen2-moe').blocks.map(
+      ({ global }) => global ?? false,
+    );
+  t.deepEqual(globals({}), globals({ layer_types }));
+  t.deepEqual(globals({}), [false, true, false, true]);
+  t.deepEqual(globals({ max_window_layers: 2 }), [false, true, true, true]);
+  const none = architectureFromConfig({ ...config, use_sliding_window: false }, 'qwen2-moe');
+  t.is(none.slidingWindow, 0);
+});
+
 test('SmolLM3 has no rope in every fourth block, or where its list says so', (t) => {
   const unturned = (more: object) => {
     const { no_rope_layers: _, layer_types: __, ...config } = fixtureConfig('smollm3');
@@ -559,7 +572,6 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ],
   ['no experts a token', 'olmoe', { num_experts_per_tok: 0 }, 'ERR_CHECKPOINT', /experts_per_tok/],
   ['clipped maps', 'olmoe', { clip_qkv: 8 }, 'ERR_UNSUPPORTED', /clip_qkv = 8/],
-  ['experts that slide', 'qwen2-moe', { use_sliding_window: true }, 'ERR_UNSUPPORTED', /sliding/],
   ['quantised', 'llama2', { quantization_config: {} }, 'ERR_UNSUPPORTED', /quantization_config/],
   [
     'other FP8',
@@ -616,6 +628,13 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     { rope_scaling: { rope_type: 'yarn' } },
     'ERR_CHECKPOINT',
     /factor is missing/,
+  ],
+  [
+    'no window',
+    'mistral',
+    { sliding_window: 0 },
+    'ERR_CHECKPOINT',
+    /sliding_window must be above 0/,
   ],
   ['window', 'qwen2', { use_sliding_window: 1 }, 'ERR_CHECKPOINT', /use_sliding_window must be/],
   [
