@@ -90,10 +90,10 @@ export function wrappedConfig(
 
 /** Keys of the text model that pruning may change. */
 function changedKeys({ hf, biases }: Family, own: boolean): Set<unknown> {
-  const { blocks, globalBelow, ffn, heads, kvHeads, headDim, experts, expertWidth } = hf.keys;
+  const { blocks, globalBelow, ffn, ffnAdjusts, heads, kvHeads, headDim, ...keys } = hf.keys;
   const switches = Object.values(biases);
-  const widths = own ? [] : [ffn, heads, kvHeads, headDim, ...switches];
-  const alike = [experts, expertWidth];
+  const widths = own ? [] : [ffn, ffnAdjusts, heads, kvHeads, headDim, ...switches];
+  const alike = [keys.experts, keys.expertWidth];
   return new Set([blocks, globalBelow, 'layer_types', 'no_rope_layers', ...alike, ...widths]);
 }
 

@@ -149,4 +149,10 @@ export const WRAPPERS: readonly Wrapper[] = [
     texts: [LLAMA],
     layouts: IDEFICS_LAYOUTS,
   },
+  {
+    modelType: 'lfm2_vl',
+    stockClass: 'Lfm2VlForConditionalGeneration',
+    texts: [{ modelType: 'lfm2', as: 'lfm2' }],
+    layouts: [LLAVA_LAYOUTS[0]!],
+  },
 ];

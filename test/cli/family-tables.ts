@@ -57,6 +57,7 @@ const SEEING: Record<string, string> = {
   qwen3_5_moe: 'Qwen3.5 35B-A3B and larger',
   idefics3: 'Idefics3',
   smolvlm: 'SmolVLM',
+  lfm2_vl: 'LFM2-VL 450M, 1.6B, 3B',
 };
 
 const WORDS: Record<ExportKind, string> = {

@@ -38,6 +38,7 @@ const MODELS = [
   'idefics3',
   'smolvlm',
   'llava',
+  'lfm2-vision',
 ];
 
 test.serial('experts that lie in one tensor go there too, all else is copied', async (t) => {

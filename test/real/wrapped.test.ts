@@ -70,6 +70,8 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['smolvlm', unlike, 'StrupruneSmolVLMForConditionalGeneration'],
   ['llava', { ...heads, maxShardBytes: 100_000 }, 'LlavaForConditionalGeneration'],
   ['llava', unlike, 'StrupruneLlavaForConditionalGeneration'],
+  ['lfm2-vision', heads, 'Lfm2VlForConditionalGeneration'],
+  ['lfm2-vision', unlike, 'StrupruneLfm2VlForConditionalGeneration'],
 ];
 const MODELS = [...new Set(FOLDERS.map(([model]) => model))];
 
@@ -77,6 +79,7 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['gemma3-vision', heads, 'gemma3'],
   ['mistral3-vision', unlike, 'deci'],
   ['qwen2.5-vision', channels, 'qwen2'],
+  ['lfm2-vision', channels, 'lfm2'],
 ];
 
 /** Models as folders on the hub have them. */
