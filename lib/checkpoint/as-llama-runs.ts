@@ -1,7 +1,7 @@
 import type { Architecture, ModelSource } from '../model/architecture';
 import { familyNamed } from '../model/families';
-import type { Rope } from '../model/sublayers';
 import type { Family } from '../model/family';
+import type { Rope } from '../model/sublayers';
 import type { ExportFormat } from './output-path';
 
 /**

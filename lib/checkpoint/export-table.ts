@@ -143,6 +143,7 @@ function isLlamaBlock({
   const turnsAll =
     rope !== null &&
     rope.dims === undefined &&
+    rope.yarn?.growth === undefined &&
     globalRope === null &&
     !blocks.some(({ unturned }) => unturned);
   const dense = !blocks.some(({ experts, mixer }) => experts || mixer);
@@ -235,8 +236,14 @@ function isEveryNth(
 }
 
 /** What llama.cpp has as constants. */
-function isLlamaYarn({ factor, attentionFactor, ...rest }: NonNullable<Rope['yarn']>): boolean {
-  const usual = shortest(yarnAttention(factor)) === attentionFactor;
+function isLlamaYarn({
+  factor,
+  attentionFactor,
+  growth,
+  ...rest
+}: NonNullable<Rope['yarn']>): boolean {
+  const its = growth === undefined ? shortest(yarnAttention(factor)) : 1;
+  const usual = its === attentionFactor;
   return (
     usual && Object.entries(YARN).every(([key, value]) => rest[key as keyof typeof YARN] === value)
   );
@@ -391,7 +398,8 @@ function widthsOf(scope: ExportRow['scope']): ExportRow['widths'][] {
 /** isLlamaBlock() of its usual models. */
 function hasLlamaBlock(family: Family): boolean {
   const { norm, qkNorm, placement, gated, positionOffset, unturnedEvery, gguf } = family;
-  const plain = norm === 'rms' && gated && !qkNorm && !placement && !gguf?.experts;
+  const usual = !placement && !family.queriesGrow && !gguf?.experts;
+  const plain = norm === 'rms' && gated && !qkNorm && usual;
   return plain && positionOffset === null && unturnedEvery === undefined && !gguf?.multipliers;
 }
 

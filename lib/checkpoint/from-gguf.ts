@@ -27,9 +27,9 @@ import {
   size,
   sizeOrZero,
   spread,
+  statedAs,
   text,
   tokenId,
-  statedAs,
   unsupported,
 } from '../model/fields';
 import { queryScalarOf, withTraits, zipWidths } from '../model/from-config';
@@ -94,6 +94,8 @@ const NAMED = {
   'rope.scale_linear': positiveOrZero.optional(),
   'rope.scaling.original_context_length': size.optional(),
   'rope.scaling.attn_factor': positive.optional(),
+  'rope.scaling.yarn_log_multiplier': positiveOrZero.optional(),
+  'attention.temperature_scale': positiveOrZero.optional(),
   'attention.scale': positive.optional(),
   attn_logit_softcapping: positive.optional(),
   final_logit_softcapping: positive.optional(),
@@ -421,7 +423,7 @@ function ropeFromGguf(
     if (factor) rope.linearFactor = shortest(factor);
   } else if (type === 'yarn') {
     if (theta === 1) throw unsupported(where, 'yarn with a freq_base of 1', 'use another model');
-    rope.yarn = yarnOf(named, shortest(factor || 1), file);
+    rope.yarn = yarnOf(family, named, shortest(factor || 1), file);
   } else if (type !== 'none' && type !== 'longrope') {
     throw unsupported(
       where,
@@ -449,16 +451,27 @@ function ropeFromGguf(
 }
 
 /** llama.cpp's, which has the attention factor that goes with the stretch. */
-function yarnOf(named: Named, factor: number, { where }: Stated): NonNullable<Rope['yarn']> {
+function yarnOf(
+  { name, queriesGrow }: Family,
+  named: Named,
+  factor: number,
+  { where }: Stated,
+): NonNullable<Rope['yarn']> {
   const attention = named['rope.scaling.attn_factor'] ?? 1;
   if (attention !== 1) {
     throw unsupported(where, `yarn with an attn_factor of ${attention}`, 'use another model');
+  }
+  const multiplier = named['rope.scaling.yarn_log_multiplier'] ?? 0;
+  if (queriesGrow && multiplier !== 1) {
+    const what = `a ${name} model with a yarn_log_multiplier of ${multiplier}`;
+    throw unsupported(where, what, 'use its Hugging Face folder');
   }
   return {
     factor,
     originalMaxPositions: named['rope.scaling.original_context_length'] ?? named.context_length,
     ...YARN,
-    attentionFactor: shortest(yarnAttention(factor)),
+    attentionFactor: queriesGrow ? 1 : shortest(yarnAttention(factor)),
+    ...(queriesGrow && { growth: shortest(named['attention.temperature_scale'] ?? 0) }),
   };
 }
 

@@ -27,6 +27,8 @@ export interface Family {
   globalEvery?: number;
   /** Global blocks have a rope of their own. */
   twoRopes?: true;
+  /** Its rope is yarn, behind whose original positions queries grow. */
+  queriesGrow?: true;
   /** Every so-many-th block has no rope, if the configuration does not say which. */
   unturnedEvery?: number;
   /** What some blocks have in the place of attention. */

@@ -61,6 +61,7 @@ const ROPE = fieldsOf({
   short_factor: factors.nullish(),
   long_factor: factors.nullish(),
   attention_factor: positive.nullish(),
+  llama_4_scaling_beta: positiveOrZero.nullish(),
 });
 
 /** transformers' names of the kinds of blocks, where a model has two. */
@@ -596,6 +597,15 @@ function ropeFromConfig(
   const share = stated ?? family.hf.partialRotary ?? 1;
   const turned = turnedDims(family, share, headDim, where);
   const type = scaling.rope_type ?? scaling.type ?? 'default';
+  const { llama_4_scaling_beta: growth } = scaling;
+  if (family.queriesGrow && (type !== 'yarn' || typeof growth !== 'number')) {
+    const mend = 'use a model with rope type yarn and llama_4_scaling_beta';
+    throw unsupported(
+      where,
+      `${family.name} with rope type "${type}"${growth ? '' : ' and no llama_4_scaling_beta'}`,
+      mend,
+    );
+  }
   switch (type) {
     case 'default':
       return { theta, ...turned };
@@ -623,6 +633,7 @@ function ropeFromConfig(
           betaSlow: scaling.beta_slow ?? 1,
           truncate: scaling.truncate ?? true,
           attentionFactor: shortest(scaling.attention_factor ?? usual),
+          ...(family.queriesGrow && { growth: growth! }),
         },
       };
     }

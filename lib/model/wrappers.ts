@@ -88,7 +88,7 @@ export const WRAPPERS: readonly Wrapper[] = [
   {
     modelType: 'mistral3',
     stockClass: 'Mistral3ForConditionalGeneration',
-    texts: [MISTRAL],
+    texts: [MISTRAL, { modelType: 'ministral3', as: 'ministral3' }],
     layouts: LLAVA_LAYOUTS,
   },
   {

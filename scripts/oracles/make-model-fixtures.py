@@ -47,6 +47,7 @@ from transformers import (
     Lfm2VlConfig,
     LlamaConfig,
     LlavaConfig,
+    Ministral3Config,
     MinistralConfig,
     Mistral3Config,
     MistralConfig,
@@ -1008,6 +1009,27 @@ MODELS = {
         None,
         False,
     ),
+    # Within the positions that yarn stretches queries are scaled by 1.
+    "ministral3": (
+        Ministral3Config(
+            **SMALL,
+            head_dim=24,
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=10000.0,
+                factor=8.0,
+                original_max_position_embeddings=64,
+                beta_fast=32.0,
+                beta_slow=1.0,
+                mscale=1.0,
+                mscale_all_dim=1.0,
+                llama_4_scaling_beta=0.1,
+            ),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -1202,6 +1224,7 @@ GGUF_MODELS = {
     "qwen3.5": (gguf.MODEL_ARCH.QWEN35, False),
     "qwen3.5-moe": (gguf.MODEL_ARCH.QWEN35MOE, False),
     "qwen3-next-plain": (gguf.MODEL_ARCH.QWEN3NEXT, False),
+    "ministral3": (gguf.MODEL_ARCH.MISTRAL3, True),
 }
 QWEN35 = (gguf.MODEL_ARCH.QWEN35, gguf.MODEL_ARCH.QWEN35MOE)
 
@@ -1347,7 +1370,12 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         writer.add_expert_count(config.num_local_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
         writer.add_expert_feed_forward_length(config.intermediate_size)
-    if gemma or gpt_oss or arch in (gguf.MODEL_ARCH.SEED_OSS, gguf.MODEL_ARCH.ERNIE4_5):
+    mistral3 = arch == gguf.MODEL_ARCH.MISTRAL3
+    if mistral3:
+        writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+        writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
+        writer.add_rope_dimension_count(config.head_dim)
+    if gemma or gpt_oss or mistral3 or arch in (gguf.MODEL_ARCH.SEED_OSS, gguf.MODEL_ARCH.ERNIE4_5):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
     if gemma or gpt_oss or config.model_type == "olmo3":

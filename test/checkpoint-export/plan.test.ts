@@ -79,6 +79,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
     'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
   },
+  ministral3: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   qwen2: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/deci'],
     'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
@@ -493,7 +501,7 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
   const parallel = ['gpt-neox', 'gpt-neox-serial'];
   const capped = ['gemma2', 'gemma2-unlike'];
-  const windows = ['ministral', 'ministral-plain', 'qwen2-sliding', 'qwen3-sliding'];
+  const windows = ['ministral', 'ministral-plain', 'ministral3', 'qwen2-sliding', 'qwen3-sliding'];
   const unlike = [
     'olmo2',
     'olmo3',

@@ -15,7 +15,8 @@ import { WRAPPERS } from '../../lib/model/wrappers';
 const EXAMPLES: Record<string, string> = {
   llama: 'Llama 2, Llama 3, SmolLM2, Falcon 3',
   mistral: 'Mistral 7B, Mistral Small 3',
-  ministral: 'Ministral 8B',
+  ministral: 'Ministral 8B (2410)',
+  ministral3: 'Ministral 3 3B, 8B, 14B, within 16,384 positions',
   qwen2: 'Qwen2, Qwen2.5',
   qwen3: 'Qwen3 (embedding as head: 0.6B, 1.7B, 4B)',
   'qwen3.5': 'Qwen3.5, dense',
@@ -48,7 +49,7 @@ const EXAMPLES: Record<string, string> = {
 
 const SEEING: Record<string, string> = {
   gemma3: 'Gemma 3 4B, 12B, 27B',
-  mistral3: 'Mistral Small 3.1',
+  mistral3: 'Mistral Small 3.1, Ministral 3',
   llava: 'LLaVA 1.5',
   qwen2_vl: 'Qwen2-VL',
   qwen2_5_vl: 'Qwen2.5-VL',

@@ -630,6 +630,20 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     /factor is missing/,
   ],
   [
+    'queries that grow by nothing that is said',
+    'ministral3',
+    { rope_parameters: { rope_type: 'yarn', factor: 8, original_max_position_embeddings: 64 } },
+    'ERR_UNSUPPORTED',
+    /ministral3 with rope type "yarn" and no llama_4_scaling_beta is not supported; use a model with/,
+  ],
+  [
+    'queries that grow without yarn',
+    'ministral3',
+    { rope_parameters: { rope_type: 'linear', factor: 8, llama_4_scaling_beta: 0.1 } },
+    'ERR_UNSUPPORTED',
+    /ministral3 with rope type "linear" is not supported/,
+  ],
+  [
     'no window',
     'mistral',
     { sliding_window: 0 },

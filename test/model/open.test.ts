@@ -131,6 +131,7 @@ const NAMES = [
   'granite',
   'ministral',
   'ministral-plain',
+  'ministral3',
   'qwen2-sliding',
   'qwen3-yarn',
   'mixtral',
@@ -213,6 +214,7 @@ for (const [name, interleaved] of [
   ['qwen3.5', false],
   ['qwen3.5-moe', false],
   ['qwen3-next-plain', false],
+  ['ministral3', true],
 ] as const) {
   test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
     const folder = await openCheckpoint(join(MODELS, name));
