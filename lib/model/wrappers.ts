@@ -5,6 +5,8 @@
 
 /** Where the tensors of the text model lie in a file. */
 export interface Layout {
+  /** The experts of a block lie in one tensor, also where the family alone has each by itself; in some files with their matrices transposed, which their shapes say. */
+  stacked?: 'as-is' | 'transposed';
   /** In place of `model.` in front of its names. */
   text: string;
   head: string;
@@ -120,6 +122,30 @@ export const WRAPPERS: readonly Wrapper[] = [
     stockClass: 'Qwen3VLForConditionalGeneration',
     texts: [{ modelType: 'qwen3_vl_text', as: 'qwen3', defaults: { rope_theta: 5e5 } }],
     layouts: [QWEN_LAYOUTS[0]!],
+    addsByBlock: true,
+    axes: true,
+  },
+  {
+    modelType: 'qwen3_vl_moe',
+    stockClass: 'Qwen3VLMoeForConditionalGeneration',
+    texts: [
+      {
+        modelType: 'qwen3_vl_moe_text',
+        as: 'qwen3_moe',
+        defaults: {
+          intermediate_size: 5632,
+          num_attention_heads: 16,
+          num_key_value_heads: 16,
+          num_local_experts: 60,
+          num_experts_per_tok: 4,
+          moe_intermediate_size: 1408,
+          max_position_embeddings: 128000,
+          rope_theta: 5e5,
+          norm_topk_prob: true,
+        },
+      },
+    ],
+    layouts: [{ ...QWEN_LAYOUTS[0]!, stacked: 'as-is' }],
     addsByBlock: true,
     axes: true,
   },

@@ -69,6 +69,7 @@ from transformers import (
     Qwen3MoeConfig,
     Qwen3NextConfig,
     Qwen3VLConfig,
+    Qwen3VLMoeConfig,
     SeedOssConfig,
     SmolLM3Config,
     SmolVLMConfig,
@@ -1027,6 +1028,29 @@ MODELS = {
             ),
         ),
         torch.float16,
+        None,
+        False,
+    ),
+    "qwen3-moe-vision": (
+        Qwen3VLMoeConfig(
+            text_config=dict(
+                SMALL,
+                intermediate_size=96,
+                head_dim=32,
+                num_experts=6,
+                num_experts_per_tok=2,
+                moe_intermediate_size=24,
+                rope_parameters=dict(
+                    rope_type="default", rope_theta=500000.0, mrope_section=[6, 5, 5]
+                ),
+            ),
+            vision_config=dict(
+                QWEN_VISION, num_position_embeddings=16, deepstack_visual_indexes=[0]
+            ),
+            **QWEN_IMAGES,
+            tie_word_embeddings=False,
+        ),
+        torch.bfloat16,
         None,
         False,
     ),

@@ -54,6 +54,7 @@ const SEEING: Record<string, string> = {
   qwen2_vl: 'Qwen2-VL',
   qwen2_5_vl: 'Qwen2.5-VL',
   qwen3_vl: 'Qwen3-VL, dense',
+  qwen3_vl_moe: 'Qwen3-VL 30B-A3B, 235B-A22B',
   qwen3_5: 'Qwen3.5 0.8B to 27B, dense',
   qwen3_5_moe: 'Qwen3.5 35B-A3B and larger',
   idefics3: 'Idefics3',
