@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import { modelFiles, requireApart } from './checkpoint/apart';
+import { asRun } from './checkpoint/as-llama-runs';
 import { orAbort } from './checkpoint/atomic';
 import { codeWarnings } from './checkpoint/code-references';
 import { type ExportPlan, planExport, scalesIn } from './checkpoint/export';
@@ -59,7 +60,7 @@ export async function exportModel(
 /** exportModel() on an engine that is there. */
 export async function exportOn(
   engine: Engine,
-  source: ModelSource,
+  opened: ModelSource,
   settings: ExportSettings,
   onStage?: OnStage,
   signal?: AbortSignal,
@@ -67,6 +68,7 @@ export async function exportOn(
   const { output, force: replace, maxShardBytes } = settings;
   const format = formatFor(output, settings.format);
   requireName(output, format);
+  const { source, notes: otherwise } = asRun(opened, format);
   const { architecture } = source;
   await requireApart([[`the output ${output}`, output]], await modelFiles(source));
   const asked = { dtype: settings.dtype, format };
@@ -94,7 +96,11 @@ export async function exportOn(
   } finally {
     session.dispose();
   }
-  const notes = [...plan.notes, ...codeWarnings([...plan.dropped, ...tokenizer.dropped])];
+  const notes = [
+    ...otherwise,
+    ...plan.notes,
+    ...codeWarnings([...plan.dropped, ...tokenizer.dropped]),
+  ];
   const types = takenOver && format === 'gguf' ? quantisedTypes(source).join('+') : dtype;
   return { output, format, dtype: types.toLowerCase(), kind: plan.kind, notes };
 }

@@ -7,6 +7,7 @@ import { AS_IS, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import { greedy } from './measure/generate';
 import type { ModelSource } from './model/architecture';
+import { heldPositions } from './model/yarn';
 import { ANSWER, GENERATE } from './options/generate';
 import { schemaOf } from './options/option';
 import { type OnProgress, stageReporter } from './progress';
@@ -73,7 +74,7 @@ async function written(
     const source = await sourceOf(model, options, engine);
     const tokenizer = tokenizerOf(source);
     const asked = await inThread('prompt', { source: tokenizer, prompt }, signal);
-    const room = source.architecture.maxPositions - asked.ids.length;
+    const room = heldPositions(source.architecture) - asked.ids.length;
     if (room < maxTokens) throw tooLong(asked.ids.length, maxTokens, source);
     const report = stageReporter(onProgress, 'sample', maxTokens);
     const session = new Session(engine, source, AS_IS, engine.overflow);
@@ -107,7 +108,7 @@ async function written(
 }
 
 function tooLong(promptTokens: number, maxTokens: number, source: ModelSource): StruPruneError {
-  const { maxPositions } = source.architecture;
+  const maxPositions = heldPositions(source.architecture);
   return new StruPruneError(
     'ERR_ARGUMENT',
     `a prompt of ${promptTokens} tokens and ${maxTokens} more are longer than the model's ${maxPositions} positions`,

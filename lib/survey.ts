@@ -86,7 +86,7 @@ export async function survey(
     const plan = await requireRoom(input, settings, engine);
     if (file !== undefined) await requireSurveySpace(plan, file);
     const surveys = new Surveys();
-    const session = new Session(engine, source, output.stored, settings.scratch);
+    const session = new Session(engine, spec.source, output.stored, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
       const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);

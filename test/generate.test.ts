@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { evaluate } from '../lib/evaluate';
 import { generate } from '../lib/generate';
 import { workspace } from './e2e/models';
 
@@ -33,5 +34,14 @@ test('a model without a chat template is asked in no chat; nothing goes beyond i
   await t.throwsAsync(generate(TINY, { ...more, maxTokens: 512 }), {
     code: 'ERR_ARGUMENT',
     message: /a prompt of \d+ tokens and 512 more are longer than the model's 512 positions/,
+  });
+  // Of 512 those at which queries do not grow yet.
+  const ministral = work.symbolModel('ministral3');
+  await t.throwsAsync(generate(ministral, { prompt: '\u4e05', maxTokens: 64, threads: 1 }), {
+    message: /longer than the model's 64 positions/,
+  });
+  await t.throwsAsync(evaluate(ministral, { text: new Int32Array(130), window: 65 }), {
+    code: 'ERR_ARGUMENT',
+    message: /window 65 is longer than the model's 64 positions; choose window 64 or less/,
   });
 });

@@ -92,7 +92,9 @@ export function fitsBlocks(dtype: Dtype, shape: number[]): boolean {
 
 /** Bytes of a weight, with its part of the scales. */
 export function bytesEach(dtype: Dtype): number {
-  return LAYOUTS[dtype].bytes / LAYOUTS[dtype].elements;
+  // A folder has the powers of MXFP4 in another tensor.
+  const { bytes, elements } = LAYOUTS[dtype === 'F4_E2M1' ? 'MXFP4' : dtype];
+  return bytes / elements;
 }
 
 /** Bytes of a stored tensor. @throws StruPruneError ERR_ARGUMENT when its rows are not whole blocks */

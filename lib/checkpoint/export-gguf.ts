@@ -180,6 +180,11 @@ function metadataOf(
     own['rope.scaling.type'] = text('yarn');
     own['rope.scaling.factor'] = real(rope.yarn.factor);
     own['rope.scaling.original_context_length'] = size(rope.yarn.originalMaxPositions);
+    if (rope.yarn.growth !== undefined) {
+      // What goes with the stretch is divided by this.
+      own['rope.scaling.yarn_log_multiplier'] = real(1);
+      own['attention.temperature_scale'] = real(rope.yarn.growth);
+    }
   }
   if (caps) {
     own.attn_logit_softcapping = real(output.scoreCap!);

@@ -258,6 +258,11 @@ function scalingKeys({ llama3, linearFactor, dynamicFactor, yarn, longrope }: Ro
       beta_slow: yarn.betaSlow,
       truncate: yarn.truncate,
       attention_factor: yarn.attentionFactor,
+      // llama.cpp's converter takes the factor from the first two.
+      ...(yarn.growth !== undefined && {
+        ...(yarn.attentionFactor === 1 && { mscale: 1, mscale_all_dim: 1 }),
+        llama_4_scaling_beta: yarn.growth,
+      }),
     };
   }
   if (longrope) {

@@ -73,6 +73,8 @@ export interface ExportRequest {
   takenOver?: {
     source: Pick<ModelSource, 'model' | 'blocks' | 'config'>;
     roles: readonly BlockRole[];
+    /** In a folder: all other matrices of blocks are experts' in MXFP4, and are rounded to it again. */
+    packs?: true;
   };
 }
 
@@ -92,7 +94,7 @@ export function storedAs({
   takenOver,
 }: Pick<ExportRequest, 'architecture' | 'format' | 'dtype' | 'takenOver'>): Stored {
   return {
-    matrices: dtype,
+    matrices: takenOver?.packs ? 'MXFP4' : dtype,
     ends: takenOver && format === 'gguf' ? null : FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
     vectors: format === 'gguf' ? 'F32' : dtype,
     asSource: takenOver?.roles ?? [],

@@ -143,6 +143,7 @@ function isLlamaBlock({
   const turnsAll =
     rope !== null &&
     rope.dims === undefined &&
+    rope.yarn?.growth === undefined &&
     globalRope === null &&
     !blocks.some(({ unturned }) => unturned);
   const dense = !blocks.some(({ experts, mixer }) => experts || mixer);
@@ -235,8 +236,14 @@ function isEveryNth(
 }
 
 /** What llama.cpp has as constants. */
-function isLlamaYarn({ factor, attentionFactor, ...rest }: NonNullable<Rope['yarn']>): boolean {
-  const usual = shortest(yarnAttention(factor)) === attentionFactor;
+function isLlamaYarn({
+  factor,
+  attentionFactor,
+  growth,
+  ...rest
+}: NonNullable<Rope['yarn']>): boolean {
+  const its = growth === undefined ? shortest(yarnAttention(factor)) : 1;
+  const usual = its === attentionFactor;
   return (
     usual && Object.entries(YARN).every(([key, value]) => rest[key as keyof typeof YARN] === value)
   );
@@ -338,23 +345,7 @@ export function exportTable(): ExportRow[] {
       for (const widths of widthsOf(scope)) {
         // Those of experts stay as they were.
         for (const addedBias of keepsBiases(scope) ? [false] : [false, true]) {
-          const traits: ExportTraits = {
-            family,
-            miscounts: null,
-            lacks: null,
-            uniform: widths === 'uniform',
-            headsFillHidden: !prunesHeads(scope) || family.qkNorm === 'heads',
-            freeHeadDim: family.hf.freeHeadDim !== false,
-            headsDivideHidden: true,
-            biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
-            llama3Rope: false,
-            longrope: false,
-            graphLacks: null,
-            deciBlocks: true,
-            wholeBlocks: true,
-            tied: true,
-            llamaBlock: hasLlamaBlock(family),
-          };
+          const traits = usualTraits(family, { scope, widths, addedBias });
           const { kind: hf } = holderOf(traits, 'hf');
           const { kind: gguf } = holderOf(traits, 'gguf');
           rows.push({ family: family.name, scope, widths, addedBias, hf, gguf });
@@ -363,6 +354,30 @@ export function exportTable(): ExportRow[] {
     }
   }
   return rows;
+}
+
+/** Of a family's usual models, which `asRun` has made what llama.cpp runs. */
+export function usualTraits(
+  family: Family,
+  { scope, widths, addedBias }: Pick<ExportRow, 'scope' | 'widths' | 'addedBias'>,
+): ExportTraits {
+  return {
+    family,
+    miscounts: null,
+    lacks: null,
+    uniform: widths === 'uniform',
+    headsFillHidden: !prunesHeads(scope) || family.qkNorm === 'heads',
+    freeHeadDim: family.hf.freeHeadDim !== false,
+    headsDivideHidden: true,
+    biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
+    llama3Rope: false,
+    longrope: false,
+    graphLacks: null,
+    deciBlocks: true,
+    wholeBlocks: true,
+    tied: true,
+    llamaBlock: hasLlamaBlock(family),
+  };
 }
 
 function scopesOf({ hf }: Family): ExportRow['scope'][] {
@@ -383,7 +398,8 @@ function widthsOf(scope: ExportRow['scope']): ExportRow['widths'][] {
 /** isLlamaBlock() of its usual models. */
 function hasLlamaBlock(family: Family): boolean {
   const { norm, qkNorm, placement, gated, positionOffset, unturnedEvery, gguf } = family;
-  const plain = norm === 'rms' && gated && !qkNorm && !placement && !gguf?.experts;
+  const usual = !placement && !family.queriesGrow && !gguf?.experts;
+  const plain = norm === 'rms' && gated && !qkNorm && usual;
   return plain && positionOffset === null && unturnedEvery === undefined && !gguf?.multipliers;
 }
 

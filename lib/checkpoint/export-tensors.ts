@@ -32,7 +32,7 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
   };
   const dtypeInside = (role: BlockRole, block: number) =>
     (stored.asSource.includes(role) && takenOver?.source.blocks[block]?.[role]?.dtype) ||
-    stored.matrices;
+    (takenOver?.packs ? 'F4_E2M1' : stored.matrices);
   const outside = Object.entries(modelShapes(output)).map(([name, shape]): PlannedTensor => {
     const role = name as ModelRole;
     return {

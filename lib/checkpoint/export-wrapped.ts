@@ -72,7 +72,11 @@ export function wrappedConfig(
   own: OwnConfig | null,
 ): Config {
   const { tie_word_embeddings, torch_dtype } = text;
-  const changed = { ...only(text, changedKeys(family, own !== null)), tie_word_embeddings };
+  const inside = (source.text_config ?? {}) as Config;
+  const changed = {
+    ...asNamed(only(text, changedKeys(family, own !== null)), inside),
+    tie_word_embeddings,
+  };
   const around = {
     ...without(source, STALE),
     model_type: wrapper.modelType,
@@ -82,18 +86,25 @@ export function wrappedConfig(
     ...(own && ownConfig(wrapper, own)),
   };
   if (flat) return { ...around, ...changed };
-  const inner = without(source.text_config as Config, STALE);
+  const inner = without(inside, STALE);
   // Some versions of transformers wrote keys of the text model in both places.
   const twice = only(changed, new Set(Object.keys(source)));
   return { ...around, ...twice, text_config: { ...inner, ...changed, torch_dtype } };
 }
 
+/** The number of experts by the one of its two names that the configuration has. */
+function asNamed({ num_experts, ...changed }: Config, inside: Config): Config {
+  if (num_experts === undefined) return changed;
+  const key = 'num_local_experts' in inside ? 'num_local_experts' : 'num_experts';
+  return { ...changed, [key]: num_experts };
+}
+
 /** Keys of the text model that pruning may change. */
 function changedKeys({ hf, biases }: Family, own: boolean): Set<unknown> {
-  const { blocks, globalBelow, ffn, heads, kvHeads, headDim, experts, expertWidth } = hf.keys;
+  const { blocks, globalBelow, ffn, ffnAdjusts, heads, kvHeads, headDim, ...keys } = hf.keys;
   const switches = Object.values(biases);
-  const widths = own ? [] : [ffn, heads, kvHeads, headDim, ...switches];
-  const alike = [experts, expertWidth];
+  const widths = own ? [] : [ffn, ffnAdjusts, heads, kvHeads, headDim, ...switches];
+  const alike = [keys.experts, keys.expertWidth];
   return new Set([blocks, globalBelow, 'layer_types', 'no_rope_layers', ...alike, ...widths]);
 }
 

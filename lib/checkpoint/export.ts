@@ -1,4 +1,5 @@
 import { StruPruneError } from '../errors';
+import type { Dtype } from '../model/architecture';
 import { blockElements, fitsBlocks, isQuantised } from './container';
 import { planGguf } from './export-gguf';
 import { planHuggingFace } from './export-hf';
@@ -24,12 +25,8 @@ export type { ExportFormat } from './output-path';
  * Multiples that widths must have in the output: FFN channels, and columns of o (kept heads × head_dim).
  * 8 FFN channels keep rows aligned for the kernels of every loader; quantised types store rows in blocks of 32.
  */
-export function roundingFor(
-  format: ExportFormat,
-  dtype: ExportDtype,
-): { ffn: number; attention: number } {
-  requireDtype(format, dtype);
-  const block = blockElements(dtype);
+export function roundingFor(matrices: Dtype): { ffn: number; attention: number } {
+  const block = blockElements(matrices);
   return block > 1 ? { ffn: block, attention: block } : { ffn: 8, attention: 1 };
 }
 
@@ -66,7 +63,8 @@ export function weightFileBytes(plan: ExportPlan, maxShardBytes?: number): numbe
     : ggufBytes(plan.tensors, plan.metadata!);
 }
 
-function requireDtype(format: ExportFormat, dtype: ExportDtype): void {
+/** @throws StruPruneError ERR_UNSUPPORTED */
+export function requireDtype(format: ExportFormat, dtype: ExportDtype): void {
   if (format === 'hf' && isQuantised(dtype)) {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',

@@ -27,6 +27,7 @@ import {
   size,
   sizeOrZero,
   spread,
+  statedAs,
   text,
   tokenId,
   unsupported,
@@ -93,6 +94,8 @@ const NAMED = {
   'rope.scale_linear': positiveOrZero.optional(),
   'rope.scaling.original_context_length': size.optional(),
   'rope.scaling.attn_factor': positive.optional(),
+  'rope.scaling.yarn_log_multiplier': positiveOrZero.optional(),
+  'attention.temperature_scale': positiveOrZero.optional(),
   'attention.scale': positive.optional(),
   attn_logit_softcapping: positive.optional(),
   final_logit_softcapping: positive.optional(),
@@ -304,8 +307,10 @@ function deltaOf(
   };
 }
 
-/** Of llama.cpp: a sigmoid makes probabilities of a router's logits. */
+/** Of llama.cpp, what makes probabilities of a router's logits: a sigmoid; a softmax of all, or of the chosen. */
 export const SIGMOID_GATING = 2;
+const SOFTMAX_GATING = 1;
+const CHOSEN_GATING = 3;
 
 /** The blocks as experts, where the file has such. */
 function withExperts(
@@ -321,9 +326,12 @@ function withExperts(
   const keys = { experts: key('expert_count'), topK: key('expert_used_count') };
   requireExperts({ experts, topK }, file, keys);
   const gating = named.expert_gating_func;
-  if ((gating === SIGMOID_GATING) !== (held.bySigmoid === true)) {
-    const mend = 'use its Hugging Face folder';
-    throw unsupported(file.where, `${key('expert_gating_func')} ${gating}`, mend);
+  const known = held.bySigmoid
+    ? [SIGMOID_GATING]
+    : [SOFTMAX_GATING, ...(held.sums ? [CHOSEN_GATING] : []), undefined];
+  if (!known.includes(gating)) {
+    const mend = `use a ${family.name} model that has it as ${statedAs(known)}, or its Hugging Face folder`;
+    throw unsupported(file.where, `${key('expert_gating_func')} = ${gating}`, mend);
   }
   const dense = held.denseBelow ? (named.leading_dense_block_count ?? 0) : 0;
   // As llama.cpp has it where the file does not say.
@@ -415,7 +423,7 @@ function ropeFromGguf(
     if (factor) rope.linearFactor = shortest(factor);
   } else if (type === 'yarn') {
     if (theta === 1) throw unsupported(where, 'yarn with a freq_base of 1', 'use another model');
-    rope.yarn = yarnOf(named, shortest(factor || 1), file);
+    rope.yarn = yarnOf(family, named, shortest(factor || 1), file);
   } else if (type !== 'none' && type !== 'longrope') {
     throw unsupported(
       where,
@@ -443,16 +451,27 @@ function ropeFromGguf(
 }
 
 /** llama.cpp's, which has the attention factor that goes with the stretch. */
-function yarnOf(named: Named, factor: number, { where }: Stated): NonNullable<Rope['yarn']> {
+function yarnOf(
+  { name, queriesGrow }: Family,
+  named: Named,
+  factor: number,
+  { where }: Stated,
+): NonNullable<Rope['yarn']> {
   const attention = named['rope.scaling.attn_factor'] ?? 1;
   if (attention !== 1) {
     throw unsupported(where, `yarn with an attn_factor of ${attention}`, 'use another model');
+  }
+  const multiplier = named['rope.scaling.yarn_log_multiplier'] ?? 0;
+  if (queriesGrow && multiplier !== 1) {
+    const what = `a ${name} model with a yarn_log_multiplier of ${multiplier}`;
+    throw unsupported(where, what, 'use its Hugging Face folder');
   }
   return {
     factor,
     originalMaxPositions: named['rope.scaling.original_context_length'] ?? named.context_length,
     ...YARN,
-    attentionFactor: shortest(yarnAttention(factor)),
+    attentionFactor: queriesGrow ? 1 : shortest(yarnAttention(factor)),
+    ...(queriesGrow && { growth: shortest(named['attention.temperature_scale'] ?? 0) }),
   };
 }
 

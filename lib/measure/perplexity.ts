@@ -7,6 +7,7 @@ import { meanOfTokens } from '../engine/token-values';
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
+import { heldPositions } from '../model/yarn';
 import { type OnStage, stageReporter } from '../progress';
 import { type Against, Beside } from './against';
 
@@ -172,7 +173,8 @@ export function blocksFlops(architecture: Architecture, tokens: number, window: 
 
 /** The asked window, or the default that the model has positions for. */
 export function windowFor(architecture: Architecture, asked: number | undefined): number {
-  const window = asked ?? Math.min(2048, architecture.maxPositions);
+  const positions = heldPositions(architecture);
+  const window = asked ?? Math.min(2048, positions);
   if (!Number.isInteger(window) || window < 2) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
@@ -180,11 +182,11 @@ export function windowFor(architecture: Architecture, asked: number | undefined)
       'give a --window of at least 2',
     );
   }
-  if (window > architecture.maxPositions) {
+  if (window > positions) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `window ${window} is longer than the model's ${architecture.maxPositions} positions`,
-      `choose --window ${architecture.maxPositions} or less`,
+      `window ${window} is longer than the model's ${positions} positions`,
+      `choose --window ${positions} or less`,
     );
   }
   return window;
@@ -196,6 +198,6 @@ export function calibrationWindow(
   asked: number | undefined,
   most = CALIBRATION_WINDOW,
 ): number {
-  const usual = Math.min(CALIBRATION_WINDOW, most, architecture.maxPositions);
+  const usual = Math.min(CALIBRATION_WINDOW, most, heldPositions(architecture));
   return windowFor(architecture, asked ?? usual);
 }

@@ -4,6 +4,7 @@
  */
 import { using } from '../engine/owned';
 import type { Session } from '../engine/session';
+import { heldPositions } from '../model/yarn';
 import { type OnStage, stageReporter } from '../progress';
 import type { AskedQuestion, Continuation } from '../tokenizer';
 import { batchTokens, notFinite } from './perplexity';
@@ -72,7 +73,7 @@ export async function likelihoodsOf(
 ): Promise<Map<Continuation, Likelihood>> {
   const { architecture, engine } = session;
   const rows = continuations
-    .map((of) => rowOf(of, architecture.maxPositions))
+    .map((of) => rowOf(of, heldPositions(architecture)))
     .toSorted((a, b) => b.inputs.length - a.inputs.length);
   const report = stageReporter(onProgress, 'evaluate', rows.length);
   const found = new Map<Continuation, Likelihood>();

@@ -128,8 +128,8 @@ export type Dtype =
   | 'F8_E8M0'
   | 'MXFP4';
 
-/** Block types of less than 8 bits that can be written: 16 or 32 steps. */
-export const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1'];
+/** Block types of less than 8 bits that can be written: 32 steps or fewer. */
+export const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'MXFP4'];
 
 /** What the tensors of a file are stored as. */
 export interface Stored {

@@ -27,6 +27,8 @@ export interface Family {
   globalEvery?: number;
   /** Global blocks have a rope of their own. */
   twoRopes?: true;
+  /** Its rope is yarn, behind whose original positions queries grow. */
+  queriesGrow?: true;
   /** Every so-many-th block has no rope, if the configuration does not say which. */
   unturnedEvery?: number;
   /** What some blocks have in the place of attention. */
@@ -123,6 +125,8 @@ export interface ConfigKeys {
   slides?: string;
   /** How many blocks do not slide, the first ones, where there is no list of layer types. */
   globalBelow?: string;
+  /** Or every second block slides from the first one on, as long as there are fewer before it than this says. */
+  everySecondBelow?: string;
   /** Attention and FFN read the block's input side by side. */
   parallel?: string;
   /** true: norms in front of attention and FFN; false: behind the residual additions. */

@@ -127,6 +127,14 @@ export function unsupported(where: string, what: string, mend: string): StruPrun
   return new StruPruneError('ERR_UNSUPPORTED', `${where}: ${what} is not supported`, mend);
 }
 
+/** `"silu"`, `false, null or left out`: values of a key, for people. */
+export function statedAs(values: readonly unknown[]): string {
+  const words = values.map((value) => (value === undefined ? 'left out' : JSON.stringify(value)));
+  return OR.format(words);
+}
+
+const OR = new Intl.ListFormat('en-GB', { type: 'disjunction' });
+
 /** An error about a key, with the value that it has. */
 export function badField(
   { values, where }: Stated,

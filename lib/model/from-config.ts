@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
 import type { Architecture, BlockWidths } from './architecture';
-import { familyOfModelType, OWN_PREFIX } from './families';
+import { FAMILIES, familyOfModelType, OWN_PREFIX } from './families';
 import { BIAS_NAMES, type ConfigKeys, everyNth, type Family, routerOf } from './family';
 import {
   badField,
@@ -19,6 +19,7 @@ import {
   size,
   sizeOrZero,
   spread,
+  statedAs,
   text,
   tokenId,
   unsupported,
@@ -60,6 +61,7 @@ const ROPE = fieldsOf({
   short_factor: factors.nullish(),
   long_factor: factors.nullish(),
   attention_factor: positive.nullish(),
+  llama_4_scaling_beta: positiveOrZero.nullish(),
 });
 
 /** transformers' names of the kinds of blocks, where a model has two. */
@@ -102,7 +104,7 @@ const NAMED = {
   kvHeads: size.nullish(),
   headDim: size.nullish(),
   normEps: epsilon.optional(),
-  slidingWindow: size.nullish(),
+  slidingWindow: sizeOrZero.nullish(),
   queryScalar: positive.optional(),
   scoreCap: positive.nullish(),
   logitCap: positive.nullish(),
@@ -112,6 +114,7 @@ const NAMED = {
   logitDivisor: positive.optional(),
   slides: flag.optional(),
   globalBelow: sizeOrZero.optional(),
+  everySecondBelow: sizeOrZero.optional(),
   parallel: flag.optional(),
   preNorm: flag.optional(),
   embeddingWidth: size.nullish(),
@@ -333,11 +336,11 @@ function withExperts(
 }
 
 function refuseVariants(family: Family, common: Common, { values, where }: Stated): void {
-  const dense = 'use a dense model of this family';
   quantisationOf(values, family, where);
   for (const key of ['num_experts', 'num_local_experts', 'n_routed_experts'] as const) {
     if (!common[key] || key === family.hf.keys.experts) continue;
-    throw unsupported(where, `${key} (a mixture of experts)`, dense);
+    const mend = `use a dense model of this family, or a mixture of experts of ${mixtures()}`;
+    throw unsupported(where, `${key} (a mixture of experts)`, mend);
   }
   const known = [
     GLOBAL,
@@ -346,12 +349,20 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
     ...(family.hf.blockType ? [family.hf.blockType] : []),
   ];
   const odd = common.layer_types?.find((type) => !known.includes(type));
-  if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
+  if (odd !== undefined) {
+    const mend = `use a ${family.name} model whose layers are of ${statedAs(known)}`;
+    throw unsupported(where, `layer_types with "${odd}"`, mend);
+  }
   for (const [key, allowed] of Object.entries(family.hf.only)) {
     if (allowed.includes(values[key])) continue;
-    const stated = `${family.name} with ${key} = ${JSON.stringify(values[key])}`;
-    throw unsupported(where, stated, dense);
+    const is = values[key] === undefined ? 'left out' : `= ${JSON.stringify(values[key])}`;
+    const stated = `${family.name} with ${key} ${is}`;
+    throw unsupported(where, stated, `use a model that has it as ${statedAs(allowed)}`);
   }
+}
+
+function mixtures(): string {
+  return FAMILIES.flatMap(({ name, hf }) => (hf.keys.experts ? name : [])).join(', ');
 }
 
 /** What a checkpoint's matrices are quantised as: in FP8 with a scale for each block of so many rows and columns, or experts in MXFP4. */
@@ -422,14 +433,17 @@ export function queryScalarOf(
 function windowsOf(
   family: Family,
   common: Common,
-  { blocks, slidingWindow, slides, globalBelow }: Named,
+  { blocks, slidingWindow, slides, ...first }: Named,
   unturned: readonly boolean[],
   file: Stated,
 ): { slidingWindow: number; global: boolean[] } {
-  const { mixesWindows, twoRopes } = family;
+  const { mixesWindows, twoRopes, hf } = family;
+  // Qwen2-MoE's class writes 0 where nothing slides.
+  if (slidingWindow === 0 && slides !== false)
+    throw badField(file, [hf.keys.slidingWindow!], 'must be above 0');
   const window = slides === false ? 0 : (slidingWindow ?? 0);
   if (!mixesWindows || !(window || twoRopes)) return { slidingWindow: window, global: [] };
-  const global = globalBlocks(family, common, { blocks, globalBelow }, unturned, file);
+  const global = globalBlocks(family, common, { ...first, blocks }, unturned, file);
   if (!global.every(Boolean)) return { slidingWindow: window, global };
   return { slidingWindow: 0, global: twoRopes ? global : [] };
 }
@@ -438,7 +452,11 @@ function windowsOf(
 function globalBlocks(
   { globalEvery }: Family,
   { layer_types: types, sliding_window_pattern: every }: Common,
-  { blocks, globalBelow }: Pick<Named, 'blocks' | 'globalBelow'>,
+  {
+    blocks,
+    globalBelow = 0,
+    everySecondBelow,
+  }: Pick<Named, 'blocks' | 'globalBelow' | 'everySecondBelow'>,
   unturned: readonly boolean[],
   file: Stated,
 ): boolean[] {
@@ -446,7 +464,11 @@ function globalBlocks(
   if (globalEvery !== undefined) return everyNth(blocks, every ?? globalEvery);
   // SmolLM3 slides where it has no rope.
   if (unturned.length > 0) return unturned.map((turnsNothing) => !turnsNothing);
-  return Array.from({ length: blocks }, (_, block) => block < (globalBelow ?? 0));
+  return Array.from({ length: blocks }, (_, block) =>
+    everySecondBelow === undefined
+      ? block < globalBelow
+      : block % 2 === 1 || block >= everySecondBelow,
+  );
 }
 
 function unturnedBlocks(
@@ -575,6 +597,15 @@ function ropeFromConfig(
   const share = stated ?? family.hf.partialRotary ?? 1;
   const turned = turnedDims(family, share, headDim, where);
   const type = scaling.rope_type ?? scaling.type ?? 'default';
+  const { llama_4_scaling_beta: growth } = scaling;
+  if (family.queriesGrow && (type !== 'yarn' || typeof growth !== 'number')) {
+    const mend = 'use a model with rope type yarn and llama_4_scaling_beta';
+    throw unsupported(
+      where,
+      `${family.name} with rope type "${type}"${growth ? '' : ' and no llama_4_scaling_beta'}`,
+      mend,
+    );
+  }
   switch (type) {
     case 'default':
       return { theta, ...turned };
@@ -602,6 +633,7 @@ function ropeFromConfig(
           betaSlow: scaling.beta_slow ?? 1,
           truncate: scaling.truncate ?? true,
           attentionFactor: shortest(scaling.attention_factor ?? usual),
+          ...(family.queriesGrow && { growth: growth! }),
         },
       };
     }

@@ -36,6 +36,8 @@ export interface Rope {
     /** The ramp between them begins and ends at whole pairs. */
     truncate: boolean;
     attentionFactor: number;
+    /** Queries are times 1 + this · ln(1 + ⌊position ÷ originalMaxPositions⌋): here only written again, of windows that begin to end within those. */
+    growth?: number;
   };
   /** Leading entries of a head that turn; all where left out. */
   dims?: number;

@@ -4,7 +4,7 @@ import { isObject } from '../json-object';
 import type { StoredTensor, Wrapped } from './architecture';
 import { elements } from './axes';
 import { OWN_PREFIX } from './families';
-import type { TensorNames } from './family';
+import { stackedNames, type TensorNames } from './family';
 import { unsupported } from './fields';
 import { type Layout, type TextModel, WRAPPERS, type Wrapper } from './wrappers';
 
@@ -30,7 +30,7 @@ export function unwrap(
   stored: ReadonlyMap<string, StoredTensor>,
   where: string,
 ): Unwrapped {
-  const layout = layoutOf(wrapper, stored, where);
+  const layout = withStack(layoutOf(wrapper, stored, where), config, stored);
   const isText = ({ name }: StoredTensor) => name === layout.head || name.startsWith(layout.text);
   const all = [...stored.values()];
   const { inner, flat } = innerConfig(wrapper, config, where);
@@ -41,8 +41,22 @@ export function unwrap(
   };
 }
 
+/** Files of Qwen3-VL's mixtures on the hub have `[experts, channels, hidden]`; transformers writes what it has in memory. */
+function withStack(
+  layout: Layout,
+  { text_config: text }: Config,
+  stored: ReadonlyMap<string, StoredTensor>,
+): Layout {
+  if (!layout.stacked || !isObject(text)) return layout;
+  const name = [...stored.keys()].find((one) => one.endsWith('.experts.down_proj'));
+  const [, rows, columns] = (name && stored.get(name)?.shape) || [];
+  const isTurned = columns === text.hidden_size && rows !== columns;
+  return isTurned ? { ...layout, stacked: 'transposed' } : layout;
+}
+
 /** The family's names of tensors as such a file has them. */
-export function namesInside(names: TensorNames, { text, head }: Layout): TensorNames {
+export function namesInside(own: TensorNames, { text, head, stacked: how }: Layout): TensorNames {
+  const names = how ? stackedNames(own) : own;
   const inside = (name: string) =>
     name === names.model.head ? head : name.replace(/^model\./, text);
   const each = <T extends object>(templates: T) =>
@@ -50,6 +64,7 @@ export function namesInside(names: TensorNames, { text, head }: Layout): TensorN
   const { model, block, stacked } = names;
   return {
     ...names,
+    ...(how === 'transposed' && { transposed: 'experts' }),
     model: each(model),
     block: each(block),
     ...(stacked && { stacked: each(stacked) }),

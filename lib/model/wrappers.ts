@@ -5,6 +5,8 @@
 
 /** Where the tensors of the text model lie in a file. */
 export interface Layout {
+  /** The experts of a block lie in one tensor, also where the family alone has each by itself; in some files with their matrices transposed, which their shapes say. */
+  stacked?: 'as-is' | 'transposed';
   /** In place of `model.` in front of its names. */
   text: string;
   head: string;
@@ -88,7 +90,7 @@ export const WRAPPERS: readonly Wrapper[] = [
   {
     modelType: 'mistral3',
     stockClass: 'Mistral3ForConditionalGeneration',
-    texts: [MISTRAL],
+    texts: [MISTRAL, { modelType: 'ministral3', as: 'ministral3' }],
     layouts: LLAVA_LAYOUTS,
   },
   {
@@ -124,6 +126,30 @@ export const WRAPPERS: readonly Wrapper[] = [
     axes: true,
   },
   {
+    modelType: 'qwen3_vl_moe',
+    stockClass: 'Qwen3VLMoeForConditionalGeneration',
+    texts: [
+      {
+        modelType: 'qwen3_vl_moe_text',
+        as: 'qwen3_moe',
+        defaults: {
+          intermediate_size: 5632,
+          num_attention_heads: 16,
+          num_key_value_heads: 16,
+          num_local_experts: 60,
+          num_experts_per_tok: 4,
+          moe_intermediate_size: 1408,
+          max_position_embeddings: 128000,
+          rope_theta: 5e5,
+          norm_topk_prob: true,
+        },
+      },
+    ],
+    layouts: [{ ...QWEN_LAYOUTS[0]!, stacked: 'as-is' }],
+    addsByBlock: true,
+    axes: true,
+  },
+  {
     modelType: 'qwen3_5',
     stockClass: 'Qwen3_5ForConditionalGeneration',
     texts: [{ modelType: 'qwen3_5_text', as: 'qwen3_5_text' }],
@@ -148,5 +174,11 @@ export const WRAPPERS: readonly Wrapper[] = [
     stockClass: 'SmolVLMForConditionalGeneration',
     texts: [LLAMA],
     layouts: IDEFICS_LAYOUTS,
+  },
+  {
+    modelType: 'lfm2_vl',
+    stockClass: 'Lfm2VlForConditionalGeneration',
+    texts: [{ modelType: 'lfm2', as: 'lfm2' }],
+    layouts: [LLAVA_LAYOUTS[0]!],
   },
 ];

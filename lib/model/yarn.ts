@@ -1,3 +1,4 @@
+import type { Architecture } from './architecture';
 import type { Rope } from './sublayers';
 
 type Yarn = NonNullable<Rope['yarn']>;
@@ -27,6 +28,15 @@ function yarnDivisors(yarn: Yarn, theta: number, dims: number): number[] {
     const slowed = Math.min(1, Math.max(0, ramp));
     return 1 / (slowed / factor + 1 - slowed);
   });
+}
+
+/** Positions up to which the arithmetic here is the model's: not those at which queries grow. */
+export function heldPositions({
+  maxPositions,
+  rope,
+}: Pick<Architecture, 'maxPositions' | 'rope'>): number {
+  const { growth, originalMaxPositions = maxPositions } = rope?.yarn ?? {};
+  return growth ? Math.min(maxPositions, originalMaxPositions) : maxPositions;
 }
 
 /** What yarn scales by where a file does not say. */

@@ -5,6 +5,7 @@ import type { PruneResult } from '../pruning/result';
 import { html } from './html';
 import { page, type Section } from './page';
 import { admmFigure } from './sections/admm';
+import { expertTokensFigure } from './sections/expert-tokens';
 import { type Origin, originBody } from './sections/origin';
 import { outputBody, samplesBody } from './sections/output';
 import { errorFigure } from './sections/site-errors';
@@ -27,10 +28,12 @@ export function pruneHtml({ model, result, speed, origin }: PruneRun): string {
   const { layerStats, samples } = result;
   const sites = layerStats.map(({ index, site, admm }) => ({ block: index, site, admm }));
   const errors = errorFigure(layerStats);
+  const tokens = expertTokensFigure(layerStats);
   const admm = admmFigure(sites, 'admm', name);
   const sections: (Section | null)[] = [
     { id: 'layers', title: 'Where it was removed', body: widthsFigure(result) },
     errors && { id: 'errors', title: 'Errors', body: errors },
+    tokens && { id: 'expert-tokens', title: 'Tokens of experts', body: tokens },
     admm && { id: 'admm', title: 'ADMM', body: admm },
     speed && { id: 'speed', title: 'Speed', body: speedFigures(speed) },
     samples && { id: 'samples', title: 'Words before and after', body: samplesBody(samples) },

@@ -25,13 +25,15 @@ export function matricesOf(architecture: Architecture): BlockRole[] {
 /** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
 const STAND_INS: readonly ExportDtype[] = ['Q4_1', 'Q5_1', 'Q8_0'];
 
-/** Bytes of a group, one a layer, and the fewest of a weight; undefined where weights do not differ in bytes. */
+/** Bytes of a group, one a layer, and the fewest of a weight; undefined where every weight has the bytes of `dtype`. */
 export function mixedBytes({
   source,
+  dtype,
   stored,
   layers,
 }: {
   source: ModelSource;
+  dtype: Dtype;
   stored: Stored;
   layers: readonly Layer[];
 }): TargetFacts['mixed'] {
@@ -47,8 +49,8 @@ export function mixedBytes({
     return bytes / groups;
   });
   const each = layers.map(({ cost }, l) => perGroup[l]! / cost);
-  const [least, most] = [Math.min(...each), Math.max(...each)];
-  return most > least * (1 + 1e-9) ? { perGroup, each: least } : undefined;
+  const isOther = (bytes: number) => Math.abs(bytes / bytesEach(dtype) - 1) > 1e-9;
+  return each.some(isOther) ? { perGroup, each: Math.min(...each) } : undefined;
 }
 
 /** Matrices that stay as they are or lose whole rows. */
@@ -78,18 +80,32 @@ export function keepsTypes(
   return dtype === undefined || hasAlready(source, dtype.toUpperCase() as ExportDtype);
 }
 
-/** `roles`, where keepsTypes() says that they keep the source's types; in a folder experts in MXFP4, where all of them are among `roles` and no dtype is asked for. */
+/**
+ * `roles`, where keepsTypes() says that they keep the source's types; in a folder experts in MXFP4, where no dtype is asked for, and
+ * `packs` where some of them are not among `roles`.
+ */
 export function takenOverFrom(
   source: ModelSource,
-  asked: Pick<Settings, 'dtype' | 'format'>,
+  asked: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
   roles: readonly BlockRole[],
 ): ExportRequest['takenOver'] {
   if (keepsTypes(source, asked)) return { source, roles };
   const packed = packedRoles(source);
-  const keeps = asked.format !== 'gguf' && asked.dtype === undefined && packed.length > 0;
-  return keeps && packed.every((role) => roles.includes(role))
-    ? { source, roles: packed }
-    : undefined;
+  if (asked.format === 'gguf' || asked.dtype !== undefined || packed.length === 0) return undefined;
+  if (packed.every((role) => roles.includes(role))) return { source, roles: packed };
+  return packsAgain(source, asked) ? { source, roles, packs: true } : undefined;
+}
+
+/** Whether rows stay whole blocks, and what is no expert's is in the type of all else in such a folder. */
+function packsAgain(
+  { blocks }: ModelSource,
+  { scope = 'all', multiple }: Partial<Pick<Settings, 'scope' | 'multiple'>>,
+): boolean {
+  const fits = !cutsChannels(scope) || multiple === undefined || fitsBlocks('MXFP4', [multiple]);
+  const others = blocks
+    .flatMap((refs) => Object.values(refs))
+    .filter(({ shape, dtype }) => shape.length > 1 && dtype !== 'F4_E2M1');
+  return fits && others.every(({ dtype }) => dtype === 'BF16');
 }
 
 /** Matrices of blocks in MXFP4. */

@@ -1,6 +1,7 @@
 /** What a run is, from its options and the checkpoint's header: whatever can be refused is refused here. */
 
 import { readsCurves } from '../allocation';
+import { asRun } from '../checkpoint/as-llama-runs';
 import { calibrationWindow } from '../measure/perplexity';
 import { methodOf, readsOption } from '../methods';
 import type { ModelSource } from '../model/architecture';
@@ -21,12 +22,13 @@ import { layersOf } from './widths';
 export type { RunSpec, StageSpec } from './types';
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
-export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0): RunSpec {
+export function resolve(given: ModelSource, asked: Settings, tokenizerBytes = 0): RunSpec {
+  const { source, notes } = asRun(given, asked.format);
   const { architecture } = source;
   const method = methodOf(asked.method);
-  const given = withScope(architecture, method, asked);
-  const allocation = allocationSpec(method, given);
-  const settings = withModelDefaults(source, method, given);
+  const scoped = withScope(architecture, method, asked);
+  const allocation = allocationSpec(method, scoped);
+  const settings = withModelDefaults(source, method, scoped);
   const { sparsity, targetParams, targetMacs, targetSize, targetSpeed } = settings;
   const recipe = recipeFor(method, settings);
   const { statistics, inputs, mask } = recipe;
@@ -40,12 +42,13 @@ export function resolve(source: ModelSource, asked: Settings, tokenizerBytes = 0
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
   output.notes.push(
+    ...notes,
     ...scopeNotes(settings),
-    ...refitNotes(given, refit),
-    ...gradientNotes(architecture, given),
+    ...refitNotes(scoped, refit),
+    ...gradientNotes(architecture, scoped),
   );
   const target = { sparsity, targetParams, targetMacs, targetSize, targetSpeed };
-  const sites = layersOf(architecture, settings, output.dtype);
+  const sites = layersOf(architecture, settings, output.stored.matrices);
   const { layers, timing } = timedLayers(architecture, sites, settings);
   requireForExperts(architecture, layers, settings, output.adds);
   requireGradients(architecture, survey, settings);

@@ -1,6 +1,12 @@
 /** What is written. */
 import { isQuantised } from '../checkpoint/container';
-import { type ExportDtype, type ExportRequest, roundingFor, storedAs } from '../checkpoint/export';
+import {
+  type ExportDtype,
+  type ExportRequest,
+  requireDtype,
+  roundingFor,
+  storedAs,
+} from '../checkpoint/export';
 import { AS_FOLDER, type ExportFormat } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import type { RefitRecipe } from '../methods';
@@ -26,6 +32,9 @@ export interface OutputSpec {
   notes: string[];
 }
 
+const PACKED =
+  'experts stay in MXFP4: gate and up keep their bytes, output maps are rounded to it; --dtype bf16 writes all in 16 bits';
+
 const NORMS_ALONE =
   'norms and biases alone are tuned: factors of columns would change every code of a type of 4 or 5 bits';
 
@@ -38,6 +47,7 @@ export function outputSpec(
 ): OutputSpec {
   const { format, scope, maxShardBytes } = settings;
   const dtype = dtypeFor(source, settings);
+  requireDtype(format, dtype);
   requireMultiple(settings, dtype);
   const { architecture } = source;
   const rows = rowsIn(architecture, scope, refit);
@@ -49,6 +59,7 @@ export function outputSpec(
     ...{ format, dtype, takenOver, stored, maxShardBytes, tokenizerBytes },
     adds: { attention: adds && reaches(scope, 'attention'), ffn: adds && reaches(scope, 'ffn') },
     notes: [
+      ...(takenOver?.packs ? [PACKED] : []),
       ...typeNotes({ source, dtype, takenOver, stored }),
       ...unloadedNotes(source),
       ...(tunesNorms ? [NORMS_ALONE] : []),
@@ -65,8 +76,8 @@ function unloadedNotes({ unloaded = [] }: ModelSource): string[] {
 }
 
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */
-function requireMultiple({ format, scope, multiple }: Settings, dtype: ExportDtype): void {
-  const { ffn } = roundingFor(format, dtype);
+function requireMultiple({ scope, multiple }: Settings, dtype: ExportDtype): void {
+  const { ffn } = roundingFor(dtype);
   if (!isQuantised(dtype) || !cutsChannels(scope)) return;
   if (multiple === undefined || multiple % ffn === 0) return;
   throw new StruPruneError(

@@ -55,7 +55,8 @@ function budgetOfSpeed(speed: number, { dense: now }: Timing, total: number): Bu
 export function targetFacts(spec: Sized): TargetFacts {
   const { source, layers, output } = spec;
   const { architecture } = source;
-  const { dtype, stored, format, tokenizerBytes, maxShardBytes } = output;
+  const { stored, format, tokenizerBytes, maxShardBytes } = output;
+  const { matrices: dtype } = stored;
   const whole = planOutput(spec, new Int32Array(layers.length));
   return {
     total: linearParameters(architecture),
@@ -65,7 +66,7 @@ export function targetFacts(spec: Sized): TargetFacts {
     multiplied: multiplied(architecture, layers),
     bytes: tokenizerBytes + weightFileBytes(whole, maxShardBytes),
     dtype,
-    mixed: mixedBytes({ source, stored, layers }),
+    mixed: mixedBytes({ source, dtype, stored, layers }),
     fewerBits: format === 'hf' && quantisedTypes(source).length > 0,
   };
 }

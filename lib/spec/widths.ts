@@ -11,7 +11,7 @@ import {
   weightsToRemove,
 } from '../allocation';
 import { bytesEach } from '../checkpoint/container';
-import { type ExportDtype, roundingFor } from '../checkpoint/export';
+import { roundingFor } from '../checkpoint/export';
 
 import { choicesFor } from '../choices';
 import type { Priced } from '../choices/widths';
@@ -52,11 +52,11 @@ export interface Layer {
 /** The sites in the scope, in the order in which they are solved. */
 export function layersOf(
   architecture: Architecture,
-  settings: Pick<Settings, 'format' | 'scope' | 'multiple' | 'maxLayerSparsity'>,
-  dtype: ExportDtype,
+  settings: Pick<Settings, 'scope' | 'multiple' | 'maxLayerSparsity'>,
+  matrices: Dtype,
 ): Layer[] {
   const { scope } = settings;
-  const rounding = roundingFor(settings.format, dtype);
+  const rounding = roundingFor(matrices);
   return architecture.blocks.flatMap((_, block) =>
     sublayersOf(architecture, block)
       .flatMap((sublayer) => [sublayer, ...insideOf(sublayer)])
@@ -68,7 +68,7 @@ export function layersOf(
         const { mixer } = sublayer;
         // No row gets longer or shorter where experts go.
         const multiple = {
-          ffn: ffnMultiple(settings, dtype),
+          ffn: ffnMultiple(settings, matrices),
           attention: rounding.attention / greatestCommonDivisor(rounding.attention, groupSize),
           experts: 1,
           convolution: 1,
@@ -92,11 +92,8 @@ export function layersOf(
 }
 
 /** What FFN widths are multiples of. */
-export function ffnMultiple(
-  { format, multiple }: Pick<Settings, 'format' | 'multiple'>,
-  dtype: ExportDtype,
-): number {
-  return multiple ?? roundingFor(format, dtype).ffn;
+export function ffnMultiple({ multiple }: Pick<Settings, 'multiple'>, matrices: Dtype): number {
+  return multiple ?? roundingFor(matrices).ffn;
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

@@ -13,7 +13,7 @@ import type { Chosen, Fit, Part, Pass, Sums } from '../models/front-end';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
 import { joinedExperts } from '../pruning/expert-stats';
-import { expertWarnings } from '../pruning/expert-warning';
+import { expertWarnings } from '../pruning/expert-tokens';
 import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';

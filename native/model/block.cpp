@@ -331,7 +331,9 @@ bool Block::StaysAsSource(TensorId id, Dtype dtype) const {
     return true;
   // Of gate and up a refit may try others and come back to the rounded ones; o and down it only
   // ever replaces. Values that share no scale are encoded to the same bytes without the file.
-  return id.part == Part::kOut && dtype == stored_.matrices && LayoutOf(dtype).elements > 1;
+  return id.part == Part::kOut &&
+         (dtype == Dtype::F4_E2M1 ? Dtype::MXFP4 : dtype) == stored_.matrices &&
+         LayoutOf(dtype).elements > 1;
 }
 
 namespace {
@@ -440,8 +442,13 @@ std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_
   auto values = context_->Allocate<float>((end - begin) * cols);
   if (cols > 0) matrix(id)->Read(begin, end - begin, values.data());
   Undo(ScalingOf(id.part), values.span());
-  return EncodeRows(values.data(), end - begin, cols, dtype, row - begin, count,
-                    rope_heads ? (end - begin) / unit : 0, name);
+  const bool apart = dtype == Dtype::F4_E2M1 || dtype == Dtype::F8_E8M0;
+  auto bytes = EncodeRows(values.data(), end - begin, cols, apart ? Dtype::MXFP4 : dtype,
+                          row - begin, count, rope_heads ? (end - begin) / unit : 0, name);
+  if (!apart) return bytes;
+  std::vector<std::byte> part(count * cols / (dtype == Dtype::F4_E2M1 ? 2 : 32));
+  PartOfMXFP4(dtype, bytes, part.data());
+  return part;
 }
 
 std::vector<std::byte> Block::EncodeColumns(TensorId id, Dtype dtype, size_t column,

@@ -1,5 +1,6 @@
 #include "ops/codec.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -404,6 +405,66 @@ STRUPRUNE_INLINE size_t EncodeFromMinimum(const float* src, size_t elements, uin
   return broken;
 }
 
+// Codes of E2M1 nearest to a magnitude, halves to the even one.
+STRUPRUNE_INLINE int NearestOfFour(float magnitude) {
+  return (magnitude > 0.25f) + (magnitude >= 0.75f) + (magnitude > 1.25f) + (magnitude >= 1.75f) +
+         (magnitude > 2.5f) + (magnitude >= 3.5f) + (magnitude > 5.0f);
+}
+
+// What 2^(127 - power) is times: by that power values are cut to codes.
+STRUPRUNE_INLINE float InverseOfPower(int power) { return std::ldexp(1.0f, 127 - power); }
+
+// The sum of the squared errors of a block with that power, in units of it.
+double ErrorOfPower(const float* values, int power) {
+  const float inverse = InverseOfPower(power);
+  double sum = 0;
+  for (size_t j = 0; j < kBlock; ++j) {
+    const float scaled = std::fabs(values[j]) * inverse;
+    const double error = 0.5 * kHalvesOfFour[NearestOfFour(scaled)] - static_cast<double>(scaled);
+    sum += error * error;
+  }
+  return sum;
+}
+
+// Of a block's two powers that can be the best, that with the least error: by the first the largest
+// magnitude is from 4 up to 8, of which 6 is the most that a code holds, by the second half of
+// that. What codes with some power hold is held by the first too. Empty where a value is no number.
+std::optional<int> PowerOf(const float* values) {
+  uint32_t largest = 0;
+  for (size_t j = 0; j < kBlock; ++j) {
+    largest = std::max(largest, std::bit_cast<uint32_t>(values[j]) & 0x7fffffff);
+  }
+  const int exponent = static_cast<int>(largest >> 23);
+  if (exponent == 255) return std::nullopt;
+  const int power = std::max(exponent - 2, 0);
+  const double fine = ErrorOfPower(values, power), coarse = ErrorOfPower(values, power + 1);
+  return 4 * coarse < fine ? power + 1 : power;
+}
+
+std::optional<BlockSteps> MXFP4Steps(const float* values) {
+  const auto power = PowerOf(values);
+  if (!power) return std::nullopt;
+  return BlockSteps{std::ldexp(1.0f, *power - 127), -0.0f, 7, 14, false, true};
+}
+
+size_t EncodeMXFP4(const float* src, size_t elements, uint8_t* dst) {
+  size_t broken = 0;
+  for (size_t i = 0; i < elements; i += kBlock, dst += 17) {
+    const auto power = PowerOf(src + i);
+    broken += power ? 0 : kBlock;
+    dst[0] = static_cast<uint8_t>(power.value_or(0));
+    const float inverse = power ? InverseOfPower(*power) : 0.0f;
+    uint8_t codes[kBlock];
+    for (size_t j = 0; j < kBlock; ++j) {
+      const int code = NearestOfFour(std::fabs(src[i + j]) * inverse);
+      // Zeros are read without a sign.
+      codes[j] = static_cast<uint8_t>(code | (src[i + j] < 0 && code > 0 ? 8 : 0));
+    }
+    PackQuants<4>(codes, dst + 1);
+  }
+  return broken;
+}
+
 template <int kBits>
 std::optional<BlockSteps> SymmetricSteps(const float* values) {
   constexpr int kCentre = 1 << (kBits - 1);
@@ -437,8 +498,8 @@ using EncodeLoop = size_t (*)(const float*, size_t, uint8_t*);
 
 // In the order of the enum; null for what is only read.
 constexpr std::array<EncodeLoop, 15> kEncode{
-    EncodeF32, EncodeF16, EncodeBF16, EncodeQ4_0, EncodeQ4_1, EncodeQ5_0, EncodeQ5_1, EncodeQ8_0,
-    nullptr,   nullptr,   nullptr,    nullptr,    nullptr,    nullptr,    nullptr,
+    EncodeF32, EncodeF16, EncodeBF16, EncodeQ4_0, EncodeQ4_1, EncodeQ5_0, EncodeQ5_1,  EncodeQ8_0,
+    nullptr,   nullptr,   nullptr,    nullptr,    nullptr,    nullptr,    EncodeMXFP4,
 };
 
 void RequireBlocks(Dtype dtype, size_t elements) {
@@ -465,7 +526,7 @@ bool CanEncode(Dtype dtype) { return kEncode[static_cast<size_t>(dtype)] != null
 
 bool HasSteps(Dtype dtype) {
   return dtype == Dtype::Q4_0 || dtype == Dtype::Q4_1 || dtype == Dtype::Q5_0 ||
-         dtype == Dtype::Q5_1;
+         dtype == Dtype::Q5_1 || dtype == Dtype::MXFP4;
 }
 
 std::optional<BlockSteps> StepsOf(Dtype dtype, const float* values) {
@@ -478,6 +539,8 @@ std::optional<BlockSteps> StepsOf(Dtype dtype, const float* values) {
       return SymmetricSteps<5>(values);
     case Dtype::Q5_1:
       return RangeSteps<5>(values);
+    case Dtype::MXFP4:
+      return MXFP4Steps(values);
     default:
       throw Error("ERR_INTERNAL", "no steps are known of " + std::string(NameOf(dtype)));
   }
@@ -489,6 +552,37 @@ size_t Encode(Dtype dtype, const float* src, size_t elements, std::byte* dst) {
     throw Error("ERR_INTERNAL", "cannot write " + std::string(NameOf(dtype)));
   }
   return kEncode[static_cast<size_t>(dtype)](src, elements, reinterpret_cast<uint8_t*>(dst));
+}
+
+void PartOfMXFP4(Dtype part, std::span<const std::byte> blocks, std::byte* dst) {
+  const auto* from = reinterpret_cast<const uint8_t*>(blocks.data());
+  auto* to = reinterpret_cast<uint8_t*>(dst);
+  for (size_t i = 0; i < blocks.size() / 17; ++i, from += 17) {
+    if (part == Dtype::F8_E8M0) {
+      *to++ = from[0];
+      continue;
+    }
+    const auto code = [from](size_t j) { return from[1 + j % 16] >> (j / 16 * 4) & 15; };
+    for (size_t j = 0; j < kBlock; j += 2) {
+      *to++ = static_cast<uint8_t>(code(j) | (code(j + 1) << 4));
+    }
+  }
+}
+
+int BlockSteps::Nearest(double value) const {
+  if (scale == 0) return centre;
+  if (!of_four) {
+    const double step = std::round((value - shift) / scale) + centre;
+    return static_cast<int>(std::clamp(step, 0.0, static_cast<double>(most)));
+  }
+  const int code = NearestOfFour(static_cast<float>(std::abs(value) / scale));
+  return centre + (value < 0 ? -code : code);
+}
+
+float BlockSteps::value(int step) const {
+  if (!of_four) return scale * static_cast<float>(step - centre) + shift;
+  const int code = step < centre ? 8 + centre - step : step - centre;
+  return 0.5f * scale * static_cast<float>(kHalvesOfFour[code]);
 }
 
 }  // namespace struprune

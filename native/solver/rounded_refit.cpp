@@ -102,11 +102,11 @@ class RowRounding {
     };
     for (size_t j = kBlock; j-- > 0;) {
       wanted[j] = static_cast<float>(values[j] - behind(j) / Corner(j, j));
-      choose(j, Nearest(steps, wanted[j]));
+      choose(j, steps.Nearest(wanted[j]));
     }
     // A block without its outermost step would be read with other scales than it was written with.
     const auto force = [&](size_t j, int step) {
-      if (steps.scale != 0 && chosen[j] != step) choose(j, step);
+      if (steps.scale != 0 && !steps.of_four && chosen[j] != step) choose(j, step);
     };
     force(static_cast<size_t>(std::min_element(chosen, chosen + kBlock) - chosen), 0);
     if (steps.whole) {
@@ -118,12 +118,6 @@ class RowRounding {
       choice.error += added * added;
     }
     return choice;
-  }
-
-  static int Nearest(const BlockSteps& steps, double value) {
-    if (steps.scale == 0) return steps.centre;
-    const double step = std::round((value - steps.shift) / steps.scale) + steps.centre;
-    return static_cast<int>(std::clamp(step, 0.0, static_cast<double>(steps.most)));
   }
 
   const TileMatrix<double>& factor_;

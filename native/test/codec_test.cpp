@@ -121,8 +121,23 @@ TEST_P(EncodeTest, WritesAgainWhatItWrote) {
 
 INSTANTIATE_TEST_SUITE_P(All, EncodeTest,
                          testing::Values(Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0,
-                                         Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1),
+                                         Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1,
+                                         Dtype::MXFP4),
                          [](const auto& test) { return std::string(NameOf(test.param)); });
+
+// A folder has two tensors for what a GGUF file has as blocks.
+TEST(PartsOfMXFP4, HaveTheirValuesAndPowersApart) {
+  const Reference reference = LoadReferences().at("encode/MXFP4");
+  std::vector<std::byte> codes(1024), powers(64);
+  PartOfMXFP4(Dtype::F4_E2M1, reference.stored, codes.data());
+  PartOfMXFP4(Dtype::F8_E8M0, reference.stored, powers.data());
+  std::vector<float> whole(2048), values(2048), scales(64);
+  Dequantise(Dtype::MXFP4, reference.stored.data(), 2048, whole.data());
+  Dequantise(Dtype::F4_E2M1, codes.data(), 2048, values.data());
+  Dequantise(Dtype::F8_E8M0, powers.data(), 64, scales.data());
+  for (size_t i = 0; i < 2048; ++i) values[i] *= scales[i / 32];
+  EXPECT_EQ(BitsOf(values), BitsOf(whole));
+}
 
 TEST(EncodeLimits, HalfOverflowIsCountedFromTheFirstValueThatRoundsUp) {
   const float values[] = {65504.0f, 65519.99f, 65520.0f, -1e30f};

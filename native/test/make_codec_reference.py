@@ -6,7 +6,7 @@ Made with numpy 2.4.6 and gguf 0.19.0 (printed when run). Run it again with
 The file is a sequence of records: u32 length of the name, the name, u32 bytes of stored data, u32
 count of floats, the stored data, the floats (all little-endian). A record `dequantise/TYPE` pairs
 stored blocks with the values that gguf-py reads from them; `encode/TYPE` pairs values with the bytes
-that numpy or gguf-py makes of them.
+that numpy or gguf-py makes of them, MXFP4 by trying every power.
 """
 
 import struct
@@ -68,6 +68,25 @@ def values_to_encode(rng: np.random.Generator) -> np.ndarray:
     return values
 
 
+def mxfp4(values: np.ndarray) -> np.ndarray:
+    """GGUF's blocks of OCP's E2M1 with the power of all 255 that errs least, the first of several; halves to even codes, no zero with a sign."""
+    codes = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    even_first = np.argsort(np.arange(8) % 2, kind="stable")
+    stored = bytearray()
+    for block in values.astype(np.float64).reshape(-1, 32):
+        best = None
+        for power in range(255):
+            scaled = np.abs(block) / 2.0 ** (power - 127)
+            # Of two that are as near argmin takes the first, which is the even one.
+            code = even_first[np.abs(scaled[:, None] - codes[even_first]).argmin(axis=1)]
+            error = ((codes[code] * 2.0 ** (power - 127) - np.abs(block)) ** 2).sum()
+            if best is None or error < best[0]:
+                best = (error, power, code | np.where((block < 0) & (code > 0), 8, 0))
+        _, power, code = best
+        stored += bytes([power, *(code[:16] | code[16:] << 4)])
+    return np.frombuffer(bytes(stored), np.uint8)
+
+
 def main() -> None:
     rng = np.random.default_rng(20261124)
     records: list[tuple[str, np.ndarray, np.ndarray]] = []
@@ -80,6 +99,7 @@ def main() -> None:
     for name in ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]:
         encoded = quants.quantize(values, GGMLQuantizationType[name])
         records.append((f"encode/{name}", encoded.view(np.uint8), values))
+    records.append(("encode/MXFP4", mxfp4(values), values))
     TARGET.parent.mkdir(exist_ok=True)
     with TARGET.open("wb") as out:
         for name, data, floats in records:

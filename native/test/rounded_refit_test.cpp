@@ -129,7 +129,8 @@ TEST_P(RoundingTest, AddsLessThanRoundingByItself) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Few, RoundingTest,
-                         testing::Values(Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1),
+                         testing::Values(Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1,
+                                         Dtype::MXFP4),
                          [](const auto& test) { return std::string(NameOf(test.param)); });
 
 // The refit says the error of the weight that it gives, and that is less than of one rounded after

@@ -44,8 +44,10 @@ from transformers import (
     Idefics3Config,
     Lfm2Config,
     Lfm2MoeConfig,
+    Lfm2VlConfig,
     LlamaConfig,
     LlavaConfig,
+    Ministral3Config,
     MinistralConfig,
     Mistral3Config,
     MistralConfig,
@@ -67,6 +69,7 @@ from transformers import (
     Qwen3MoeConfig,
     Qwen3NextConfig,
     Qwen3VLConfig,
+    Qwen3VLMoeConfig,
     SeedOssConfig,
     SmolLM3Config,
     SmolVLMConfig,
@@ -968,6 +971,89 @@ MODELS = {
         None,
         False,
     ),
+    # As llama.cpp holds it: without yarn of its own.
+    "ministral-plain": (
+        MinistralConfig(
+            **SMALL,
+            head_dim=24,
+            sliding_window=16,
+            layer_types=["sliding_attention", "full_attention"],
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "qwen2-moe-sliding": (
+        Qwen2MoeConfig(
+            **{**SMALL, "intermediate_size": 96, "num_hidden_layers": 4},
+            num_experts=6,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            shared_expert_intermediate_size=40,
+            use_sliding_window=True,
+            sliding_window=16,
+            max_window_layers=3,
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "lfm2-vision": (
+        Lfm2VlConfig(
+            text_config=lfm2(intermediate_size=140, block_multiple_of=32).to_dict(),
+            vision_config=dict(VISION, **LAYERS, num_patches=16, model_type="siglip2_vision_model"),
+            image_token_id=IMAGE,
+            projector_hidden_size=32,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+    # Within the positions that yarn stretches queries are scaled by 1.
+    "ministral3": (
+        Ministral3Config(
+            **SMALL,
+            head_dim=24,
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=10000.0,
+                factor=8.0,
+                original_max_position_embeddings=64,
+                beta_fast=32.0,
+                beta_slow=1.0,
+                mscale=1.0,
+                mscale_all_dim=1.0,
+                llama_4_scaling_beta=0.1,
+            ),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "qwen3-moe-vision": (
+        Qwen3VLMoeConfig(
+            text_config=dict(
+                SMALL,
+                intermediate_size=96,
+                head_dim=32,
+                num_experts=6,
+                num_experts_per_tok=2,
+                moe_intermediate_size=24,
+                rope_parameters=dict(
+                    rope_type="default", rope_theta=500000.0, mrope_section=[6, 5, 5]
+                ),
+            ),
+            vision_config=dict(
+                QWEN_VISION, num_position_embeddings=16, deepstack_visual_indexes=[0]
+            ),
+            **QWEN_IMAGES,
+            tie_word_embeddings=False,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -1162,6 +1248,7 @@ GGUF_MODELS = {
     "qwen3.5": (gguf.MODEL_ARCH.QWEN35, False),
     "qwen3.5-moe": (gguf.MODEL_ARCH.QWEN35MOE, False),
     "qwen3-next-plain": (gguf.MODEL_ARCH.QWEN3NEXT, False),
+    "ministral3": (gguf.MODEL_ARCH.MISTRAL3, True),
 }
 QWEN35 = (gguf.MODEL_ARCH.QWEN35, gguf.MODEL_ARCH.QWEN35MOE)
 
@@ -1307,7 +1394,12 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         writer.add_expert_count(config.num_local_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
         writer.add_expert_feed_forward_length(config.intermediate_size)
-    if gemma or gpt_oss or arch in (gguf.MODEL_ARCH.SEED_OSS, gguf.MODEL_ARCH.ERNIE4_5):
+    mistral3 = arch == gguf.MODEL_ARCH.MISTRAL3
+    if mistral3:
+        writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+        writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
+        writer.add_rope_dimension_count(config.head_dim)
+    if gemma or gpt_oss or mistral3 or arch in (gguf.MODEL_ARCH.SEED_OSS, gguf.MODEL_ARCH.ERNIE4_5):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
     if gemma or gpt_oss or config.model_type == "olmo3":

@@ -6,6 +6,7 @@ import {
   exportTable,
   type PlannedTensor,
   planExport,
+  requireDtype,
   roundingFor,
 } from '../../lib/checkpoint/export';
 import { openCheckpoint } from '../../lib/checkpoint/open';
@@ -77,6 +78,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
     'all uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
     'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
+  ministral3: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
   qwen2: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/deci'],
@@ -492,7 +501,7 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
   const parallel = ['gpt-neox', 'gpt-neox-serial'];
   const capped = ['gemma2', 'gemma2-unlike'];
-  const windows = ['ministral', 'qwen2-sliding', 'qwen3-sliding'];
+  const windows = ['ministral', 'ministral-plain', 'ministral3', 'qwen2-sliding', 'qwen3-sliding'];
   const unlike = [
     'olmo2',
     'olmo3',
@@ -1048,9 +1057,9 @@ test('blocks behind one that left the file move up, and keep their place in the 
 });
 
 test('widths that a dtype needs', (t) => {
-  t.deepEqual(roundingFor('hf', 'BF16'), { ffn: 8, attention: 1 });
-  t.deepEqual(roundingFor('gguf', 'F16'), { ffn: 8, attention: 1 });
-  t.deepEqual(roundingFor('gguf', 'Q8_0'), { ffn: 32, attention: 32 });
-  t.deepEqual(roundingFor('gguf', 'Q5_1'), { ffn: 32, attention: 32 });
-  t.throws(() => roundingFor('hf', 'Q8_0'), { code: 'ERR_UNSUPPORTED' });
+  t.deepEqual(roundingFor('BF16'), { ffn: 8, attention: 1 });
+  t.deepEqual(roundingFor('F16'), { ffn: 8, attention: 1 });
+  t.deepEqual(roundingFor('Q8_0'), { ffn: 32, attention: 32 });
+  t.deepEqual(roundingFor('MXFP4'), { ffn: 32, attention: 32 });
+  t.throws(() => requireDtype('hf', 'Q8_0'), { code: 'ERR_UNSUPPORTED' });
 });

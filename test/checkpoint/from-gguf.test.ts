@@ -463,7 +463,11 @@ test('experts: their width, or what llama.cpp takes for it, and one that all tok
   });
   t.is(stated.blocks[0]!.ffn, 1408);
   t.is(stated.routing!.sharedWidth, 5632);
-  const mixtral = { ...SMOL, 'llama.expert_count': 8, 'llama.expert_used_count': 2 };
+  t.deepEqual(opened({ 'qwen2moe.expert_gating_func': 1 }), old);
+  const mixtral = {
+    ...SMOL,
+    ...{ 'llama.expert_count': 8, 'llama.expert_used_count': 2, 'llama.expert_gating_func': 3 },
+  };
   const { architecture, family } = architectureFromGguf(mixtral, tensorsOf(), 'mixtral.gguf');
   t.is(family.name, 'mixtral');
   t.like(architecture.routing, { topK: 2, renormalised: true, bias: false, sharedWidth: 0 });
@@ -476,6 +480,12 @@ test('experts that cannot be are refused', (t) => {
     [{ 'qwen2moe.expert_used_count': 61 }, 'ERR_CHECKPOINT', /expert_used_count .* from 1 to 60/],
     [{ 'qwen2moe.expert_count': 2 ** 20 }, 'ERR_CHECKPOINT', /expert_count .* 4096 at most/],
     [{ 'qwen2moe.expert_count': 0 }, 'ERR_UNSUPPORTED', /"qwen2moe" without experts/],
+    [
+      { 'qwen2moe.expert_gating_func': 2 },
+      'ERR_UNSUPPORTED',
+      /qwen2moe.expert_gating_func = 2 is not supported; use a qwen2-moe model that has it as 1 or left out, or its/,
+    ],
+    [{ 'qwen2moe.expert_gating_func': 3 }, 'ERR_UNSUPPORTED', /expert_gating_func = 3 /],
   ] as const) {
     t.throws(() => opened(metadata), { code, message }, JSON.stringify(metadata));
   }

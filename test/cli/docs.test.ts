@@ -1,34 +1,40 @@
 /**
- * docs/cli.md and docs/errors.md against the program. STRUPRUNE_WRITE_DOCS=1 writes the tables of
- * docs/cli.md and docs/bench.schema.json anew.
+ * docs/cli.md, docs/errors.md and README's tables of families against the program. STRUPRUNE_WRITE_DOCS=1 writes the tables
+ * and docs/bench.schema.json anew.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import test from 'ava';
 import { z } from 'zod';
-import { exportTable } from '../../lib/checkpoint/export-table';
 import { EXIT_CODES } from '../../lib/cli/terminal/exit-codes';
 import { benchSchema } from '../../lib/documents/bench';
 import { StruPruneError } from '../../lib/errors';
 import { flagOf, worded } from '../../lib/wording';
+import { FAMILY_TABLE, SEEING_TABLE } from './family-tables';
 import { FLAG_TABLES, METHOD_TABLE } from './flag-tables';
 
 const ROOT = resolve(__dirname, '../..');
 const read = (...path: string[]) => readFile(join(ROOT, ...path), 'utf8');
 
-const TABLES = [
-  ...Object.entries(FLAG_TABLES).map(([command, table]) => [`flags of ${command}`, table] as const),
-  ['methods of bench quality', METHOD_TABLE] as const,
+const TABLES: [path: string, name: string, table: string][] = [
+  ...Object.entries(FLAG_TABLES).map(([command, table]): [string, string, string] => [
+    'docs/cli.md',
+    `flags of ${command}`,
+    table,
+  ]),
+  ['docs/cli.md', 'methods of bench quality', METHOD_TABLE],
+  ['README.md', 'families', FAMILY_TABLE],
+  ['README.md', 'models of text and images', SEEING_TABLE],
 ];
-for (const [name, table] of TABLES) {
-  test.serial(`docs/cli.md has the ${name} as they are`, async (t) => {
-    const text = await read('docs', 'cli.md');
+for (const [path, name, table] of TABLES) {
+  test.serial(`${path} has the ${name} as they are`, async (t) => {
+    const text = await read(path);
     const [start, end] = [`<!-- ${name} -->\n`, `\n<!-- end -->`];
     const from = text.indexOf(start) + start.length;
     const to = text.indexOf(end, from - 1);
     t.true(from >= start.length && to >= from, 'the place of the table is marked');
     if (process.env.STRUPRUNE_WRITE_DOCS) {
-      await writeFile(join(ROOT, 'docs', 'cli.md'), text.slice(0, from) + table + text.slice(to));
+      await writeFile(join(ROOT, path), text.slice(0, from) + table + text.slice(to));
     } else {
       t.is(text.slice(from, to), table);
     }
@@ -55,37 +61,6 @@ test('CITATION.cff has the version of the package', async (t) => {
   const text = await read('CITATION.cff');
   t.is(/^version: (.+)$/m.exec(text)?.[1], version);
   t.is(/^license: (.+)$/m.exec(text)?.[1], license);
-});
-
-const README_WORDS = {
-  stock: 'stock class',
-  'own-modeling': 'own code',
-  'llama.cpp': 'llama.cpp',
-  deci: 'deci',
-  openelm: 'openelm',
-  refused: 'refused',
-} as const;
-
-test('README.md has of every family what the rules say', async (t) => {
-  const text = await read('README.md');
-  const rows = exportTable().filter(({ addedBias }) => !addedBias);
-  for (const family of new Set(rows.map((row) => row.family))) {
-    const line = new RegExp(`^\\| ${family} \\|.*$`, 'm').exec(text)?.[0] ?? '';
-    const cells = line.split(' | ').slice(2);
-    const own = rows.filter((row) => row.family === family);
-    for (const [at, [format, widths]] of [
-      ['hf', 'uniform'],
-      ['hf', 'per-block'],
-      ['gguf', 'uniform'],
-      ['gguf', 'per-block'],
-    ].entries()) {
-      for (const row of own.filter((each) => each.widths === widths)) {
-        const kind = row[format as 'hf' | 'gguf'] ?? 'refused';
-        const cell = cells[at] ?? '';
-        t.true(cell.includes(README_WORDS[kind]), `${family}, ${format}, ${widths}: ${cell}`);
-      }
-    }
-  }
 });
 
 test('no script of package.json runs another by its name; the documents name scripts that there are', async (t) => {

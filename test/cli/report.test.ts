@@ -6,7 +6,7 @@ import test from 'ava';
 import { fakeRuntime } from '../bench/fake-runtime';
 import { numbersOf, tableOf } from '../report/page';
 import { soundPage } from '../report/sound';
-import { CALIBRATION, EVALUATION, quickPrune, run, scratch } from './run';
+import { CALIBRATION, EVALUATION, quickPrune, ROOT, run, scratch } from './run';
 
 const evaluated = ['--eval', EVALUATION, '--eval-tokens', '256'];
 
@@ -160,4 +160,30 @@ test('a report never takes the place of a text', async (t) => {
   t.is(code, 4);
   t.regex(stderr, /--report .*text\.html is --calibration .*; give another path \[ERR_OUTPUT\]/);
   t.deepEqual(await readFile(text), await readFile(CALIBRATION));
+});
+
+test('tokens that experts were routed: a line for people, a section of the report', async (t) => {
+  const output = join(await scratch(t), 'small');
+  const model = join(ROOT, 'assets', 'tiny-moe');
+  const size = ['--sparsity', '0.1', '--calibration-tokens', '512', '--window', '128'];
+  const asked = ['--calibration', CALIBRATION, '--method', 'reap', '--no-samples', '--report'];
+  const { code, stdout, stderr } = await run(['prune', model, '-o', output, ...size, ...asked]);
+  t.is(code, 0, stderr);
+  const page = await readFile(join(output, 'report.html'), 'utf8');
+  soundPage(t, page);
+  const blocks = numbersOf(page, 'expert-tokens-table').map(([, values]) => values as number[]);
+  t.is(blocks.length, 4);
+  t.true(blocks.every(([experts]) => experts === 16));
+  const [least, most] = [Math.min, Math.max].map((of, i) =>
+    of(...blocks.map((b) => b[1 + 2 * i]!)),
+  );
+  // Of 512 tokens each passes 4 of 16 experts.
+  t.true(least! < 128 && most! > 128);
+  t.regex(
+    stdout,
+    new RegExp(
+      `^of its tokens an expert was routed at least ${least}, at the median [\\d.]+, at most ${most} \\(64 experts\\)$`,
+      'm',
+    ),
+  );
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
-const ROOT = resolve(__dirname, '../..');
+export const ROOT = resolve(__dirname, '../..');
 // What users run is dist/: made here where it is not current.
 execFileSync(process.execPath, [join(ROOT, 'scripts', 'compile.js')]);
 

@@ -168,6 +168,13 @@ test('formats of one family', async (t) => {
     const rows: { family: string }[] = JSON.parse(stdout);
     return [...new Set(rows.map(({ family }) => family))];
   };
+  const otherwise = async (name: string) =>
+    /^A GGUF file of (\S+) is the model as llama.cpp runs it: with (.*)$/m
+      .exec((await run(['formats', name])).stdout)
+      ?.slice(1);
+  t.deepEqual(await otherwise('gpt-neox'), ['gpt-neox', 'GELU by its tanh approximation.']);
+  t.is((await otherwise('gpt-oss'))?.[0], 'gpt-oss');
+  t.is(await otherwise('gpt2'), undefined);
   t.deepEqual(await familiesOf('Qwen3'), ['qwen3']);
   t.deepEqual(await familiesOf('gemma'), ['gemma2', 'gemma3']);
 });

@@ -42,6 +42,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen2-moe', { scope: 'experts', sparsity: 0.2 }],
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2, sequential: false }],
   ['qwen3-moe', { scope: 'moe', maxLayerSparsity: 0.4, sparsity: 0.28 }],
+  ['gpt-oss-mxfp4', { scope: 'moe', maxLayerSparsity: 0.5, sparsity: 0.5 }],
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
   ['qwen3.5', { scope: 'all' }],

@@ -438,54 +438,93 @@ test('stacked experts go in, single ones come out, and a dense block keeps its F
 const QUANTISATION = 'quantization_config';
 const configOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
 
-test('MXFP4: experts keep their bytes where nothing refits them, and are BF16 else', async (t) => {
+test('MXFP4: what is not refitted keeps its bytes, what is stays MXFP4, and --dtype makes all of it anew', async (t) => {
   const source = work.model('gpt-oss-mxfp4');
   const before = safetensors(source);
   const heads = { scope: 'attention', allocation: 'uniform' } as const;
-  const rows: Partial<PruneOptions>[] = [
-    heads,
-    { ...heads, maxShardBytes: 50_000 },
-    { scope: 'experts', sparsity: 0.2, refit: false },
-    { method: 'reap', sparsity: 0.2 },
-    { scope: 'experts', sparsity: 0.2 },
-    { ...heads, dtype: 'bf16' },
-    { scope: 'expert-channels', sparsity: 0.2 },
+  const channels = { scope: 'expert-channels', sparsity: 0.2 } as const;
+  const rows: (Partial<PruneOptions> & { stays: 'all' | 'gate and up' | 'nothing' })[] = [
+    { ...heads, stays: 'all' },
+    { ...heads, maxShardBytes: 50_000, stays: 'all' },
+    { scope: 'experts', sparsity: 0.2, refit: false, stays: 'all' },
+    { method: 'reap', sparsity: 0.2, stays: 'all' },
+    { scope: 'experts', sparsity: 0.2, stays: 'gate and up' },
+    { ...channels, stays: 'gate and up' },
+    { ...channels, refit: false, stays: 'gate and up' },
+    { scope: 'moe', sparsity: 0.4, maxLayerSparsity: 0.5, stays: 'gate and up' },
+    { ...heads, dtype: 'bf16', stays: 'nothing' },
+    { scope: 'experts', sparsity: 0.2, dtype: 'bf16', stays: 'nothing' },
+    // No whole blocks of 32.
+    { ...channels, multiple: 8, stays: 'nothing' },
   ];
-  for (const [row, more] of rows.entries()) {
-    const { output, kind, layers, verification, warnings, notes } = await prune(
-      source,
-      options(more),
-    );
+  for (const { stays, ...more } of rows) {
+    const run = await prune(source, options(more));
+    const { output, kind, layers, verification, warnings, notes } = run;
     t.is(kind, 'stock');
     t.true(Math.abs(verification.actual - verification.expected) < 1e-7);
     const after = safetensors(output);
     const mlp = 'model.layers.1.mlp.experts';
     const said = [...warnings, ...notes].filter((line) => /MXFP4/.test(line));
-    if (row > 3) {
+    if (stays === 'nothing') {
       t.regex(said.join(), /experts in MXFP4 become BF16: config.json has no quantization_config/);
       t.is(configOf(output)[QUANTISATION], undefined);
       const { dtype, shape } = after[`${mlp}.gate_up_proj`]!;
       t.deepEqual([dtype, shape.slice(1)], ['BF16', [64, 2 * layers[1]!.ffnAfter]]);
       continue;
     }
-    t.deepEqual(said, []);
+    t.is(said.length, stays === 'all' ? 0 : 1, said.join('; '));
     t.deepEqual(configOf(output)[QUANTISATION], configOf(source)[QUANTISATION]);
-    const kept = layers[1]!.keptExperts ?? [0, 1, 2, 3];
-    t.is(kept.length < 4, row > 1);
-    for (const name of ['gate_up_proj', 'down_proj'].flatMap((map) => [
-      `${mlp}.${map}_blocks`,
-      `${mlp}.${map}_scales`,
-      `${mlp}.${map}_bias`,
-    ])) {
+    t.true(run.bytesAfter < run.bytesBefore);
+    const kept = [...(layers[1]!.keptExperts ?? [0, 1, 2, 3])];
+    const { ffnBefore, ffnAfter } = layers[1]!;
+    t.true(kept.length < 4 || ffnAfter < ffnBefore || more.scope === 'attention');
+    for (const [map, part] of ['gate_up_proj', 'down_proj'].flatMap((map) =>
+      ['blocks', 'scales', 'bias'].map((part) => [map, part] as const),
+    )) {
+      const name = `${mlp}.${map}_${part}`;
       const was = before[name]!;
-      const each = was.bytes.length / 4;
-      const due = [...kept].map((expert) => was.bytes.subarray(expert * each).subarray(0, each));
       const { dtype, shape, bytes } = after[name]!;
-      t.deepEqual([dtype, shape], [was.dtype, [kept.length, ...was.shape.slice(1)]], name);
-      t.true(bytes.equals(Buffer.concat(due)), name);
+      const inward = map === 'gate_up_proj';
+      const due = [kept.length, ...was.shape.slice(1)];
+      if (inward) due[1] = 2 * ffnAfter;
+      else if (part !== 'bias') due[2] = ffnAfter / 32;
+      t.deepEqual([dtype, shape], [was.dtype, due], name);
+      const own = rowsOf(was, inward ? 1 : 0);
+      // Of gate and up so many rows of each expert that stays, as they come; of others, the expert.
+      const rows = rowsOf({ shape, bytes }, inward ? 1 : 0);
+      const each = own.length / 4;
+      let at = 0;
+      for (const [i, row] of rows.entries()) {
+        const first = kept[Math.floor((i * kept.length) / rows.length)]! * each;
+        if ((i * kept.length) % rows.length === 0) at = first;
+        while (at < first + each && !own[at]!.equals(row)) at += 1;
+        if (inward || stays === 'all') t.true(at < first + each, `${name}, row ${i}`);
+        at += 1;
+      }
     }
   }
 });
+
+test('MXFP4: a target in bytes is one of such bytes', async (t) => {
+  const source = work.model('gpt-oss-mxfp4');
+  const least = { scope: 'experts', sparsity: undefined, targetSize: '75%' } as const;
+  for (const refit of [true, false]) {
+    await t.throwsAsync(prune(source, options({ ...least, refit, maxLayerSparsity: 0.25 })), {
+      code: 'ERR_ARGUMENT',
+      message: /the target is 132,\d{3} bytes, .* keep 163,\d{3} bytes/,
+    });
+    const asked = options({ ...least, refit, targetSize: '95%' });
+    const { bytesBefore, bytesAfter } = await prune(source, asked);
+    t.true(bytesAfter <= 0.95 * bytesBefore);
+  }
+});
+
+/** The bytes of a tensor along its first axes, one more than `axis`. */
+function rowsOf({ shape, bytes }: { shape: number[]; bytes: Buffer }, axis: number): Buffer[] {
+  const count = shape.slice(0, axis + 1).reduce((product, length) => product * length, 1);
+  const each = bytes.length / count;
+  return Array.from({ length: count }, (_, i) => bytes.subarray(i * each, (i + 1) * each));
+}
 
 test('MXFP4 of a GGUF file is that of the folder, and stays where nothing refits it', async (t) => {
   const folder = work.model('gpt-oss-mxfp4');

@@ -1,6 +1,6 @@
 /** What lies on the disk after a run, read without the library. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** SHA-256 of every file of a folder by name, or of the file under ''. */
@@ -49,6 +49,31 @@ export function safetensorsBytes(folder: string, namesOf: (name: string) => stri
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(header.length));
   return Buffer.concat([size, header, ...pieces]);
+}
+
+/** Transposes the matrices of experts, `[experts, rows, columns]` of 16 bits, in a folder's one file, in place. */
+export function turnExperts(folder: string): void {
+  const path = join(folder, 'model.safetensors');
+  const bytes = readFileSync(path);
+  const end = 8 + Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.subarray(8, end).toString('utf8'));
+  for (const [name, entry] of Object.entries<{ shape: number[]; data_offsets: number[] }>(header)) {
+    if (!/\.experts\.(gate_up|down)_proj$/.test(name)) continue;
+    const [experts, rows, columns] = entry.shape as [number, number, number];
+    const data = bytes.subarray(end + entry.data_offsets[0]!, end + entry.data_offsets[1]!);
+    const own = Buffer.from(data);
+    const at = (expert: number, i: number) => 2 * (expert * rows * columns + i);
+    for (let expert = 0; expert < experts; expert++) {
+      for (let i = 0; i < rows * columns; i++) {
+        const to = (i % columns) * rows + Math.floor(i / columns);
+        own.copy(data, at(expert, to), at(expert, i), at(expert, i) + 2);
+      }
+    }
+    entry.shape = [experts, columns, rows];
+  }
+  // As long as before: lengths have traded places.
+  bytes.write(JSON.stringify(header).padEnd(end - 8), 8);
+  writeFileSync(path, bytes);
 }
 
 /** Shapes of all tensors of a folder's safetensors files, by name. */

@@ -52,6 +52,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3-moe', { scope: 'expert-channels', sparsity: 0.2 }],
   // Both kinds have to go.
   ['qwen3-moe', { scope: 'moe', allocation: 'threshold', maxLayerSparsity: 0.4, sparsity: 0.15 }],
+  ['gpt-oss-mxfp4', { scope: 'moe', maxLayerSparsity: 0.5, sparsity: 0.5 }],
   ['lfm2', { scope: 'all' }],
   ['gpt-neox', { scope: 'all', alpha: 0.5, beta: 0.5 }],
   ['qwen3.5', { scope: 'all' }],

@@ -5,7 +5,7 @@ import test from 'ava';
 import { exportModel, type PruneOptions, plan, prune } from '../../lib';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { howToLoad } from '../../lib/cli/output/how-to-load';
-import { elements, safetensors, safetensorsShapes } from './files';
+import { elements, safetensors, safetensorsShapes, turnExperts } from './files';
 import { CALIBRATION_IDS, workspace } from './models';
 
 const work = workspace();
@@ -38,6 +38,7 @@ const MODELS = [
   'idefics3',
   'smolvlm',
   'llava',
+  'lfm2-vision',
 ];
 
 test.serial('experts that lie in one tensor go there too, all else is copied', async (t) => {
@@ -53,6 +54,34 @@ test.serial('experts that lie in one tensor go there too, all else is copied', a
   const { architecture } = await openCheckpoint(result.output);
   t.true(architecture.blocks.every(({ experts }) => experts === 4));
 });
+
+test.serial(
+  'experts of one tensor, transposed or not, are the same model and stay as they lie',
+  async (t) => {
+    const [plain, turned] = ['plain', 'turned'].map((as) => work.model('qwen3-moe-vision', as));
+    turnExperts(turned!);
+    const asked = options({ scope: 'experts', sparsity: 0.1 });
+    const [one, other] = [
+      await prune(plain!, asked),
+      await prune(turned!, { ...asked, output: work.path('out') }),
+    ];
+    t.is(other.verification.actual, one.verification.actual);
+    t.deepEqual(other.layers, one.layers);
+    const name = 'model.language_model.layers.1.mlp.experts.gate_up_proj';
+    const [left, right] = [one, other].map(({ output }) => safetensors(output)[name]!.shape);
+    t.deepEqual(
+      [left, right],
+      [
+        [4, 48, 64],
+        [4, 64, 48],
+      ],
+    );
+    turnExperts(other.output);
+    t.deepEqual(safetensors(other.output), safetensors(one.output));
+    const { text_config } = json(other.output, 'config.json');
+    t.like(text_config, { num_local_experts: 4, num_experts: undefined });
+  },
+);
 
 for (const model of MODELS) {
   test.serial(

@@ -1,10 +1,14 @@
 /** Predicted memory against what the budget really counted, and what is refused on its ground. STRUPRUNE_LONG=1: more rows. */
 import { join } from 'node:path';
 import test from 'ava';
+import { SHAPES } from '../../lib/bench/memory/shapes';
+import { storageBytes } from '../../lib/checkpoint/container';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { exportModel } from '../../lib/export-model';
-import { blockTensors } from '../../lib/model/axes';
+import type { ModelSource, TensorRef } from '../../lib/model/architecture';
+import { blockTensors, modelShapes } from '../../lib/model/axes';
+import { architectureFromConfig } from '../../lib/model/from-config';
 import { expertAt } from '../../lib/model/sublayers';
 import { planRun } from '../../lib/models/decoders/plan';
 import { planInput } from '../../lib/models/decoders/plan-input';
@@ -343,3 +347,39 @@ test('ranks share the tokens of the solve by whole segments', async (t) => {
   t.deepEqual(fisher.ranks!.sent, [0, 0]);
   t.true(Math.abs(fisher.ranks!.solve - secondsOf(fisher, 'solve')) < 1e-9 * fisher.ranks!.solve);
 });
+
+/** Qwen3-30B-A3B with two blocks and so many experts, as its headers would say. */
+async function withExperts(count: number): Promise<ModelSource> {
+  const { config } = SHAPES.find(({ name }) => name === 'qwen3-30b-a3b')!;
+  const architecture = architectureFromConfig({ ...config, num_experts: count }, 'shape');
+  const refOf = ({ shape }: { shape: number[] }): TensorRef => {
+    const bytes = storageBytes('BF16', shape);
+    return { name: 'one', file: 0, offset: 0, bytes, dtype: 'BF16', shape };
+  };
+  const blocks = architecture.blocks.map((_, block) =>
+    Object.fromEntries(blockTensors(architecture, block).map((one) => [one.role, refOf(one)])),
+  );
+  const model = Object.fromEntries(
+    Object.entries(modelShapes(architecture)).map(([role, shape]) => [role, refOf({ shape })]),
+  );
+  const opened = await openCheckpoint(work.model('qwen3-moe'));
+  return { ...opened, architecture, blocks, model } as ModelSource;
+}
+
+for (const scope of ['experts', 'expert-channels', 'moe', 'attention'] as const) {
+  test.serial(`the smallest budget has slope 0 over the number of experts: ${scope}`, async (t) => {
+    const sparsity = scope === 'attention' ? 0.001 : 0.2;
+    const more = { scope, allocation: 'uniform', sparsity, window: 512 } as const;
+    const asked = base({ ...more, calibrationTokens: 4 * 512, ffnSolver: 'output' });
+    const planned: { memory: number; smallestMemory: number }[] = [];
+    const counts = [32, 256] as const;
+    for (const count of counts) planned.push(await plan(await withExperts(count), asked));
+    const [few, many] = planned as [(typeof planned)[0], (typeof planned)[0]];
+    const slope = (of: 'memory' | 'smallestMemory') =>
+      (many[of] - few[of]) / (counts[1] - counts[0]);
+    // Of each there is a row of the router, and the curve of its errors.
+    const expert = 3 * 768 * 2048 * 4;
+    t.true(slope('smallestMemory') < 0.002 * expert, String(slope('smallestMemory')));
+    t.true(slope('memory') > 0.9 * expert, 'without a budget all of a block are in memory');
+  });
+}

@@ -130,10 +130,13 @@ const NAMES = [
   'smollm3',
   'granite',
   'ministral',
+  'ministral-plain',
+  'ministral3',
   'qwen2-sliding',
   'qwen3-yarn',
   'mixtral',
   'qwen2-moe',
+  'qwen2-moe-sliding',
   'qwen3-moe',
   'olmoe',
   'qwen3-sliding',
@@ -211,6 +214,7 @@ for (const [name, interleaved] of [
   ['qwen3.5', false],
   ['qwen3.5-moe', false],
   ['qwen3-next-plain', false],
+  ['ministral3', true],
 ] as const) {
   test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
     const folder = await openCheckpoint(join(MODELS, name));

@@ -91,7 +91,7 @@ const REFUSED: [what: string, change: (config: Config) => object, code: string, 
       'another text model',
       inText({ model_type: 'gemma' }),
       'ERR_UNSUPPORTED',
-      /Mistral3ForConditionalGeneration whose text model is "gemma" is not supported; use one whose text model is mistral$/,
+      /Mistral3ForConditionalGeneration whose text model is "gemma" is not supported; use one whose text model is mistral, ministral3$/,
     ],
     [
       'another model around',

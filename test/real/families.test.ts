@@ -49,6 +49,8 @@ const channels: Shape = { scope: 'expert-channels', sparsity: 0.2 };
 const both = (sparsity: number): Shape => ({ scope: 'moe', maxLayerSparsity: 0.4, sparsity });
 /** So many of each block as trials say. */
 const apiece = (sparsity: number): Shape => ({ ...both(sparsity), allocation: 'threshold' });
+/** Channels go by 32 of 64. */
+const halves = { maxLayerSparsity: 0.5, dtype: undefined };
 /** Output maps get a bias that makes up for the mean of what is removed. */
 const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
 
@@ -121,6 +123,11 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['qwen2-moe', experts, 'Qwen2MoeForCausalLM'],
   ['qwen2-moe', channels, 'Qwen2MoeForCausalLM'],
   ['qwen2-moe', someHeads, 'StrupruneQwen2MoeForCausalLM'],
+  ['qwen2-moe-sliding', experts, 'Qwen2MoeForCausalLM'],
+  ['qwen2-moe-sliding', someHeads, 'StrupruneQwen2MoeForCausalLM'],
+  ['ministral-plain', uniform('ffn'), 'MinistralForCausalLM'],
+  ['ministral3', heads, 'Ministral3ForCausalLM'],
+  ['ministral3', perBlock('all'), 'StrupruneMinistral3ForCausalLM'],
   ['qwen3-moe', heads, 'Qwen3MoeForCausalLM'],
   ['qwen3-moe', { ...experts, method: 'reap' }, 'Qwen3MoeForCausalLM'],
   ['qwen3-moe', channels, 'Qwen3MoeForCausalLM'],
@@ -138,6 +145,11 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['gpt-oss', someHeads, 'StrupruneGptOssForCausalLM'],
   ['gpt-oss-mxfp4', experts, 'GptOssForCausalLM'],
   ['gpt-oss-mxfp4', channels, 'GptOssForCausalLM'],
+  // In MXFP4 again.
+  ['gpt-oss-mxfp4', { ...experts, dtype: undefined }, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', { ...channels, dtype: undefined }, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', { ...both(0.5), ...halves }, 'GptOssForCausalLM'],
+  ['gpt-oss-mxfp4', { ...apiece(0.4), ...halves }, 'StrupruneGptOssForCausalLM'],
   ['gpt-oss-mxfp4', { ...heads, dtype: undefined }, 'GptOssForCausalLM'],
   [
     'gpt-oss-mxfp4',
@@ -234,6 +246,8 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['phi3-plain', { ...perBlock('all'), window: SLIDING }, 'deci'],
   ['gpt2', uniform('ffn'), 'gpt2'],
   ['gpt-neox-tanh', uniform('ffn'), 'gptneox'],
+  // As Pythia is, with the other GELU.
+  ['gpt-neox', uniform('ffn'), 'gptneox'],
   ['gpt-neox-serial', uniform('ffn'), 'gptneox'],
   ['starcoder2', uniform('ffn'), 'starcoder2'],
   ['starcoder2-bare', { ...uniform('ffn'), window: SLIDING }, 'starcoder2'],
@@ -246,6 +260,11 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['ernie4.5', heads, 'ernie4_5'],
   ['ernie4.5', perBlock('all'), 'deci'],
   ['qwen2-sliding', { ...uniform('ffn'), window: SLIDING }, 'qwen2'],
+  ['qwen2-moe-sliding', { ...experts, window: SLIDING }, 'qwen2moe'],
+  ['ministral-plain', { ...uniform('ffn'), window: SLIDING }, 'llama'],
+  ['ministral-plain', { ...perBlock('all'), window: SLIDING }, 'deci'],
+  ['ministral3', uniform('ffn'), 'mistral3'],
+  ['ministral3', heads, 'mistral3'],
   ['qwen3-sliding', { ...uniform('ffn'), window: SLIDING }, 'qwen3'],
   ['qwen3-yarn', heads, 'qwen3'],
   ['qwen3-yarn', perBlock('all'), 'openelm'],
@@ -319,8 +338,14 @@ const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
         : !kvHeadsBefore || kvHeadsAfter < kvHeadsBefore;
     }));
 
-const inWords = (model: string, { scope, allocation, method, refit, maxShardBytes }: Shape) =>
-  [model, method, allocation, scope, refit === false && 'no refit', maxShardBytes && 'shards']
+const inWords = (
+  model: string,
+  { scope, allocation, method, refit, maxShardBytes, ...more }: Shape,
+) =>
+  [
+    ...[model, method, allocation, scope, refit === false && 'no refit'],
+    ...[maxShardBytes && 'shards', 'dtype' in more && 'in its own types'],
+  ]
     .filter(Boolean)
     .join(', ');
 
@@ -363,6 +388,19 @@ test.serial('experts in MXFP4 in and out, gpt-oss: llama.cpp', async (t) => {
   const { mean } = distance(await ourLogits(result.output, IDS), logits, IDS);
   t.true(Math.abs(mean) <= 0.02, String(mean));
 });
+
+test.serial(
+  "gpt-oss with the ends of yarn's ramp between pairs, as OpenAI has it: llama.cpp",
+  async (t) => {
+    const folder = work.model('gpt-oss-mxfp4', 'model');
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+    config.rope_parameters.truncate = false;
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+    const result = await prunedAt(folder, heads, 'gguf');
+    t.true(isPruned(result));
+    t.is(await asInLlamaCpp(t, result, IDS), 'gpt-oss');
+  },
+);
 
 test.serial('longrope of whole heads, threshold, all: llama.cpp (deci)', async (t) => {
   const folder = work.model('phi3-plain', 'model');

@@ -10,6 +10,7 @@ import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
+import { turnExperts } from '../e2e/files';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 import { asInLlamaCpp } from './as-ours';
 import { type Logits, ourLogits, relativeDifference } from './prune-oracles';
@@ -37,6 +38,7 @@ const channels: Shape = { scope: 'ffn', allocation: 'uniform' };
 const heads: Shape = { scope: 'attention', allocation: 'uniform', sparsity: 0.05 };
 const unlike: Shape = { scope: 'all', allocation: 'threshold' };
 const experts: Shape = { scope: 'experts', sparsity: 0.15 };
+const someExperts: Shape = { ...experts, allocation: 'threshold', sparsity: 0.1 };
 
 const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['gemma3-vision', channels, 'Gemma3ForConditionalGeneration'],
@@ -64,12 +66,18 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['qwen3.5-vision', unlike, 'StrupruneQwen3_5ForConditionalGeneration'],
   ['qwen3.5-moe-vision', { ...heads, sparsity: 0.02 }, 'Qwen3_5MoeForConditionalGeneration'],
   ['qwen3.5-moe-vision', experts, 'Qwen3_5MoeForConditionalGeneration'],
+  ['qwen3-moe-vision', heads, 'Qwen3VLMoeForConditionalGeneration'],
+  ['qwen3-moe-vision', experts, 'Qwen3VLMoeForConditionalGeneration'],
+  ['qwen3-moe-vision', someExperts, 'StrupruneQwen3VLMoeForConditionalGeneration'],
+  ['turned', experts, 'Qwen3VLMoeForConditionalGeneration'],
   ['idefics3', heads, 'Idefics3ForConditionalGeneration'],
   ['idefics3', unlike, 'StrupruneIdefics3ForConditionalGeneration'],
   ['smolvlm', heads, 'SmolVLMForConditionalGeneration'],
   ['smolvlm', unlike, 'StrupruneSmolVLMForConditionalGeneration'],
   ['llava', { ...heads, maxShardBytes: 100_000 }, 'LlavaForConditionalGeneration'],
   ['llava', unlike, 'StrupruneLlavaForConditionalGeneration'],
+  ['lfm2-vision', heads, 'Lfm2VlForConditionalGeneration'],
+  ['lfm2-vision', unlike, 'StrupruneLfm2VlForConditionalGeneration'],
 ];
 const MODELS = [...new Set(FOLDERS.map(([model]) => model))];
 
@@ -77,38 +85,43 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['gemma3-vision', heads, 'gemma3'],
   ['mistral3-vision', unlike, 'deci'],
   ['qwen2.5-vision', channels, 'qwen2'],
+  ['lfm2-vision', channels, 'lfm2'],
 ];
 
 /** Models as folders on the hub have them. */
-const AS_ON_HUB: Record<string, { of: string; change: (config: Config) => object }> = {
-  // The text model's keys stand beside the others.
-  flat: {
-    of: 'qwen2.5-vision',
-    change: ({ text_config, ...config }) => {
-      const { model_type, rope_parameters, ...text } = text_config;
-      const { rope_theta, mrope_section } = rope_parameters as Record<string, unknown>;
-      const rope_scaling = { type: 'mrope', mrope_section };
-      return { ...text, ...config, rope_theta, rope_scaling };
+const AS_ON_HUB: Record<string, { of: string; change: (config: Config) => object; turns?: true }> =
+  {
+    // Matrices of experts are transposed.
+    turned: { of: 'qwen3-moe-vision', change: (config) => config, turns: true },
+    // The text model's keys stand beside the others.
+    flat: {
+      of: 'qwen2.5-vision',
+      change: ({ text_config, ...config }) => {
+        const { model_type, rope_parameters, ...text } = text_config;
+        const { rope_theta, mrope_section } = rope_parameters as Record<string, unknown>;
+        const rope_scaling = { type: 'mrope', mrope_section };
+        return { ...text, ...config, rope_theta, rope_scaling };
+      },
     },
-  },
-  // Defaults are left out, and one of two blocks is global.
-  old: {
-    of: 'gemma3-vision',
-    change: ({ text_config, tie_word_embeddings, ...config }) => {
-      const { rope_parameters, layer_types, vocab_size, ...text } = text_config;
-      const { _sliding_window_pattern, tie_word_embeddings: _, ...rest } = text;
-      const rope_scaling = { factor: 8, rope_type: 'linear' };
-      const more = { vocab_size, rope_scaling, sliding_window_pattern: 2 };
-      return { ...config, text_config: { ...rest, ...more } };
+    // Defaults are left out, and one of two blocks is global.
+    old: {
+      of: 'gemma3-vision',
+      change: ({ text_config, tie_word_embeddings, ...config }) => {
+        const { rope_parameters, layer_types, vocab_size, ...text } = text_config;
+        const { _sliding_window_pattern, tie_word_embeddings: _, ...rest } = text;
+        const rope_scaling = { factor: 8, rope_type: 'linear' };
+        const more = { vocab_size, rope_scaling, sliding_window_pattern: 2 };
+        return { ...config, text_config: { ...rest, ...more } };
+      },
     },
-  },
-};
+  };
 type Config = Record<string, unknown> & { text_config: Record<string, unknown> };
 
 /** A model, or one of those. */
 function modelOf(name: string, as?: string): string {
-  const { of, change } = AS_ON_HUB[name] ?? {};
+  const { of, change, turns } = AS_ON_HUB[name] ?? {};
   const folder = work.model(of ?? name, as);
+  if (turns) turnExperts(folder);
   if (!change) return folder;
   const path = join(folder, 'config.json');
   const config = JSON.stringify(change(JSON.parse(readFileSync(path, 'utf8'))));

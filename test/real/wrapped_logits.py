@@ -33,6 +33,10 @@ def image_inputs(config, ids, seed):
         inputs["pixel_values"] = random(4, 3 * 2 * side * side)
         inputs["image_grid_thw"] = torch.tensor([[1, 2, 2]])
         inputs["mm_token_type_ids"] = seen
+    elif kind == "lfm2_vl":
+        inputs["pixel_values"] = random(1, 16, 3 * 14 * 14)
+        inputs["spatial_shapes"] = torch.tensor([[4, 4]])
+        inputs["pixel_attention_mask"] = torch.ones(1, 16, dtype=torch.long)
     elif idefics:
         inputs["pixel_values"] = random(1, 1, 3, 28, 28)
     else:

@@ -81,6 +81,21 @@ test('without evaluation, samples, errors or ADMM', (t) => {
   t.false(/id="(?:admm|samples|errors)"/.test(text));
 });
 
+test('tokens that experts were routed: those of the result, block by block', (t) => {
+  t.false(page.includes('id="expert-tokens"'));
+  const mixed = sampleRun();
+  const counts: Record<number, number[]> = { 0: [40, 15, 0, 16], 2: [7, 1000, 30] };
+  for (const one of mixed.result.layerStats) {
+    Object.assign(one, { expertTokens: one.site === 'ffn' ? (counts[one.index] ?? null) : null });
+  }
+  const text = pruneHtml(mixed);
+  soundPage(t, text);
+  t.deepEqual(numbersOf(text, 'expert-tokens-table'), [
+    ['0', [4, 0, 15.5, 40, 2]],
+    ['2', [3, 7, 30, 1000, 1]],
+  ]);
+});
+
 test('what tuning came to, held out and not', (t) => {
   const tuned = sampleRun();
   tuned.result.tuning = {

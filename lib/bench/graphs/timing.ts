@@ -1,6 +1,6 @@
+import { median } from '../../median';
 import type { Runtime } from '../../models/graphs/run/runtime';
 import type { Samples } from '../../models/graphs/run/samples';
-import { median } from '../median';
 
 /** Seconds of one sample in onnxruntime with its own settings: the median of so many runs of the first batch, after one to warm up. */
 export async function timed(

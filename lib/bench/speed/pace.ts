@@ -1,5 +1,5 @@
 import type { BenchPace, BenchSpread } from '../../documents/bench';
-import { median } from '../median';
+import { median } from '../../median';
 
 /** Seconds of every round of the dense and of the pruned model, of so many tokens each. */
 export function paceOf(

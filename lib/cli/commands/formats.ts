@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { runsOtherwise } from '../../checkpoint/as-llama-runs';
 import {
   type ExportKind,
   type ExportRow,
@@ -108,6 +109,12 @@ function formatsReport(rows: readonly ExportRow[]): string {
         'llama.cpp (openelm) takes the embedding as head: where the head is another one (Qwen3 8B and above), refused.',
       ]
     : [];
+  const otherwise = FAMILIES.filter(({ name }) => shown.has(name)).flatMap((family) => {
+    const what = runsOtherwise(family);
+    return what === null
+      ? []
+      : ['', `A GGUF file of ${family.name} is the model as llama.cpp runs it: ${what}.`];
+  });
   const head = ['family', 'scope', 'widths', 'added bias', '--format hf', '--format gguf'];
   return [
     ...WHERE,
@@ -116,6 +123,7 @@ function formatsReport(rows: readonly ExportRow[]): string {
     '',
     `Where heads go, the stock class of ${names} takes counts that divide the hidden size alone; others have own modeling code.`,
     ...openelm,
+    ...otherwise,
     ...(seeing.length === 0
       ? []
       : ['', ...SEEING, '', table([['class', 'text model', ''], ...seeing], LEFT)]),

@@ -11,6 +11,7 @@ import {
   short,
   tokensInWindows,
 } from '../../numbers';
+import { routedInAll } from '../../pruning/expert-tokens';
 import type { LayerStats, MaskConfidence, PruneResult, SearchReport } from '../../pruning/result';
 import { siteName } from '../../report/sections/sites';
 import type { TuneReport } from '../../tuning/train';
@@ -119,12 +120,23 @@ function summary(result: PruneResult): string {
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +
       `(${method}, ${allocation} allocation, scope ${scope})`,
     `calibrated on ${tokensInWindows(result.calibrationTokens, result.window)}`,
+    ...routed(result.layerStats),
     ...(search === null ? [] : [searched(search)]),
     ...(confidence === null ? [] : [sure(confidence)]),
     ...(tuning === null ? [] : [tuned(tuning, result.window)]),
     ...(result.measuredOn === null ? [] : [`perplexity measured on ${result.measuredOn}`]),
     ...(perplexityCalibrated === null ? [] : [calibrated(perplexityCalibrated)]),
   ].join('\n');
+}
+
+/** Nothing where no experts lose anything. */
+function routed(stats: readonly LayerStats[]): string[] {
+  const all = routedInAll(stats);
+  if (all === null) return [];
+  const { experts, least, median, most } = all;
+  return [
+    `of its tokens an expert was routed at least ${grouped(least)}, at the median ${grouped(median)}, at most ${grouped(most)} (${grouped(experts)} experts)`,
+  ];
 }
 
 function searched({ rounds, before, after }: SearchReport): string {

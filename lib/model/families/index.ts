@@ -15,6 +15,7 @@ import { lfm2 } from './lfm2';
 import { lfm2Moe } from './lfm2-moe';
 import { llama } from './llama';
 import { ministral } from './ministral';
+import { ministral3 } from './ministral3';
 import { mistral } from './mistral';
 import { mixtral } from './mixtral';
 import { olmo2 } from './olmo2';
@@ -37,6 +38,7 @@ export const FAMILIES: readonly Family[] = [
   llama,
   mistral,
   ministral,
+  ministral3,
   qwen2,
   qwen3,
   qwen35,

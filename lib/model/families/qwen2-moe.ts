@@ -9,6 +9,7 @@ export const qwen2Moe: Family = {
   gated: true,
   qkNorm: null,
   positionOffset: null,
+  mixesWindows: true,
   biases: { qkv: 'qkv_bias', o: false, ffnIn: false, down: false },
   hf: {
     modelType: 'qwen2_moe',
@@ -18,6 +19,9 @@ export const qwen2Moe: Family = {
       ...LLAMA_KEYS,
       ...QWEN_EXPERT_KEYS,
       sharedWidth: 'shared_expert_intermediate_size',
+      slidingWindow: 'sliding_window',
+      slides: 'use_sliding_window',
+      everySecondBelow: 'max_window_layers',
     },
     defaults: {
       vocab_size: 151936,
@@ -37,8 +41,10 @@ export const qwen2Moe: Family = {
       tie_word_embeddings: false,
       qkv_bias: true,
       use_sliding_window: false,
+      sliding_window: 4096,
+      max_window_layers: 28,
     },
-    only: { use_sliding_window: [false] },
+    only: {},
     freeHeadDim: true,
     headsDivideHidden: false,
     names: {

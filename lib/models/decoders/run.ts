@@ -88,16 +88,16 @@ export interface Shared {
 /** `held`: bytes of the disk that the run's journal has of its output. */
 export async function openRun(
   engine: Engine,
-  source: ModelSource,
+  opened: ModelSource,
   settings: Settings,
   { signal, onProgress, onWarning }: RunCalls,
   { ids: given, surveys }: Shared,
   held: number,
 ): Promise<Run> {
   const clock = new StageClock(engine.team);
-  const spec = resolveRun(source, settings, await tokenizerBytesOf(source, settings, signal));
+  const spec = resolveRun(opened, settings, await tokenizerBytesOf(opened, settings, signal));
   await turn();
-  const { window } = spec;
+  const { window, source } = spec;
   const { architecture } = source;
   await requireCalibrationFile(settings);
   const { calibrationTokens: calibration, tuneTokens: tuning } = spec.settings;

@@ -7,14 +7,14 @@ import type { Run } from './run';
 /** Every setting of a run as it took effect: the user's, the defaults, what the model decided, the machine's. */
 export function settingsUsed(run: Run): Identity {
   const { settings, output, window, evaluation, engine } = run;
-  const { dtype, takenOver } = output;
+  const { dtype, takenOver, stored } = output;
   const { format, maxShardBytes } = settings;
   const { threads, memory, bf16, fullPrecision, device, deviceMemory } = engine.settings;
   return {
     ...pick(settings, Object.keys(OPTIONS)),
     // One that is given may make all matrices anew.
     dtype: takenOver ? null : dtype.toLowerCase(),
-    multiple: ffnMultiple(settings, dtype),
+    multiple: ffnMultiple(settings, stored.matrices),
     maxShardBytes: format === 'hf' ? (maxShardBytes ?? DEFAULT_SHARD_BYTES) : null,
     window,
     evalWindow: settings.eval === undefined ? null : evaluation!.window,

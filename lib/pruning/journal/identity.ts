@@ -102,7 +102,7 @@ export function surveyIdentity(facts: SurveyFacts): Identity {
 /** Settings whose defaults the model decides: the same when they are spelled out. */
 function resolved({ source, settings, output }: SurveyFacts): Identity {
   const { dtype, stored } = output;
-  const multiple = cutsChannels(settings.scope) ? ffnMultiple(settings, dtype) : null;
+  const multiple = cutsChannels(settings.scope) ? ffnMultiple(settings, stored.matrices) : null;
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
 }
 
