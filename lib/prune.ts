@@ -86,7 +86,7 @@ export async function pruneOn(
   try {
     return await pruneWith(journal, engine, source, settings, calls, shared);
   } catch (error) {
-    const reason = engine.translate(error);
+    const reason = engine.translate(await engine.team.causeOf(error));
     if (shared.resumable) throw await journal.leave(reason);
     await journal.remove();
     throw reason;

@@ -97,7 +97,12 @@ export async function withEngine<T>(
       'leave it out',
     );
   }
-  const onTeam = (one: Engine) => one.team.call(() => call(one), signal);
+  const onTeam = (one: Engine) =>
+    one.team.call(
+      () => call(one),
+      signal,
+      () => one.stop(),
+    );
   if (engine) return engine.run(signal, onTeam);
   const given = Object.fromEntries(machine.map((key) => [key, options[key]]));
   // The first engine loads the addon, which the check of the first options need not wait for.

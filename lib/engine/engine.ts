@@ -236,7 +236,7 @@ export class Engine implements AsyncDisposable {
     signal: AbortSignal | undefined,
     call: (engine: Engine) => Promise<T>,
   ): Promise<T> {
-    const abort = () => native.setAbort(this.handle, true);
+    const abort = () => this.stop();
     // The call before may have kept its pages within the plan of another model.
     native.setRoom(this.handle, this.memory.limit || roomWithoutLimit());
     this.#signal = signal;
@@ -259,6 +259,14 @@ export class Engine implements AsyncDisposable {
       this.#closeStores();
       await native.giveBack(this.handle);
     }
+  }
+
+  /**
+   * Ends what native code is at for the call that runs, as its signal would.
+   * @internal
+   */
+  stop(): void {
+    native.setAbort(this.handle, true);
   }
 
   /**

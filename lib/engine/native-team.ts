@@ -35,6 +35,10 @@ export interface NativeTeam {
   beginCall(team: TeamHandle): void;
   /** @throws the objection of the first rank that has one, on all the others */
   vote(team: TeamHandle, objection: Objection | null): Promise<void>;
+  /** Tells the others that the call of this rank has ended by an error, which it votes for next. */
+  warn(team: TeamHandle): Promise<void>;
+  /** Whether another rank has told so of this call. */
+  isWarned(team: TeamHandle): boolean;
   /** Whether a vote has ended the call. */
   hasEnded(team: TeamHandle): boolean;
   teamTraffic(team: TeamHandle): Traffic;

@@ -7,6 +7,9 @@ import type { TeamHandle } from './handles';
 import { native } from './native';
 import type { Objection, Traffic } from './native-team';
 
+/** Between two looks at whether another rank has ended. */
+const WATCH_MS = 20;
+
 /** Disposed of by the engine that has it. */
 export interface Team extends Disposable {
   readonly rank: number;
@@ -23,8 +26,13 @@ export interface Team extends Disposable {
   first<T>(work: () => Promise<T>): Promise<T>;
   /** Of this rank since it joined. */
   traffic(): Traffic;
-  /** A whole call on every rank: what ends it on one of them ends it on all. */
-  call<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
+  /**
+   * A whole call on every rank: what ends it on one of them ends it on all. `stop`: ends what native code is at, as soon as another
+   * rank has ended.
+   */
+  call<T>(work: () => Promise<T>, signal: AbortSignal | undefined, stop: () => void): Promise<T>;
+  /** What has ended the call: of what was stopped for another rank's sake, that rank's error. */
+  causeOf(error: unknown): Promise<unknown>;
 }
 
 /** A process by itself. */
@@ -38,6 +46,7 @@ export const ALONE: Team = {
   first: (work) => work(),
   traffic: () => ({ sent: 0, sums: 0, seconds: 0 }),
   call: (work) => work(),
+  causeOf: async (error) => error,
   [Symbol.dispose]: () => {},
 };
 
@@ -164,17 +173,42 @@ class MpiTeam implements Team {
     return given;
   }
 
-  async call<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  async call<T>(
+    work: () => Promise<T>,
+    signal: AbortSignal | undefined,
+    stop: () => void,
+  ): Promise<T> {
     this.#open = true;
     native.beginCall(this.handle);
+    const watch = setInterval(() => {
+      if (!native.isWarned(this.handle)) return;
+      clearInterval(watch);
+      stop();
+    }, WATCH_MS);
     try {
       return await work();
     } catch (error) {
-      if (!native.hasEnded(this.handle)) await this.#vote(objectionOf(error, signal));
-      throw error;
+      const cause = await this.causeOf(error);
+      if (!native.hasEnded(this.handle)) {
+        await native.warn(this.handle);
+        await this.#vote(objectionOf(cause, signal));
+      }
+      throw cause;
     } finally {
+      clearInterval(watch);
       this.#open = false;
     }
+  }
+
+  async causeOf(error: unknown): Promise<unknown> {
+    const mine = (error as { code?: unknown } | null)?.code !== 'ERR_ABORTED';
+    if (mine || native.hasEnded(this.handle) || !native.isWarned(this.handle)) return error;
+    try {
+      await this.#vote();
+    } catch (theirs) {
+      return theirs;
+    }
+    return error;
   }
 
   traffic(): Traffic {

@@ -69,13 +69,23 @@ Napi::Value VoteOf(const Napi::CallbackInfo& info) {
 
 // (team): a call begins
 Napi::Value BeginCall(const Napi::CallbackInfo& info) {
-  TeamOf(info)->ended = false;
+  TeamOf(info)->BeginCall();
   return info.Env().Undefined();
 }
 
 // (team) -> whether a vote has ended the call
 Napi::Value HasEnded(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), TeamOf(info)->ended);
+}
+
+// (team) -> Promise: tells the others that the call of this rank has ended by an error
+Napi::Value Warn(const Napi::CallbackInfo& info) {
+  return RunAsync(info.Env(), [team = TeamOf(info)] { team->Warn(); }, Nothing);
+}
+
+// (team) -> whether another rank has told so
+Napi::Value IsWarned(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), TeamOf(info)->IsWarned());
 }
 
 // (team) -> {sent, sums, seconds}: of this rank so far
@@ -102,6 +112,8 @@ void InitTeam(Napi::Env env, Napi::Object exports) {
   Export<VoteOf>(env, exports, "vote");
   Export<BeginCall>(env, exports, "beginCall");
   Export<HasEnded>(env, exports, "hasEnded");
+  Export<Warn>(env, exports, "warn");
+  Export<IsWarned>(env, exports, "isWarned");
   Export<TeamTraffic>(env, exports, "teamTraffic");
   Export<LeaveTeam>(env, exports, "leaveTeam");
 }

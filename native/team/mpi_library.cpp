@@ -56,12 +56,12 @@ MpiLibrary MpiLibrary::Open() {
     function = reinterpret_cast<Function>(os::FindSymbol(opened.library, name));
     return function != nullptr;
   };
-  const bool is_mpi = find(mpi.Get_library_version, "MPI_Get_library_version") &&
-                      find(mpi.Init_thread, "MPI_Init_thread") &&
-                      find(mpi.Finalize, "MPI_Finalize") && find(mpi.Abort, "MPI_Abort") &&
-                      find(mpi.Comm_rank, "MPI_Comm_rank") &&
-                      find(mpi.Comm_size, "MPI_Comm_size") && find(mpi.Isend, "MPI_Isend") &&
-                      find(mpi.Irecv, "MPI_Irecv") && find(mpi.Test, "MPI_Test");
+  const bool is_mpi =
+      find(mpi.Get_library_version, "MPI_Get_library_version") &&
+      find(mpi.Init_thread, "MPI_Init_thread") && find(mpi.Finalize, "MPI_Finalize") &&
+      find(mpi.Abort, "MPI_Abort") && find(mpi.Comm_rank, "MPI_Comm_rank") &&
+      find(mpi.Comm_size, "MPI_Comm_size") && find(mpi.Isend, "MPI_Isend") &&
+      find(mpi.Irecv, "MPI_Irecv") && find(mpi.Iprobe, "MPI_Iprobe") && find(mpi.Test, "MPI_Test");
   if (!is_mpi) {
     throw Error("ERR_ARGUMENT", "the library " + mpi.path + " is no MPI",
                 "name a libmpi in STRUPRUNE_MPI");

@@ -38,6 +38,7 @@ struct MpiLibrary {
                MpiHandle* request) = nullptr;
   int (*Irecv)(void* to, int count, MpiHandle type, int from, int tag, MpiHandle comm,
                MpiHandle* request) = nullptr;
+  int (*Iprobe)(int from, int tag, MpiHandle comm, int* there, void* status) = nullptr;
   int (*Test)(MpiHandle* request, int* done, void* status) = nullptr;
 };
 

@@ -11,7 +11,7 @@ namespace struprune {
 namespace {
 
 constexpr size_t kPiece = size_t{64} << 20;
-constexpr int kTag = 0;
+constexpr int kTag = 0, kWarning = 1;
 
 // Between two looks at a transfer: short at first, and longer where it takes long, so that a rank
 // that waits for hours leaves its core to others.
@@ -77,22 +77,58 @@ void MpiTeam::Transfer(Start start) {
   }
 }
 
-void MpiTeam::SendAll(int to, std::span<const std::byte> bytes) {
+void MpiTeam::SendWith(int tag, int to, std::span<const std::byte> bytes) {
   InPieces(bytes, [&](std::span<const std::byte> piece) {
     Transfer([&](MpiHandle* request) {
-      mpi_.Isend(piece.data(), static_cast<int>(piece.size()), mpi_.constants.byte, to, kTag,
+      mpi_.Isend(piece.data(), static_cast<int>(piece.size()), mpi_.constants.byte, to, tag,
                  mpi_.constants.world, request);
     });
   });
 }
 
-void MpiTeam::ReceiveAll(int from, std::span<std::byte> bytes) {
+void MpiTeam::ReceiveWith(int tag, int from, std::span<std::byte> bytes) {
   InPieces(bytes, [&](std::span<std::byte> piece) {
     Transfer([&](MpiHandle* request) {
-      mpi_.Irecv(piece.data(), static_cast<int>(piece.size()), mpi_.constants.byte, from, kTag,
+      mpi_.Irecv(piece.data(), static_cast<int>(piece.size()), mpi_.constants.byte, from, tag,
                  mpi_.constants.world, request);
     });
   });
+}
+
+void MpiTeam::SendAll(int to, std::span<const std::byte> bytes) { SendWith(kTag, to, bytes); }
+
+void MpiTeam::ReceiveAll(int from, std::span<std::byte> bytes) { ReceiveWith(kTag, from, bytes); }
+
+void MpiTeam::BeginCall() {
+  ended = false;
+  warned_ = false;
+  ++call_;
+}
+
+void MpiTeam::Warn() {
+  for (int to = 0; to < size_; ++to) {
+    if (to != rank_) SendWith(kWarning, to, std::as_bytes(std::span(&call_, 1)));
+  }
+}
+
+bool MpiTeam::IsWarned() {
+  for (int from = 0; from < size_; ++from) {
+    if (from == rank_) continue;
+    for (;;) {
+      int there = 0;
+      {
+        const std::lock_guard lock(calls_);
+        if (left_) return warned_;
+        mpi_.Iprobe(from, kWarning, mpi_.constants.world, &there, mpi_.constants.status_ignore);
+      }
+      if (!there) break;
+      uint64_t call = 0;
+      ReceiveWith(kWarning, from, std::as_writable_bytes(std::span(&call, 1)));
+      // That of an earlier call came too late for it.
+      warned_ = warned_ || call == call_;
+    }
+  }
+  return warned_;
 }
 
 }  // namespace struprune

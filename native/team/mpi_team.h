@@ -23,6 +23,14 @@ class MpiTeam final : public Team {
   // The library, for people.
   std::string Describe() const { return mpi_.path + ", " + mpi_.Version(); }
 
+  // A call begins, on every rank: the next one.
+  void BeginCall();
+
+  // Tells all other ranks that the call of this one has ended by an error, which it votes for next.
+  void Warn();
+  // Whether another rank has told so of this call.
+  bool IsWarned();
+
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
@@ -33,10 +41,14 @@ class MpiTeam final : public Team {
   // Starts a transfer by `start(request)` and waits for its end.
   template <typename Start>
   void Transfer(Start start);
+  void SendWith(int tag, int to, std::span<const std::byte> bytes);
+  void ReceiveWith(int tag, int from, std::span<std::byte> bytes);
 
   MpiLibrary mpi_;
   int rank_ = 0, size_ = 0;
   bool left_ = false;
+  uint64_t call_ = 0;
+  bool warned_ = false;
   std::mutex calls_;  // MPI_THREAD_SERIALIZED: one at a time, of any thread
 };
 

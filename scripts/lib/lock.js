@@ -4,7 +4,6 @@ const path = require('node:path');
 const { say } = require('./process.js');
 const { deps } = require('./paths.js');
 
-const lockFile = path.join(deps, 'setup.lock');
 const pause = (milliseconds) =>
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 
@@ -18,7 +17,7 @@ function isAlive(pid) {
 }
 
 /** The process that holds the lock, or undefined when it has died or the file has gone. */
-function holder() {
+function holder(lockFile) {
   try {
     const pid = Number(fs.readFileSync(lockFile, 'utf8'));
     return pid > 0 && isAlive(pid) ? pid : undefined;
@@ -27,7 +26,7 @@ function holder() {
   }
 }
 
-function take() {
+function take(lockFile) {
   // Written before it gets its name, so that no one reads a lock without a holder.
   const mine = `${lockFile}.${process.pid}`;
   fs.writeFileSync(mine, String(process.pid));
@@ -45,10 +44,23 @@ function take() {
 /** Runs work() while holding the lock. Scripts started inside (binding.gyp's action) share it. */
 function withLock(work) {
   if (process.env.STRUPRUNE_SETUP_LOCKED) return work();
+  return holding('setup', () => {
+    process.env.STRUPRUNE_SETUP_LOCKED = '1';
+    try {
+      return work();
+    } finally {
+      delete process.env.STRUPRUNE_SETUP_LOCKED;
+    }
+  });
+}
+
+/** Runs work() while holding the lock of that name. */
+function holding(name, work) {
+  const lockFile = path.join(deps, `${name}.lock`);
   fs.mkdirSync(deps, { recursive: true });
   let told = false;
-  while (!take()) {
-    const pid = holder();
+  while (!take(lockFile)) {
+    const pid = holder(lockFile);
     if (pid === undefined) {
       fs.rmSync(lockFile, { force: true });
       continue;
@@ -57,13 +69,11 @@ function withLock(work) {
     told = true;
     pause(200);
   }
-  process.env.STRUPRUNE_SETUP_LOCKED = '1';
   try {
     return work();
   } finally {
-    delete process.env.STRUPRUNE_SETUP_LOCKED;
     fs.rmSync(lockFile, { force: true });
   }
 }
 
-module.exports = { withLock };
+module.exports = { holding, withLock };

@@ -3,7 +3,7 @@
 // STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_ORT_WEB (a folder of onnxruntime-web's files), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN
 // (programs); for test:long also STRUPRUNE_ENCODER, STRUPRUNE_CLASSIFIER and STRUPRUNE_PHOTOGRAPHS (folders), STRUPRUNE_TRANSFORMERS_JS (a module) and STRUPRUNE_VLLM (a Python).
 const { runAva } = require('./ava.js');
-const { withLock } = require('./lock.js');
+const { holding } = require('./lock.js');
 const {
   ensureClassifier,
   ensureEncoder,
@@ -30,9 +30,9 @@ function fetchModel() {
   return printed.trimEnd().split('\n').at(-1);
 }
 
-/** Runs these of the tests, or all; resolves with the counts. */
-function runRealTests(patterns) {
-  const environment = withLock(() => {
+/** Fetches and builds what the tests need: their environment. Beside a set-up, which has a lock of its own. */
+function oraclesOf() {
+  return holding('oracles', () => {
     const { node22, bun } = ensureRuntimes();
     return {
       STRUPRUNE_ORACLES: ensurePythonOracles(),
@@ -48,15 +48,20 @@ function runRealTests(patterns) {
         STRUPRUNE_VLLM: ensureVllm(),
       }),
       STRUPRUNE_LLAMA: ensureLlama(),
-      STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas(),
+      // It sets up what is missing, which the BLAS is part of.
       STRUPRUNE_MODEL: fetchModel(),
+      STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas(),
       STRUPRUNE_NODE22: node22,
       STRUPRUNE_BUN: bun,
       // Where it is set, every start of Python compiles torch and transformers again: 15 s each.
       PYTHONDONTWRITEBYTECODE: '',
     };
   });
-  return runAva(['--config', 'ava-real.config.cjs', ...patterns], environment);
 }
 
-module.exports = { runRealTests };
+/** Runs these of the tests, or all; resolves with the counts. */
+function runRealTests(patterns) {
+  return runAva(['--config', 'ava-real.config.cjs', ...patterns], oraclesOf());
+}
+
+module.exports = { oraclesOf, runRealTests };

@@ -1,7 +1,5 @@
 /** Models without some of their sublayers: transformers and llama.cpp load what we write and compute what we compute. */
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import test from 'ava';
 import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
@@ -80,19 +78,6 @@ test.before(async () => {
 for (const [index, [model, gone, loadedAs]] of FOLDERS.entries()) {
   test.serial(`${model} without ${gone}: transformers`, async (t) => {
     await asInTransformers(t, results[index]!, theirs[index]!, loadedAs, IDS);
-  });
-}
-
-for (const model of ['llama2', 'gemma3', 'gpt2', 'gpt-neox', 'opt-pre']) {
-  test.serial(`${model} without its first attention: the cache, saving, LoRA`, async (t) => {
-    const { output } = await pruned(model, '0.attention', 'hf');
-    const env = { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES };
-    const answer = execFileSync('python3', [join(__dirname, 'own_class.py'), output], { env });
-    const { base, cache, saved, losses } = JSON.parse(String(answer));
-    t.true(base <= 1e-5, String(base));
-    t.true(cache);
-    t.true(saved);
-    t.true(losses.at(-1) < losses[0], losses.join());
   });
 }
 

@@ -9,7 +9,7 @@ import { evaluate } from '../../lib/evaluate';
 import { plan } from '../../lib/plan';
 import { prune as doPrune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
-import { EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
+import { CALIBRATION, EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
 import { hashesOf } from '../e2e/files';
 import { long } from '../long';
 import { deepModel } from './deep-model';
@@ -81,6 +81,31 @@ for (const [name, kind, counts, more] of ROWS) {
       }
     }
   });
+}
+
+for (const mpi of MPIS) {
+  for (const who of [0, 1]) {
+    test.serial(`${mpi.name}: what rank ${who} aborts ends on all at once`, async (t) => {
+      t.timeout(300_000);
+      const folder = await scratch(t);
+      const program = [process.execPath, join(__dirname, 'abort-rank.js')];
+      const args = [join(folder, 'small'), CALIBRATION, '2', `${who}`, '4000'];
+      const [launcher, ...words] = mpi.launcher;
+      const command = [launcher!, ...words, '-n', '2', ...program];
+      const { stdout, stderr } = await run(args, { launcher: command });
+      const ends = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { aborted: number | null; ended: number; told: string });
+      t.is(ends.length, 2, stderr);
+      const aborted = ends.find((one) => one.aborted !== null)!.aborted!;
+      for (const { ended, told } of ends) {
+        t.regex(told, /enough|rank 1: the run was aborted/);
+        // 50 ms on an idle machine; a batch of trials takes many seconds.
+        t.true(ended - aborted < 1500, `${ended - aborted} ms`);
+      }
+    });
+  }
 }
 
 const sumsOf = ({ ranks }: Pick<PruneResult, 'ranks'>) =>
