@@ -107,27 +107,23 @@ function ensurePythonOracles() {
   return folder;
 }
 
-/** Folder for PYTHONPATH, before that of ensurePythonOracles: onnxruntime, torchvision, Torch-Pruning. */
-function ensureGraphOracles() {
-  const folder = path.join(oracles, 'graphs');
-  install(folder, hashOf([], [GRAPHS]), () => {
-    say('installing onnxruntime, torchvision and Torch-Pruning into .oracles');
+/** Folder for PYTHONPATH with those packages, and nothing that they ask for. */
+function ensurePackages(name, packages, what) {
+  const folder = path.join(oracles, name);
+  install(folder, hashOf([], [packages]), () => {
+    say(`installing ${what} into .oracles`);
     const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
-    return attempt('python3', [...args, '--no-compile', '--target', folder, ...GRAPHS]);
+    return attempt('python3', [...args, '--no-compile', '--target', folder, ...packages]);
   });
   return folder;
 }
 
-/** Folder for PYTHONPATH, before that of ensureGraphOracles: what torch exports by dynamo with. */
-function ensureExporter() {
-  const folder = path.join(oracles, 'exporter');
-  install(folder, hashOf([], [EXPORTER]), () => {
-    say("installing what torch's exporter needs into .oracles");
-    const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
-    return attempt('python3', [...args, '--no-compile', '--target', folder, ...EXPORTER]);
-  });
-  return folder;
-}
+/** Before that of ensurePythonOracles in PYTHONPATH. */
+const ensureGraphOracles = () =>
+  ensurePackages('graphs', GRAPHS, 'onnxruntime, torchvision and Torch-Pruning');
+
+/** Before that of ensureGraphOracles: what torch exports by dynamo with. */
+const ensureExporter = () => ensurePackages('exporter', EXPORTER, "what torch's exporter needs");
 
 /** Folder of an encoder of sentences as transformers reads it (BERT, 6 layers). */
 function ensureEncoder() {
