@@ -3,13 +3,12 @@
 // each rank sends those of `plan`, to the byte? What does each stage take? Further options go to prune. Needs root, iproute2
 // and Open MPI. Exit code 1 where bytes differ.
 const { spawnSync } = require('node:child_process');
-const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { at } = require('../lib/paths.js');
 const { runMain, SetupError } = require('../lib/setup-error.js');
-const { filesUnder } = require('../lib/stamp.js');
+const { hashesOf, hashOfAll } = require('./hashes.js');
 
 const PROGRAM = [process.execPath, at('dist', 'lib', 'cli', 'main.js')];
 /** Its allocation is given, so that the plan knows what each layer's sums are. */
@@ -76,14 +75,6 @@ function onLink(folder, args) {
   return JSON.parse(run(command, ...rest, ...here, ...launcher, ...PROGRAM, ...args));
 }
 
-function hashOf(output) {
-  const hash = createHash('sha256');
-  for (const file of filesUnder(output, (name) => path.basename(name) !== 'README.md').sort()) {
-    hash.update(path.relative(output, file)).update(fs.readFileSync(file));
-  }
-  return hash.digest('hex');
-}
-
 const total = (stages, key) => stages.reduce((sum, stage) => sum + stage[key], 0);
 
 function measure(model, gbit, more, folder) {
@@ -118,7 +109,8 @@ function measure(model, gbit, more, folder) {
   console.log(`sent in all: ${sent.join(', ')} bytes; over the link ${link.join(', ')}`);
   const way = sums.reduce((sum, bytes) => sum + bytes, 0) / (gbit * 1.25e8);
   console.log(`at ${gbit} Gbit/s these sums take ${way.toFixed(1)} s`);
-  const same = hashOf(path.join(folder, 'alone')) === hashOf(path.join(folder, 'shared'));
+  const hashes = ['alone', 'shared'].map((name) => hashOfAll(hashesOf(path.join(folder, name))));
+  const same = hashes[0] === hashes[1];
   console.log(same ? 'the same bytes' : 'OTHER BYTES');
   return same;
 }

@@ -11,10 +11,9 @@ const { parseArgs } = require('node:util');
 const { at, root } = require('../lib/paths.js');
 const { attempt, run, say } = require('../lib/process.js');
 const { runMain, SetupError } = require('../lib/setup-error.js');
-const { filesUnder } = require('../lib/stamp.js');
+const { CARD, hashesOf, hashOfAll } = require('./hashes.js');
 const commands = require('./same-bytes.json');
 
-const CARD = 'README.md';
 const EMULATED =
   "console.log(JSON.stringify(require('./test/gpu/emulation.ts').emulatedLibrary()))";
 
@@ -132,22 +131,6 @@ async function runRow(side, command, folder) {
     const said = lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1);
     throw new SetupError(said, `in ${side.name}: ${words.join(' ')}`);
   }
-}
-
-/** SHA-256 of every file under a folder, by its name there. */
-function hashesOf(folder) {
-  const files = filesUnder(folder).map((file) => [
-    path.relative(folder, file),
-    createHash('sha256').update(fs.readFileSync(file)).digest('hex'),
-  ]);
-  return new Map(files);
-}
-
-/** One for all of them. A folder of one file has the file's own. */
-function hashOfAll(hashes) {
-  const files = [...hashes].filter(([name]) => path.basename(name) !== CARD);
-  if (files.length === 1) return files[0][1];
-  return createHash('sha256').update(JSON.stringify(files)).digest('hex');
 }
 
 /** Names, types, shapes and bytes of all tensors of what was written, whatever lies beside them. */
