@@ -15,27 +15,31 @@ export interface TeamPlan {
   longest: (stage: StageName) => number;
 }
 
+interface About {
+  size: number;
+  limit: number;
+  network: number | undefined;
+}
+
 /**
  * `network`: what a rank can send to another, Gbit/s. Where it is known, tokens are shared only if the solve and its sums' way then
  * take less than the solve of one.
  */
 export function planTeam(
   input: PlanInput,
-  { size, limit, network }: { size: number; limit: number; network: number | undefined },
+  about: About,
   secondsOf: (stage: StagePlan) => number,
 ): TeamPlan {
-  const shared = planned(input, size, limit, network, true, secondsOf);
-  if (network === undefined) return shared;
-  const alone = planned(input, size, limit, network, false, secondsOf);
+  const shared = planned(input, about, true, secondsOf);
+  if (about.network === undefined) return shared;
+  const alone = planned(input, about, false, secondsOf);
   const taken = ({ longest, network }: TeamPlan) => longest('solve') + network!;
   return taken(shared) < taken(alone) ? shared : alone;
 }
 
 function planned(
   input: PlanInput,
-  size: number,
-  limit: number,
-  network: number | undefined,
+  { size, limit, network }: About,
   sharesTokens: boolean,
   secondsOf: (stage: StagePlan) => number,
 ): TeamPlan {
