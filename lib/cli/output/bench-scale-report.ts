@@ -1,35 +1,24 @@
 import type { BenchDocument } from '../../documents/bench';
+import { scaleRows } from '../../documents/scale-rows';
 import { counted, duration, mebibytes } from '../../numbers';
-import { sentBy } from '../../report/sections/scale';
 import { table } from './table';
 
 export function scaleReport({ scale }: BenchDocument): string {
-  const { model, gbit, calibrationTokens, measured, rows } = scale!;
-  const alone = measured.reduce((sum, { seconds }) => sum + seconds, 0);
-  const took = (name: string) => measured.find(({ stage }) => stage === name)?.seconds ?? 0;
-  const cells = rows.map((row) => [
-    String(row.ranks),
-    duration(row.survey),
-    duration(row.solve),
-    row.sharesTokens ? duration(row.network) : 'rank 0 solves alone',
-    duration(row.seconds),
-    `×${row.faster.toFixed(2)}`,
-    mebibytes(sentBy(row)),
+  const { model, gbit, calibrationTokens } = scale!;
+  const rows = scaleRows(scale!).map(({ ranks, survey, solve, network, seconds, faster, sent }) => [
+    String(ranks),
+    duration(survey),
+    duration(solve),
+    network === null ? (ranks === 1 ? '-' : 'rank 0 solves alone') : duration(network),
+    duration(seconds),
+    `×${faster.toFixed(2)}`,
+    mebibytes(sent),
   ]);
-  const first = [
-    '1',
-    duration(took('survey')),
-    duration(took('solve')),
-    '-',
-    duration(alone),
-    '',
-    '-',
-  ];
   const head = ['ranks', 'survey', 'solve', 'network', 'all', 'faster', 'sent by a rank'];
   return [
     `${model.name}, ${counted(calibrationTokens, 'calibration token')}: measured on this machine; by the plan on ranks, each on a machine like this one, that send each other ${gbit} Gbit/s`,
     table(
-      [head, first, ...cells],
+      [head, ...rows],
       head.map(() => 'right'),
     ),
   ].join('\n\n');
