@@ -87,7 +87,7 @@ function masksTable({ sites }: BenchMasks): Record<string, Cell>[] {
 
 /** The dense graph, then one line a row. */
 function graphsTable({ dense, rows }: BenchGraphs): Record<string, Cell>[] {
-  return [{ method: 'dense', sparsity: 0, pruneSeconds: null, ...dense }, ...rows];
+  return [{ method: 'dense', name: null, sparsity: 0, pruneSeconds: null, ...dense }, ...rows];
 }
 
 function lines(rows: readonly Record<string, Cell>[]): string {

@@ -463,11 +463,14 @@ const measuredGraph = z.object({
 });
 
 const graphRow = measuredGraph.extend({
-  /** Masks and refits of pruneGraph(); or the units of least L2 norm sliced away, to at most as many parameters. */
-  method: z.enum(['refit', 'slice-l2']),
-  /** Asked for. */
+  /** Masks and refits of pruneGraph(); the units of least L2 norm sliced away, to at most as many parameters; or a graph of --rivals. */
+  method: z.enum(['refit', 'slice-l2', 'rival']),
+  /** Of a rival: its file's, without .onnx; null of others. */
+  name: z.string().nullable(),
+  /** Asked for; of a rival the share of the weights that it lacks. */
   sparsity: z.number(),
-  pruneSeconds: z.number(),
+  /** null: of a rival. */
+  pruneSeconds: z.number().nullable(),
 });
 
 /** `bench graphs`. */

@@ -1,5 +1,5 @@
 /** What `bench graphs` measured, as lines of a table: the dense graph first. */
-import type { BenchGraphs, BenchMeasuredGraph } from './bench';
+import type { BenchGraphRow, BenchGraphs, BenchMeasuredGraph } from './bench';
 
 export interface GraphLine extends BenchMeasuredGraph {
   label: string;
@@ -9,6 +9,10 @@ export interface GraphLine extends BenchMeasuredGraph {
 }
 
 const LABELS = { refit: 'pruned and refitted', 'slice-l2': 'sliced by L2 norm' } as const;
+
+export function labelOf(row: BenchGraphRow): string {
+  return row.method === 'rival' ? row.name! : LABELS[row.method];
+}
 
 export function graphRows({ dense, rows }: BenchGraphs): GraphLine[] {
   const line = (label: string, sparsity: number, one: BenchMeasuredGraph): GraphLine => ({
@@ -20,8 +24,5 @@ export function graphRows({ dense, rows }: BenchGraphs): GraphLine[] {
       dense.secondsTwoThreads / one.secondsTwoThreads,
     ],
   });
-  return [
-    line('dense', 0, dense),
-    ...rows.map((row) => line(LABELS[row.method], row.sparsity, row)),
-  ];
+  return [line('dense', 0, dense), ...rows.map((row) => line(labelOf(row), row.sparsity, row))];
 }

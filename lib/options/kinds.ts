@@ -74,6 +74,8 @@ export const ownText = kind(
     .describe('a path, a list of texts, or token ids'),
   '<file>',
 );
+/** Flags: several after one. */
+export const files = kind(z.array(somePath), '<file...>');
 export const folder = kind(somePath, '<folder>');
 export const path = kind(somePath, '<path>');
 export const text = kind(z.string().min(1), '<text>');

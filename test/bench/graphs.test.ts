@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { benchGraphs } from '../../lib/bench/graphs/run';
+import { sliceByNorm } from '../../lib/bench/graphs/slice-by-norm';
 import { benchSchema } from '../../lib/documents/bench';
 import { benchReport } from '../../lib/reports';
 import { run, scratch } from '../cli/run';
@@ -48,6 +49,41 @@ test('a prune and a slice of as many parameters, against the dense graph', async
     numbersOf(page, 'graph-rows').map(([, [, parameters]]) => parameters),
     [dense, ...rows].map(({ parameters }) => parameters),
   );
+});
+
+test('a graph that others made is measured like ours; one of other inputs is refused', async (t) => {
+  const folder = await scratch(t);
+  const rival = join(folder, 'theirs.onnx');
+  t.true(await sliceByNorm(MODEL, rival, 850));
+  const options = { calibration: INPUTS, eval: INPUTS, sparsities: [0.3], repeats: 1, threads: 1 };
+  const document = await benchGraphs(MODEL, {
+    ...{ ...options, scratch: folder, rivals: [rival], output: folder, keepModels: true },
+  });
+  t.notThrows(() => benchSchema.parse(document));
+  const { dense, rows } = document.graphs!;
+  const [, sliced, theirs] = rows;
+  t.is(rows.length, 3);
+  t.deepEqual([theirs!.method, theirs!.name, theirs!.pruneSeconds], ['rival', 'theirs', null]);
+  t.true(theirs!.parameters <= 850 && theirs!.parameters > 750);
+  t.is(theirs!.fileBytes, statSync(rival).size);
+  t.is(theirs!.sparsity, 1 - theirs!.weights / dense.weights);
+  // The same slice by its own path is the same row.
+  const again = await benchGraphs(MODEL, {
+    ...{ ...options, scratch: folder, rivals: [join(folder, 'models/slice-l2-0.3.onnx')] },
+  });
+  const { loss, parameters, multiplyAdds } = again.graphs!.rows[2]!;
+  t.deepEqual(
+    [loss, parameters, multiplyAdds],
+    [...[sliced!.loss, sliced!.parameters, sliced!.multiplyAdds]],
+  );
+  const page = await benchReport(document);
+  soundPage(t, page);
+  t.true(page.includes('theirs'));
+  const other = join(FIXTURES, 'attention.onnx');
+  await t.throwsAsync(benchGraphs(MODEL, { ...options, scratch: folder, rivals: [other] }), {
+    code: 'ERR_ARGUMENT',
+    message: /attention\.onnx reads .*, where the model reads /,
+  });
 });
 
 test('as a user runs it', async (t) => {

@@ -3,7 +3,7 @@ import { settingsFrom } from '../../engine/call';
 import type { EngineOptions } from '../../engine/engine-options';
 import { CALIBRATION } from '../../options/calibration';
 import { IMAGES } from '../../options/images';
-import { count, path, shares } from '../../options/kinds';
+import { count, files, path, shares } from '../../options/kinds';
 import { declare, like, schemaOf } from '../../options/option';
 import type { OnProgress } from '../../progress';
 import { keepOption, outputOption, scratchOption } from '../options';
@@ -18,9 +18,15 @@ export const GRAPHS_OPTIONS = {
         default: [0.25, 0.5, 0.65],
         changes: 'run',
       },
+      rivals: {
+        takes: files,
+        help: 'graphs of the same inputs and outputs that others made of the model: measured like ours',
+        default: [],
+        changes: 'run',
+      },
       repeats: {
         takes: count,
-        help: 'rounds of a batch in onnxruntime after one to warm up; medians count',
+        help: 'rounds in onnxruntime, a batch of every graph in turn; medians count',
         default: 10,
         changes: 'run',
       },

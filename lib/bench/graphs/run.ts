@@ -1,4 +1,4 @@
-/** A graph pruned and sliced to equal sizes: what is lost on samples that calibrated nothing, and what it saves. */
+/** A graph pruned, sliced to equal sizes, and as others pruned it: what is lost on samples that calibrated nothing, and what it saves. */
 import { basename, join, resolve } from 'node:path';
 import { graphFile } from '../../checkpoint/graph-folder';
 import { makeFolder } from '../../checkpoint/output-path';
@@ -10,14 +10,16 @@ import type {
 } from '../../documents/bench';
 import { withEngine } from '../../engine/call';
 import { withBytes } from '../../engine/engine';
+import { StruPruneError } from '../../errors';
 import { OnnxFile } from '../../models/graphs/onnx/file';
+import type { GraphProto } from '../../models/graphs/onnx/onnx_pb';
 import { type Network, relate } from '../../models/graphs/relate';
 import { Counts } from '../../models/graphs/run/counts';
 import { lossesOf } from '../../models/graphs/run/losses';
 import { compare } from '../../models/graphs/run/measured';
 import { rowsOfMaps } from '../../models/graphs/run/multiply-adds';
 import { Runtime } from '../../models/graphs/run/runtime';
-import type { Samples } from '../../models/graphs/run/samples';
+import { inputsOf, type Samples } from '../../models/graphs/run/samples';
 import { samplesIn } from '../../models/graphs/run/samples-in';
 import { stageReporter } from '../../progress';
 import { pruneGraph } from '../../prune-graph';
@@ -29,7 +31,8 @@ import { sliceByNorm } from './slice-by-norm';
 import { timed } from './timing';
 
 /**
- * Every sparsity twice: by pruneGraph(), and as a slice by L2 norm of at most as many parameters. Throws as pruneGraph().
+ * Every sparsity twice: by pruneGraph(), and as a slice by L2 norm of at most as many parameters; then the rivals. Throws as pruneGraph(),
+ * and ERR_ARGUMENT for a rival whose inputs or outputs are not the model's.
  */
 export async function benchGraphs(model: string, options: GraphsOptions): Promise<BenchDocument> {
   const started = performance.now();
@@ -53,6 +56,9 @@ export async function benchGraphs(model: string, options: GraphsOptions): Promis
   return documentOf(started, about, { graphs });
 }
 
+/** What is measured before times are taken. */
+type Untimed<Row> = Omit<Row, 'secondsOneThread' | 'secondsTwoThreads'>;
+
 class GraphBench {
   constructor(
     private readonly model: string,
@@ -69,34 +75,52 @@ class GraphBench {
     const reader = { model, graph: network.graph, runtime };
     const { eval: path, scratch } = settings;
     using samples = await samplesIn({ path, images: settings, scratch }, reader, options.signal);
+    for (const rival of settings.rivals) requireRival(rival, network.graph);
     const measured = (path: string) => this.measured(network, samples, path);
     const onStage = withBytes(null, options.onProgress);
-    const report = stageReporter(onStage, 'measure', 2 * settings.sparsities.length);
+    const steps = 2 * settings.sparsities.length + settings.rivals.length + 1;
+    const report = stageReporter(onStage, 'measure', steps);
     const dense = await measured(model);
     const models = settings.keepModels ? resolve(settings.output, 'models') : this.folder;
     await makeFolder(models);
-    const rows: BenchGraphRow[] = [];
+    const paths = [model];
+    const rows: Untimed<BenchGraphRow>[] = [];
+    const add = async (path: string, row: Omit<BenchGraphRow, keyof BenchMeasuredGraph>) => {
+      rows.push({ ...row, ...(await measured(path)) });
+      paths.push(path);
+    };
     for (const sparsity of settings.sparsities) {
       const [ours, sliced] = ['refit', 'slice-l2'].map((method) =>
-        join(models, settings.keepModels ? `${method}-${sparsity}.onnx` : `${method}.onnx`),
+        join(models, `${method}-${sparsity}.onnx`),
       );
       report(rows.length, `pruned by ${sparsity}`);
-      const result = await this.pruned(ours!, sparsity);
-      const { seconds: pruneSeconds, parametersAfter } = result;
-      rows.push({ method: 'refit', sparsity, pruneSeconds, ...(await measured(ours!)) });
+      const { seconds: pruneSeconds, parametersAfter } = await this.pruned(ours!, sparsity);
+      await add(ours!, { method: 'refit', name: null, sparsity, pruneSeconds });
       report(rows.length, 'sliced to as many parameters');
       const start = performance.now();
       if (!(await sliceByNorm(model, sliced!, parametersAfter))) continue;
       const seconds = (performance.now() - start) / 1000;
-      const rival = await measured(sliced!);
-      rows.push({ method: 'slice-l2', sparsity, pruneSeconds: seconds, ...rival });
+      await add(sliced!, { method: 'slice-l2', name: null, sparsity, pruneSeconds: seconds });
     }
+    for (const path of settings.rivals) {
+      const name = basename(path, '.onnx');
+      report(rows.length, name);
+      await add(path, { method: 'rival', name, sparsity: 0, pruneSeconds: null });
+      const row = rows.at(-1)!;
+      row.sparsity = 1 - row.weights / dense.weights;
+    }
+    report(steps - 1, 'times in onnxruntime');
+    const between = () => options.signal?.throwIfAborted();
+    const timing = { repeats: settings.repeats, between };
+    const one = await timed(paths, samples, runtime, timing);
+    const two = await timed(paths, samples, new Runtime(2, this.folder), timing);
+    const times = (i: number) => ({ secondsOneThread: one[i]!, secondsTwoThreads: two[i]! });
     return {
       model: { name: basename(model), path: model },
       evaluationSamples: samples.count,
       losses: lossesOf(network),
-      dense,
-      rows,
+      dense: { ...dense, ...times(0) },
+      rows: rows.map((row, i) => ({ ...row, ...times(i + 1) })),
     };
   }
 
@@ -115,21 +139,29 @@ class GraphBench {
     network: Network,
     samples: Samples,
     path: string,
-  ): Promise<BenchMeasuredGraph> {
-    const { model, settings } = this;
+  ): Promise<Untimed<BenchMeasuredGraph>> {
+    const { model } = this;
     using file = OnnxFile.open(path);
     const counts = new Counts(relate(file), [], rowsOfMaps(file, samples)).after();
-    const [one, two] = [1, 2].map((threads) => new Runtime(threads, this.folder));
     const { loss, agreement } = await compare([model, path], samples, lossesOf(network), {
-      runtime: two!,
+      runtime: new Runtime(2, this.folder),
       room: { memory: 0, scratch: this.folder },
       between: () => this.options.signal?.throwIfAborted(),
     });
-    return {
-      ...counts,
-      ...{ fileBytes: file.bytes, loss, agreement },
-      secondsOneThread: await timed(one!, path, samples, settings.repeats),
-      secondsTwoThreads: await timed(two!, path, samples, settings.repeats),
-    };
+    return { ...counts, fileBytes: file.bytes, loss, agreement };
   }
+}
+
+/** @throws StruPruneError ERR_ARGUMENT */
+function requireRival(path: string, of: GraphProto): void {
+  using file = OnnxFile.open(path);
+  const names = (graph: GraphProto) =>
+    [inputsOf(graph), graph.output].map((all) => all.map(({ name }) => name).join(', '));
+  const [its, ours] = [names(file.model.graph!), names(of)];
+  if (its.join() === ours.join()) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `${path} reads ${its[0]} and gives ${its[1]}, where the model reads ${ours[0]} and gives ${ours[1]}`,
+    'give graphs of the same inputs and outputs to --rivals',
+  );
 }

@@ -2,21 +2,28 @@ import { median } from '../../median';
 import type { Runtime } from '../../models/graphs/run/runtime';
 import type { Samples } from '../../models/graphs/run/samples';
 
-/** Seconds of one sample in onnxruntime with its own settings: the median of so many runs of the first batch, after one to warm up. */
+/**
+ * Seconds of one sample of the first batch in onnxruntime with its own settings, by graph: medians of so many rounds. The graphs take turns, each
+ * opened again and run once to warm up, so that other work on the machine slows all of them alike and one is in memory at a time.
+ */
 export async function timed(
-  runtime: Runtime,
-  path: string,
+  paths: readonly string[],
   samples: Samples,
-  repeats: number,
-): Promise<number> {
-  await using session = await runtime.open(path, { plansMemory: true });
+  runtime: Runtime,
+  { repeats, between }: { repeats: number; between: () => void },
+): Promise<number[]> {
   const [feeds] = [...samples.read(1)];
-  await session.run(feeds!);
-  const seconds: number[] = [];
+  const seconds: number[][] = paths.map(() => []);
   for (let round = 0; round < repeats; round++) {
-    const start = performance.now();
-    await session.run(feeds!);
-    seconds.push((performance.now() - start) / 1000);
+    for (const [i, path] of paths.entries()) {
+      between();
+      await using session = await runtime.open(path, { plansMemory: true });
+      await session.run(feeds!);
+      const start = performance.now();
+      await session.run(feeds!);
+      seconds[i]!.push((performance.now() - start) / 1000);
+    }
   }
-  return median(seconds) / Math.min(samples.batch, samples.count);
+  const size = Math.min(samples.batch, samples.count);
+  return seconds.map((each) => median(each) / size);
 }
