@@ -1,5 +1,6 @@
 // npm run measure -- effort: what a prune takes by its plan, from models' shapes alone: hours at three rates of products, by
-// --effort, and the smallest --memory. The checkpoints have headers and no weights.
+// --effort, and the smallest --memory. With --ranks: how many times as fast ranks are that share it (docs/scale-out.md), by what a rank can send.
+// The checkpoints have headers and no weights.
 const {
   mkdtempSync,
   rmSync,
@@ -83,27 +84,66 @@ function writeHeaders(folder, config) {
   closeSync(file);
 }
 
+const RANKS = [2, 4, 8, 16];
+/** Gbit/s. */
+const NETWORKS = [10, 25, 100];
+/** GFLOP/s of a rank. */
+const RANK_RATE = 5000;
+
 const duration = (hours) =>
   hours < 1 ? `${Math.ceil(hours * 60)} min` : `${hours.toFixed(hours < 10 ? 1 : 0)} h`;
 
+async function printEfforts(folder, name) {
+  for (const effort of EFFORTS) {
+    const { stages, smallestMemory } = await plan(folder, { sparsity: SPARSITY, effort });
+    const work = stages.reduce((sum, { flops }) => sum + workOf(flops), 0);
+    const hours = RATES.map((rate) => duration(work / (rate * 1e9) / 3600));
+    console.log(
+      `| ${name} | ${effort} | ${hours.join(' | ')} | ${Math.ceil(smallestMemory / 2 ** 20)} MiB |`,
+    );
+  }
+}
+
+async function printRanks(folder, name) {
+  const columns = [];
+  let alone = 0;
+  for (const ranks of RANKS) {
+    const { stages, ranks: team } = await plan(folder, { sparsity: SPARSITY, ranks });
+    const hours = ({ flops }) => workOf(flops) / (RANK_RATE * 1e9) / 3600;
+    const taken = (one) => hours(one) * ((team[one.stage] ?? one.seconds) / one.seconds);
+    const sum = (each) => stages.reduce((total, one) => total + each(one), 0);
+    alone = sum(hours);
+    const solve = stages.find(({ stage }) => stage === 'solve');
+    const gigabits = (8 * (team.sent[0] + team.sent.at(-1))) / 1e9;
+    columns.push(
+      NETWORKS.map((network) => {
+        // Where their way takes longer than what it saves, rank 0 solves alone.
+        const saved = hours(solve) - taken(solve) - gigabits / network / 3600;
+        return alone / (sum(taken) + gigabits / network / 3600 + Math.min(0, saved));
+      }),
+    );
+  }
+  NETWORKS.forEach((network, i) => {
+    const cells = columns.map((column) => column[i].toFixed(2));
+    console.log(`| ${name} | ${duration(alone)} | ${network} | ${cells.join(' | ')} |`);
+  });
+}
+
+const HEADS = {
+  efforts: ['', 'effort', ...RATES.map((rate) => `${rate} GFLOP/s`), 'smallest --memory'],
+  ranks: ['', '1 rank', 'Gbit/s', ...RANKS.map((ranks) => `${ranks} ranks`)],
+};
+
 async function main() {
+  const isRanks = process.argv.includes('--ranks');
+  const head = isRanks ? HEADS.ranks : HEADS.efforts;
   const work = mkdtempSync(path.join(os.tmpdir(), 'struprune-effort-'));
   try {
-    console.log(
-      `| | effort | ${RATES.map((rate) => `${rate} GFLOP/s`).join(' | ')} | smallest --memory |`,
-    );
-    console.log(`|---|---|${RATES.map(() => '---').join('|')}|---|`);
+    console.log(`| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|`);
     for (const [name, config] of Object.entries(MODELS)) {
       const folder = path.join(work, name);
       writeHeaders(folder, config);
-      for (const effort of EFFORTS) {
-        const { stages, smallestMemory } = await plan(folder, { sparsity: SPARSITY, effort });
-        const work = stages.reduce((sum, { flops }) => sum + workOf(flops), 0);
-        const hours = RATES.map((rate) => duration(work / (rate * 1e9) / 3600));
-        console.log(
-          `| ${name} | ${effort} | ${hours.join(' | ')} | ${Math.ceil(smallestMemory / 2 ** 20)} MiB |`,
-        );
-      }
+      await (isRanks ? printRanks : printEfforts)(folder, name);
     }
   } finally {
     rmSync(work, { recursive: true });

@@ -11,7 +11,7 @@ import { prune as doPrune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { CALIBRATION, EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
 import { hashesOf } from '../e2e/files';
-import { long } from '../long';
+import { isLong, long } from '../long';
 import { deepModel } from './deep-model';
 import { MPIS, onRanks } from './mpi';
 
@@ -246,6 +246,51 @@ for (const mpi of MPIS) {
     t.deepEqual(readdirSync(folder).sort(), ['reference', 'small']);
   });
 }
+
+const onLong = isLong && MPIS.length > 0 ? test.serial : test.serial.skip;
+
+onLong('20 SIGKILLs of any rank at any moment, each resumed by other ranks', async (t) => {
+  t.timeout(3_600_000);
+  const folder = await scratch(t);
+  const args = (name: string, ...more: string[]) =>
+    quickPrune(join(folder, name), ...TRIALS, '--calibration-tokens', '12288', ...more);
+  const started = performance.now();
+  t.is((await run(args('reference'))).code, 0);
+  const whole = performance.now() - started;
+  const small = join(folder, 'small');
+  const [kills, ends] = [[] as string[], [] as number[]];
+  for (let turn = 0; kills.length < 20 || ends.length === 0; turn++) {
+    t.true(turn < 200, `${kills.length} kills`);
+    const ranks = 1 + (turn % 3);
+    const mpi = MPIS[turn % MPIS.length]!;
+    let [ended, victim] = [false, -1];
+    const job = onRanks(mpi, alike(ranks, args('small', '--resume'))).finally(() => {
+      ended = true;
+    });
+    await until(() => ended || processesWith(small).length === ranks);
+    const delay = Math.random() * whole;
+    await Promise.race([sleep(delay), job]);
+    const pids = processesWith(small);
+    if (kills.length < 20 && !ended && pids.length > 0) {
+      victim = pids[Math.floor(Math.random() * pids.length)]!;
+      process.kill(victim, 'SIGKILL');
+    }
+    const { code, stderr } = await job;
+    await until(() => processesWith(small).length === 0);
+    const about = `${mpi.name}, ${ranks} ranks, ${victim === -1 ? 'to the end' : `killed after ${Math.round(delay)} ms`}`;
+    if (existsSync(small)) {
+      t.deepEqual(hashesOf(small), hashesOf(join(folder, 'reference')), about);
+      t.deepEqual(readdirSync(folder).sort(), ['reference', 'small']);
+      rmSync(small, { recursive: true });
+      ends.push(turn);
+    } else {
+      t.not(victim, -1, `${about}: ${stderr}`);
+      t.not(code, 0, about);
+      kills.push(about);
+    }
+  }
+  t.log(ends, kills);
+});
 
 test('an MPI that is none, or not there, is an error by name', async (t) => {
   const folder = await scratch(t);
