@@ -1054,6 +1054,19 @@ MODELS = {
         None,
         False,
     ),
+    "qwen3-moe-fp8": (
+        Qwen3MoeConfig(
+            **{**SMALL, "intermediate_size": 96},
+            head_dim=16,
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            norm_topk_prob=True,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # With names as transformers 5 has them in memory, not as older versions wrote them.
@@ -1061,7 +1074,7 @@ NEW_NAMES = ["mistral3-vision"]
 
 # Matrices of the blocks as E4M3, with a scale for every 32 x 32 of them: real models have 128 x 128. transformers reads
 # whole blocks alone.
-FP8 = ["llama-fp8"]
+FP8 = ["llama-fp8", "qwen3-moe-fp8"]
 FP8_BLOCK, FP8_LARGEST = 32, 448.0
 
 # Experts as values of 4 bits, with a power of two for every 32 of a row, as OpenAI writes them.

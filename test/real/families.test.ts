@@ -216,6 +216,7 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['llama-bias', perBlock('all'), 'StrupruneLlamaForCausalLM'],
   ['llama3', { ...uniform('ffn'), maxShardBytes: 100_000 }, 'LlamaForCausalLM'],
   ['llama-fp8', uniform('ffn'), 'LlamaForCausalLM'],
+  ['qwen3-moe-fp8', both(0.2), 'Qwen3MoeForCausalLM'],
   ['llama3-tied', { ...perBlock('all'), maxShardBytes: 100_000 }, 'StrupruneLlamaForCausalLM'],
 ];
 
@@ -287,6 +288,7 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['mixtral', { ...both(0.3), window: SLIDING }, 'llama'],
   ['qwen2-moe', both(0.28), 'qwen2moe'],
   ['qwen3-moe-even', both(0.3), 'qwen3moe'],
+  ['qwen3-moe-fp8', channels, 'qwen3moe'],
   ['granite-moe', both(0.28), 'granitemoe'],
   ['gpt-oss-mxfp4', both(0.35), 'gpt-oss'],
   ['granite-moe-shared', heads, 'granitemoe'],
