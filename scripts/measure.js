@@ -1,7 +1,7 @@
 // npm run measure -- loop|abort|leak …: what a program notices that embeds the library; gpu …: a GPU beside the CPU
 // (docs/benchmarks.md). Measures dist/, made here where it is not current. house: how the code is built, from its sources
 // alone; same-bytes REF: whether it writes what another version of it writes; effort: what a prune takes, by its plan;
-// layers: a graph of so many; tables: those of README and docs, from docs/measured.
+// layers: a graph of so many; web: graphs in onnxruntime-web; tables: those of README and docs, from docs/measured.
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 const { ensureAll } = require('./lib/ensure.js');
@@ -18,6 +18,7 @@ const MEASURES = {
   layers: ensureAll,
   gpu: ensureAll,
   link: ensureAll,
+  web: ensureAll,
   house: ensureModules,
   tables: () => {},
   'same-bytes': ensureAll,

@@ -1,6 +1,6 @@
-/** Graphs that others made, pruned, against slices by L2 norm of at most as many parameters. */
+/** Graphs that others made, pruned, against slices by L2 norm and Torch-Pruning's own pruners, by as many parameters. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -42,13 +42,14 @@ const run = isLong ? test.serial : test.serial.skip;
 test.serial.before(() => {
   if (!isLong) return;
   python('graph_pages.py', CALIBRATION, '96', '1');
-  python('graph_pages.py', HELD_OUT, '240', '2');
+  python('graph_pages.py', HELD_OUT, '400', '2');
 });
 
 /** Shares that go, of the dense graph's characters those that are read alike at least, and by the slice at most. */
 const LINES = [
   [0.25, 0.9, 0.5],
   [0.5, 0.8, 0.2],
+  [0.65, 0.75, 0.2],
 ] as const;
 
 /** Shares that go, of the dense graph's answers those that stay at least, and of the slice's at most. */
@@ -76,11 +77,11 @@ const SEEN = {
 };
 
 /** Of the slice by norm at most so many answers are right: chance is a quarter. */
-const RIVAL = { 0.25: 0.9, 0.5: 0.6, 0.65: 0.6 };
+const RIVAL = { 0.25: 0.6, 0.5: 0.4, 0.65: 0.4 };
 
 for (const sparsity of [0.65, 0.5, 0.25] as const) {
   run(
-    `${100 * sparsity} % of the weights gone: all answers are right, a slice's are not`,
+    `${100 * sparsity} % of the weights gone: as many answers are right, a slice's are not`,
     async (t) => {
       const [ours, sliced] = ['ours', 'sliced'].map((name) =>
         join(work, `${name}-${sparsity}.onnx`),
@@ -94,9 +95,9 @@ for (const sparsity of [0.65, 0.5, 0.25] as const) {
       t.log(
         `right ${right[ours!]}, by L2 ${right[sliced!]}, KL ${loss}, ${result.bytesAfter} of ${result.bytesBefore} bytes, ${result.seconds} s`,
       );
-      t.is(right[MODEL], 1);
+      t.true(right[MODEL] > 0.85 && right[MODEL] < 0.95, 'pages that are hard to read');
       t.true(result.sparsity >= sparsity && result.sparsity < sparsity + 0.01);
-      t.true(right[ours!] >= 0.99, `${right[ours!]}`);
+      t.true(right[ours!] >= right[MODEL] - 0.01, `${right[ours!]}`);
       t.true(right[sliced!] <= RIVAL[sparsity], `${right[sliced!]}`);
       t.is(result.held.length, 0);
     },
@@ -116,7 +117,7 @@ run('half of the weights gone, ranks beside widths: less is lost', async (t) => 
   t.log(`KL ${evaluation!.loss}`, ranks);
   t.true(ranks.length > 0);
   t.true(sparsity >= 0.5 && sparsity < 0.51);
-  t.true(right[output] >= 0.99, `${right[output]}`);
+  t.true(right[output] >= right[MODEL] - 0.01, `${right[output]}`);
   // Widths alone lose 3.6e-5.
   t.true(evaluation!.loss < 1e-5, `${evaluation!.loss}`);
 });
@@ -147,7 +148,7 @@ run(
   },
 );
 
-for (const sparsity of [0.5, 0.65])
+for (const sparsity of [0.25, 0.5, 0.65])
   run(
     `a detector of voices with a state, ${100 * sparsity} % gone: decisions stay, chunk after chunk`,
     async (t) => {
@@ -216,21 +217,48 @@ run('a detector of text, half gone: its map stays, a slice’s does not', async 
   t.true(maps[sliced!].overlap <= 0.2, `${maps[sliced!].overlap}`);
 });
 
+/** Each share by ours, by the slice and by what Torch-Pruning makes of it, from `bench graphs`. */
 async function compared(
   t: ExecutionContext,
   model: string,
   samples: { calibration: string; eval: string },
-  limits: Limits,
-): Promise<void> {
-  const sparsities = limits.map(([sparsity]) => sparsity);
-  const { graphs } = await benchGraphs(model, { ...samples, sparsities, repeats: 1 });
+  { sparsities, rivals = [] }: { sparsities: number[]; rivals?: string[] },
+) {
+  const options = { ...samples, sparsities, rivals, repeats: 1 };
+  const { graphs } = await benchGraphs(model, options);
   t.log(graphs);
-  limits.forEach(([, least, most], i) => {
-    const [ours, sliced] = graphs!.rows.slice(2 * i);
-    t.true(ours!.agreement! >= least, `${ours!.agreement}`);
-    t.true(sliced!.agreement! <= most, `${sliced!.agreement}`);
+  const { dense, rows } = graphs!;
+  return sparsities.map((share) => {
+    const of = (...names: string[]) => rows.filter(({ name }) => names.includes(name!));
+    const [ours, sliced] = rows.filter(({ sparsity, name }) => name === null && sparsity === share);
+    const theirs = of(`l2-${share}`, `taylor-${share}`);
+    for (const { weights } of theirs) t.true(weights / dense.weights <= 1 - share);
+    for (const { weights } of theirs) t.true(weights / dense.weights >= 1 - share - 0.03);
+    return { share, ours: ours!, sliced: sliced!, theirs };
   });
 }
+
+/** What Torch-Pruning makes of a network, at each share by norms and by gradients. */
+function byTorchPruning(kind: string, folder: string, calibration: string, shares: number[]) {
+  const out = inWork(`${kind}-rivals`)[0];
+  mkdirSync(out);
+  python('graph_torch_pruning.py', kind, folder, calibration, shares.join(), out);
+  return readdirSync(out).map((name) => join(out, name));
+}
+
+function withinLimits(
+  t: ExecutionContext,
+  rows: Awaited<ReturnType<typeof compared>>,
+  limits: Limits,
+): void {
+  limits.forEach(([, least, most], i) => {
+    const { ours, sliced } = rows[i]!;
+    t.true(ours.agreement! >= least, `${ours.agreement}`);
+    t.true(sliced.agreement! <= most, `${sliced.agreement}`);
+  });
+}
+
+const sharesOf = (limits: Limits) => limits.map(([sparsity]) => sparsity);
 
 run('a classifier of directions: most answers stay', async (t) => {
   t.timeout(900_000);
@@ -241,7 +269,9 @@ run('a classifier of directions: most answers stay', async (t) => {
   python('graph_lines.py', 'turned', calibration, '96', '1', train);
   python('graph_lines.py', 'turned', held, '400', '2', evaluation);
   t.true(JSON.parse(python('graph_answers.py', held, model))[model] > 0.95);
-  await compared(t, model, { calibration, eval: held }, TURNED);
+  const samples = { calibration, eval: held };
+  const rows = await compared(t, model, samples, { sparsities: sharesOf(TURNED) });
+  withinLimits(t, rows, TURNED);
 });
 
 run('a classifier of photographs: it sees what a slice does not', async (t) => {
@@ -256,7 +286,14 @@ run('a classifier of photographs: it sees what a slice does not', async (t) => {
   using file = OnnxFile.open(model);
   const { all, exact } = weightsOf(relate(file));
   t.is(exact, all);
-  await compared(t, model, { calibration, eval: held }, CROPS);
+  const sparsities = sharesOf(CROPS);
+  const rivals = byTorchPruning('photographs', packages!, calibration, sparsities);
+  const rows = await compared(t, model, { calibration, eval: held }, { sparsities, rivals });
+  withinLimits(t, rows, CROPS);
+  for (const { ours, theirs } of rows) {
+    t.is(theirs.length, 2);
+    for (const { loss } of theirs) t.true(loss > 1.2 * ours.loss, `${loss}, ${ours.loss}`);
+  }
 });
 
 run('memory holds no more than the budget of a graph whose weights come to as much', (t) => {
@@ -289,11 +326,15 @@ run(
     using file = OnnxFile.open(model);
     const { all, exact } = weightsOf(relate(file));
     t.true(exact / all >= 0.95, `${exact / all}`);
-    const { graphs } = await benchGraphs(model, { calibration, eval: held, sparsities: [0.3] });
-    const [ours, sliced] = graphs!.rows;
-    t.log(graphs);
-    t.is(graphs!.losses[0]!.kind, '1 - cosine');
-    t.true(ours!.loss < 0.1, `${ours!.loss}`);
-    t.true(sliced!.loss > 2 * ours!.loss, `${sliced!.loss}`);
+    const sparsities = [0.25, 0.5, 0.65];
+    const rivals = byTorchPruning('sentences', folder!, calibration, sparsities);
+    const rows = await compared(t, model, { calibration, eval: held }, { sparsities, rivals });
+    for (const { ours, sliced, theirs } of rows) {
+      t.is(theirs.length, 2);
+      for (const { loss } of [sliced, ...theirs]) {
+        t.true(loss > 1.5 * ours.loss, `${loss}, ${ours.loss}`);
+      }
+    }
+    t.true(rows[0]!.ours.loss < 0.06, `${rows[0]!.ours.loss}`);
   },
 );

@@ -58,6 +58,8 @@ MODELS = {
     "regnet_y_400mf": (zoo.regnet_y_400mf, PICTURE),
     "vit": (lambda: zoo.VisionTransformer(64, 16, 3, 4, 64, 128), PICTURE),
     "swin": (lambda: zoo.SwinTransformer([4, 4], 16, [2, 2], [2, 4], [2, 2]), torch.randn(1, 3, 32, 32)),
+    "vit_b_16": (zoo.vit_b_16, torch.randn(1, 3, 224, 224)),
+    "swin_t": (zoo.swin_t, torch.randn(1, 3, 224, 224)),
     "encoder": (Encoder, torch.randint(0, 50, (1, 7))),
     "tagger": (Tagger, torch.randint(0, 50, (1, 7))),
 }
@@ -161,7 +163,7 @@ def main(out, *wanted):
             training=torch.onnx.TrainingMode.PRESERVE,
             opset_version=17,
         )
-        groups = groups_in_swin(model) if name == "swin" else groups_of(model, inputs)
+        groups = groups_in_swin(model) if name.startswith("swin") else groups_of(model, inputs)
         (folder / f"{name}.json").write_text(json.dumps(groups))
 
 

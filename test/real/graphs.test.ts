@@ -37,6 +37,10 @@ interface Expected {
 
 const CONVOLUTIONS: Expected = { exact: 1, all: 1 };
 const MORE_OF_THEM: Expected = { ...CONVOLUTIONS, long: true };
+const BY_HEADS: Expected['ours'] = [
+  /^\S+in_proj_weight:0 \S+out_proj.weight:1$/,
+  'to Torch-Pruning an attention is one layer',
+];
 const NETWORKS: Record<string, Expected> = {
   resnet50: CONVOLUTIONS,
   densenet121: MORE_OF_THEM,
@@ -44,16 +48,11 @@ const NETWORKS: Record<string, Expected> = {
   efficientnet_b0: MORE_OF_THEM,
   regnet_y_400mf: MORE_OF_THEM,
   // Small ones: most of what reads or writes the residual stream alone is in the patches and in the head.
-  vit: {
-    exact: 0.45,
-    all: 1,
-    ours: [
-      /^\S+in_proj_weight:0 \S+out_proj.weight:1$/,
-      'to Torch-Pruning an attention is one layer',
-    ],
-  },
+  vit: { exact: 0.45, all: 1, ours: BY_HEADS },
+  vit_b_16: { exact: 0.984, all: 1, ours: BY_HEADS, long: true },
   // Its groups are read off its modules: Torch-Pruning does not come to an end (graph_models.py).
   swin: { exact: 0.45, all: 1 },
+  swin_t: { exact: 0.917, all: 1, long: true },
   tagger: {
     exact: 0.99,
     all: 1,
