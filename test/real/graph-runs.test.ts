@@ -118,8 +118,8 @@ run('half of the weights gone, ranks beside widths: less is lost', async (t) => 
   t.true(ranks.length > 0);
   t.true(sparsity >= 0.5 && sparsity < 0.51);
   t.true(right[output] >= right[MODEL] - 0.01, `${right[output]}`);
-  // Widths alone lose 3.6e-5.
-  t.true(evaluation!.loss < 1e-5, `${evaluation!.loss}`);
+  // Widths alone lose 3.6e-4.
+  t.true(evaluation!.loss < 1e-4, `${evaluation!.loss}`);
 });
 
 run(
