@@ -71,7 +71,7 @@ const SPACE_OR_PUNCTUATION = /^[ \n\p{P}]$/u;
 
 /** The characters behind a letter at which the pre-tokenizer surely begins a new piece, or null. */
 function certainPieces(json: TokenizerJson): { next: RegExp } | null {
-  const steps = flatten(json.pre_tokenizer);
+  const steps = preTokenizers(json);
   // A prefix is added to every part that does not begin with a space.
   const prefixed = steps.some(
     ({ type, add_prefix_space }) =>
@@ -101,25 +101,36 @@ function certainPieces(json: TokenizerJson): { next: RegExp } | null {
 }
 
 /**
- * Whether the text can be cut between a piece and the next `▁` without changing an id: only BPE without a
- * pre-tokenizer, where no merge makes a token with a `▁` behind another character, as SentencePiece trains
- * them.
+ * Whether the text can be cut between a letter and the next `▁` without changing an id: only BPE without a
+ * pre-tokenizer, where no merge makes a token with a `▁` behind a letter. SentencePiece trains none; Gemma has one behind `>`.
  */
-function splitsAtSpaces({ normalizer, pre_tokenizer, model }: TokenizerJson): boolean {
+function splitsAtSpaces(json: TokenizerJson): boolean {
+  const { normalizer, pre_tokenizer, model } = json;
   const marksSpaces = [...flatten(normalizer), ...flatten(pre_tokenizer)].some(
     (step) => step.type === 'Metaspace' || (step.type === 'Replace' && step.content === SPACE),
   );
-  const plain = flatten(pre_tokenizer).every(({ type }) => type === 'Metaspace');
+  const plain = preTokenizers(json).every(({ type }) => type === 'Metaspace');
   if (!marksSpaces || !plain || !Object.hasOwn(model.vocab, SPACE) || model.ignore_merges) {
     return false;
   }
-  const inside = new RegExp(`[^${SPACE}]${SPACE}`, 'u');
+  const inside = new RegExp(`\\p{L}${SPACE}`, 'u');
   return !mergePairs(model.merges).some(([left, right]) => inside.test(left + right));
 }
 
+/** Without Gemma's, which splits at spaces where none is left: the normalizer has made `▁` of each. */
+function preTokenizers({ normalizer, pre_tokenizer }: TokenizerJson): Component[] {
+  const noSpaces = flatten(normalizer).some(
+    (step) => step.type === 'Replace' && isSpaceReplacement(step),
+  );
+  return flatten(pre_tokenizer).filter(
+    (step) => !(noSpaces && step.type === 'Split' && isSpace(step.pattern)),
+  );
+}
+
+const isSpace = (pattern: unknown) => (pattern as { String?: string } | undefined)?.String === ' ';
+
 function isSpaceReplacement(step: Component): boolean {
-  const pattern = step.pattern as { String?: string } | undefined;
-  return pattern?.String === ' ' && step.content === SPACE;
+  return isSpace(step.pattern) && step.content === SPACE;
 }
 
 /** Whether the token stands anywhere over, just before or just behind the character at the cut. */

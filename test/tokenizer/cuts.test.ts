@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { readTokenizerFiles, type TokenizerJson } from '../../lib/tokenizer';
 import { cutterFor } from '../../lib/tokenizer/cuts';
+import { flatten } from '../../lib/tokenizer/types';
 
 const read = (name: string): TokenizerJson =>
   readTokenizerFiles({ kind: 'folder', folder: join(__dirname, 'fixtures', name) }).tokenizerJson;
@@ -24,6 +25,24 @@ test('every usual tokenizer cuts behind a letter', (t) => {
     t.is(cutter?.lastCut(`one two 3 4.${TAIL}`), 'one two'.length, name);
     t.is(cutter?.lastCut(`123 456${TAIL}`), 0, name);
   }
+});
+
+test("Gemma's is cut, although it merges a space into >▁</ and splits at spaces that are gone", (t) => {
+  const gemma = read('llama2');
+  const [first] = flatten(gemma.normalizer).filter(({ type }) => type === 'Replace');
+  gemma.normalizer = first!;
+  const { vocab, merges } = gemma.model;
+  for (const token of ['>▁', '</', '>▁</']) vocab[token] ??= Object.keys(vocab).length;
+  gemma.model.merges = [...(merges as [string, string][]), ['>▁', '</']];
+  const text = `<b>one</b> </b> two 3${TAIL}`;
+  const cut = '<b>one</b> </b> two'.length;
+  t.is(cutterFor(gemma)?.lastCut(text), cut);
+  gemma.pre_tokenizer = {
+    ...{ type: 'Split', pattern: { String: ' ' }, behavior: 'MergedWithPrevious', invert: false },
+  };
+  t.is(cutterFor(gemma)?.lastCut(text), cut);
+  gemma.model.merges.push(['e▁', 't']);
+  t.is(cutterFor(gemma), null);
 });
 
 test('a cut touches no added token', (t) => {
