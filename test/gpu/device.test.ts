@@ -1,9 +1,10 @@
-/** Choosing a device: what each state of a driver makes of auto and of cuda:N. STRUPRUNE_LONG=1: of auto in every state. */
+/** Choosing a device: what each state of a driver makes of auto and of cuda:N. STRUPRUNE_LONG=1: both by the program in every state. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { probeGpus } from '../../lib/engine/gpu';
 import { EVALUATION, run, scratch, TINY } from '../cli/run';
 import { isLong } from '../long';
 import { type FakeDriver, fakeDriver, H100 } from './fake-driver';
@@ -23,7 +24,12 @@ const STATES: [what: string, driver: FakeDriver, found: RegExp, mend: RegExp][] 
     /too old: it knows CUDA 12\.4, .* needs 13\.0/,
     /580 or newer, or build .* toolkit of CUDA 12 \(CUDACXX=/,
   ],
-  ['an older one', { version: 11080 }, /knows CUDA 11\.8, .* needs 13\.0/, /580 or newer, or use/],
+  [
+    'an older one',
+    { version: 11080 },
+    /knows CUDA 11\.8, .* needs 13\.0/,
+    /580 or newer(, or use|$)/,
+  ],
   ['a very old driver', { lacks: 'cuMemGetInfo_v2' }, /too old .*cuMemGetInfo_v2/, /580/],
   ['no GPU', { init: 100 }, /finds no GPU/, /make the GPU visible/],
   ['no GPU in the list', { gpus: [] }, /finds no GPU/, /make the GPU visible/],
@@ -38,6 +44,23 @@ const STATES: [what: string, driver: FakeDriver, found: RegExp, mend: RegExp][] 
   ['no library', {}, /Fake H100: the CUDA library is not built/, /npm run build:cuda/],
 ];
 for (const [what, driver, found, mend] of STATES) {
+  test.serial(`${what}: what the probe finds, and the mend`, async (t) => {
+    const before = { ...process.env };
+    t.teardown(() => {
+      process.env = before;
+    });
+    Object.assign(process.env, await fakeDriver(t, driver), NOT_BUILT);
+    const { unusable, gpus } = await probeGpus();
+    const reason = unusable ?? gpus[0]!.unusable!;
+    t.regex(`${gpus[0]?.name}: ${reason.found}`, found);
+    t.regex(reason.mend, mend);
+  });
+}
+
+/** One of each place that finds a reason: the probe, the list of GPUs, the library. */
+const SOME = ['no GPU', 'an old GPU', 'no library', 'a driver that crashes'];
+const SHOWN = STATES.filter(([what]) => isLong || SOME.includes(what));
+for (const [what, driver, found, mend] of SHOWN) {
   test(`${what}: cuda:0 is refused in one line`, async (t) => {
     const env = { ...(await fakeDriver(t, driver)), ...NOT_BUILT };
     const named = await run([...QUICK, '--device', 'cuda:0'], { env });
@@ -49,9 +72,7 @@ for (const [what, driver, found, mend] of STATES) {
   });
 }
 
-/** One of each place that finds a reason: the probe, the list of GPUs, the library. */
-const SOME = ['no GPU', 'an old GPU', 'no library'];
-for (const [what, driver, found] of STATES.filter(([what]) => isLong || SOME.includes(what))) {
+for (const [what, driver, found] of SHOWN) {
   test(`${what}: auto says so and goes on`, async (t) => {
     const env = { ...(await fakeDriver(t, driver)), ...NOT_BUILT };
     const auto = await run(QUICK, { env });
