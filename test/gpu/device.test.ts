@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { probeGpus } from '../../lib/engine/gpu';
 import { EVALUATION, run, scratch, TINY } from '../cli/run';
 import { isLong } from '../long';
@@ -43,14 +43,19 @@ const STATES: [what: string, driver: FakeDriver, found: RegExp, mend: RegExp][] 
   ['a driver that crashes', { crashes: true }, /probe ended by SIGABRT/, /nvidia-smi/],
   ['no library', {}, /Fake H100: the CUDA library is not built/, /npm run build:cuda/],
 ];
+/** What the probe says, in a process that inherits these: for serial tests. */
+async function probeUnder(t: ExecutionContext, ...variables: NodeJS.ProcessEnv[]) {
+  const before = { ...process.env };
+  t.teardown(() => {
+    process.env = before;
+  });
+  Object.assign(process.env, ...variables);
+  return probeGpus();
+}
+
 for (const [what, driver, found, mend] of STATES) {
   test.serial(`${what}: what the probe finds, and the mend`, async (t) => {
-    const before = { ...process.env };
-    t.teardown(() => {
-      process.env = before;
-    });
-    Object.assign(process.env, await fakeDriver(t, driver), NOT_BUILT);
-    const { unusable, gpus } = await probeGpus();
+    const { unusable, gpus } = await probeUnder(t, await fakeDriver(t, driver), NOT_BUILT);
     const reason = unusable ?? gpus[0]!.unusable!;
     t.regex(`${gpus[0]?.name}: ${reason.found}`, found);
     t.regex(reason.mend, mend);
@@ -130,7 +135,7 @@ extern "C" const Api* struprune_cuda_api() {
   return &api;
 }
 `;
-test('a library of CUDA 12 needs a driver of CUDA 12', async (t) => {
+test.serial('a library of CUDA 12 needs a driver of CUDA 12', async (t) => {
   const folder = await scratch(t);
   const source = join(folder, 'library.cpp');
   await writeFile(source, OF_CUDA_12);
@@ -140,19 +145,16 @@ test('a library of CUDA 12 needs a driver of CUDA 12', async (t) => {
   await promisify(execFile)('c++', [...flags, source]);
   const devicesUnder = async (version: number) => {
     const driver = await fakeDriver(t, { version });
-    const env = { ...driver, STRUPRUNE_CUDA_LIBRARY: library };
-    const { code, stdout, stderr } = await run(['devices', '--json'], { env });
-    t.is(code, 0, stderr);
-    return JSON.parse(stdout).cuda;
+    return probeUnder(t, driver, { STRUPRUNE_CUDA_LIBRARY: library });
   };
   for (const version of [12000, 12080, 13000]) {
     const cuda = await devicesUnder(version);
     t.is(cuda.unusable, null);
-    t.is(cuda.gpus[0].unusable, null);
+    t.is(cuda.gpus[0]!.unusable, null);
   }
   const { unusable } = await devicesUnder(11080);
-  t.regex(unusable.found, /knows CUDA 11\.8, the library needs 12\.0/);
-  t.regex(unusable.mend, /^install the NVIDIA driver 525 or newer$/);
+  t.regex(unusable!.found, /knows CUDA 11\.8, the library needs 12\.0/);
+  t.regex(unusable!.mend, /^install the NVIDIA driver 525 or newer$/);
 });
 
 test('cpu asks no driver', async (t) => {
