@@ -1,4 +1,7 @@
-/** Runs that ranks share, under every MPI of this machine: one set of bytes, one end. STRUPRUNE_LONG=1: every row under each. */
+/**
+ * Runs that ranks share, under every MPI of this machine: one set of bytes, one end. STRUPRUNE_LONG=1: every row under each, of
+ * the embedded model.
+ */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,6 +14,7 @@ import { prune as doPrune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { CALIBRATION, EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
 import { hashesOf } from '../e2e/files';
+import { workspace } from '../e2e/models';
 import { isLong, long } from '../long';
 import { deepModel } from './deep-model';
 import { MPIS, onRanks } from './mpi';
@@ -53,6 +57,11 @@ const ROWS: Row[] = [
     ['small', 'experts', [2, 3], [...TRIALS, ...MORE_PAGES, '--scope', 'moe']],
   ]),
 ];
+const work = workspace();
+test.after.always(() => work.remove());
+/** Ranks that wait keep their cores busy: of a smaller model they wait less. */
+const SMALL = isLong ? TINY : work.model('llama2');
+
 const onMpi = MPIS.length > 0 ? test.serial : test.skip;
 if (MPIS.length === 0)
   console.log('no ranks: neither mpirun.openmpi nor mpirun.mpich is installed');
@@ -61,8 +70,8 @@ for (const [at, [name, kind, counts, more]] of ROWS.entries()) {
     t.timeout(600_000);
     const folder = await scratch(t);
     const models = {
-      tiny: () => TINY,
-      deep: () => deepModel(join(folder, 'deep'), 2),
+      tiny: () => SMALL,
+      deep: () => deepModel(join(folder, 'deep'), isLong ? 2 : 4, SMALL),
       experts: () => EXPERTS,
     };
     const model = models[kind]();
