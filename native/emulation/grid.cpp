@@ -158,7 +158,8 @@ void RunBlock() {
   }
 }
 
-// A thread that goes on where it stopped follows at once; the scheduler begins new ones and ends rounds.
+// A thread that goes on where it stopped follows at once; the scheduler begins new ones and ends
+// rounds.
 void WaitAt(State state) {
   const unsigned fiber = machine.fiber_of[machine.current];
   machine.states[machine.current] = state;
