@@ -101,8 +101,9 @@ function pairsOf(layers: readonly PairedLayer[]): Pair[] {
   const [whole, inside] = ['experts', 'expert-channels'].map((kind) =>
     layers.filter(({ scope }) => scope === kind),
   );
+  const narrowings = common(inside!);
   return common(whole!).flatMap((gone) =>
-    common(inside!).map((narrowed) => pairOf(layers, gone, narrowed)),
+    narrowings.map((narrowed) => pairOf(layers, gone, narrowed)),
   );
 }
 

@@ -5,7 +5,7 @@
 // It is built to be unkind. The threads of a block are fibers that switch at barriers and shuffles,
 // in an order that changes from round to round: a missing barrier shows as a wrong result.
 // Streams do nothing until they are waited for: a missing event shows as data that is not there
-// yet. Fresh device memory is filled with NaNs.
+// yet. Fresh device memory of up to 1 GiB is filled with NaNs.
 #pragma once
 
 #include <cmath>

@@ -55,8 +55,8 @@ Machine machine;
 // let the compiler drop the way back.
 OPAQUE [[noreturn]] void GoTo(Place& place) { __builtin_longjmp(place, 1); }
 
-OPAQUE void Leave(unsigned fiber) {
-  if (__builtin_setjmp(machine.places[fiber]) == 0) GoTo(machine.scheduler);
+OPAQUE void Leave(unsigned fiber, Place& to) {
+  if (__builtin_setjmp(machine.places[fiber]) == 0) GoTo(to);
 }
 
 // Whose turn it is. @return a thread, or `threads` at the end of the round
@@ -88,7 +88,7 @@ void FiberMain() {
       Begin(next);
     } else {
       machine.idle[machine.idle_count++] = fiber;
-      Leave(fiber);
+      Leave(fiber, machine.scheduler);
     }
   }
 }
@@ -158,9 +158,18 @@ void RunBlock() {
   }
 }
 
+// A thread that goes on where it stopped follows at once; the scheduler begins new ones and ends
+// rounds.
 void WaitAt(State state) {
+  const unsigned fiber = machine.fiber_of[machine.current];
   machine.states[machine.current] = state;
-  Leave(machine.fiber_of[machine.current]);
+  const unsigned next = Next();
+  if (next < machine.threads && machine.states[next] == State::kReady) {
+    Begin(next);
+    Leave(fiber, machine.places[machine.fiber_of[next]]);
+  } else {
+    Leave(fiber, machine.scheduler);
+  }
 }
 
 }  // namespace

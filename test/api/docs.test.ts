@@ -1,9 +1,14 @@
-/** The examples of docs/api.md as a user would have them: type-checked as ES modules of the package, and run. */
+/**
+ * The examples of docs/api.md as a user would have them: type-checked as ES modules of the package, and run. The first one on the
+ * embedded model, others on a smaller one; STRUPRUNE_LONG=1: all on the embedded one.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'ava';
 import ts from 'typescript';
+import { workspace } from '../e2e/models';
+import { isLong } from '../long';
 
 const ROOT = resolve(__dirname, '../..');
 execFileSync(process.execPath, [join(ROOT, 'scripts', 'compile.js')]);
@@ -16,6 +21,13 @@ const parent = join(ROOT, 'build', 'examples');
 mkdirSync(parent, { recursive: true });
 const folder = mkdtempSync(join(parent, 'run-'));
 test.after.always(() => rmSync(folder, { recursive: true }));
+const work = workspace();
+test.after.always(() => work.remove());
+const preload = join(folder, 'small-model.js');
+writeFileSync(
+  preload,
+  `require(${JSON.stringify(join(ROOT, 'dist/lib/embedded.js'))}).embeddedModel = () => ${JSON.stringify(work.model('llama2', 'small'))};`,
+);
 const fileOf = (name: string) => join(folder, `${name}.mts`);
 for (const [, name, code] of examples) writeFileSync(fileOf(name!), code!);
 
@@ -58,7 +70,8 @@ for (const [, name] of examples) {
     const cwd = join(folder, name!);
     mkdirSync(cwd);
     const script = fileOf(name!).replace(/mts$/, 'mjs');
-    const stdout = execFileSync(process.execPath, [script], {
+    const smaller = isLong || name === 'run' ? [] : ['--require', preload];
+    const stdout = execFileSync(process.execPath, [...smaller, script], {
       cwd,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],

@@ -5,10 +5,17 @@ import { Engine, evaluate, openModel, plan, prune, pruneReport, survey } from '.
 import { processReserve } from '../../lib/engine/reserve';
 import { StruPruneError } from '../../lib/errors';
 import { hashesOf } from '../e2e/files';
-import { EVALUATION, MODEL, SMALL, SMALL_SURVEY, workFolder } from './models';
+import { workspace } from '../e2e/models';
+import { EVALUATION, SMALL, SMALL_SURVEY, workFolder } from './models';
 
 const work = workFolder();
-test.after.always(() => work.remove());
+const models = workspace();
+test.after.always(() => {
+  work.remove();
+  models.remove();
+});
+
+const MODEL = models.model('llama2');
 
 const TEXT = { text: EVALUATION, window: 128, maxTokens: 1024 };
 

@@ -14,10 +14,17 @@ import {
   StruPruneError,
   survey,
 } from '../../lib';
-import { CALIBRATION, EVALUATION, MODEL, SMALL, SMALL_SURVEY, workFolder } from './models';
+import { workspace } from '../e2e/models';
+import { CALIBRATION, EVALUATION, SMALL, SMALL_SURVEY, workFolder } from './models';
 
 const work = workFolder();
-test.after.always(() => work.remove());
+const models = workspace();
+test.after.always(() => {
+  work.remove();
+  models.remove();
+});
+
+const MODEL = models.model('llama2');
 
 const MINE = Object.assign(new TypeError('of mine'), { code: 'ENOENT' });
 const fail = () => {
@@ -51,7 +58,7 @@ const RUNS: [what: string, more: Partial<PruneOptions>, resumable: boolean][] = 
   ['onWarning', { onWarning: fail, eval: CALIBRATION }, false],
   ['onProgress, late, survey', { onProgress: later(failAt('survey', 2)) }, false],
   ['onProgress, late, solve', { onProgress: later(failAt('solve', 2)) }, true],
-  ['onProgress, late, last block', { onProgress: later(failAt('write', 5)) }, true],
+  ['onProgress, late, last block', { onProgress: later(failAt('write', 2)) }, true],
   ['onWarning, late', { onWarning: later(fail), eval: CALIBRATION }, false],
   ['an allocation', { allocation: { name: 'a', allocate: fail } }, true],
   ['a late allocation', { allocation: { name: 'a', allocate: async () => fail() } }, true],

@@ -10,10 +10,17 @@ import {
 } from '../../lib';
 import { maskForBudget } from '../../lib/masks/sweep';
 import { hashesOf } from '../e2e/files';
-import { MODEL, SMALL, SMALL_SURVEY, workFolder } from './models';
+import { workspace } from '../e2e/models';
+import { SMALL, SMALL_SURVEY, workFolder } from './models';
 
 const work = workFolder();
-test.after.always(() => work.remove());
+const models = workspace();
+test.after.always(() => {
+  work.remove();
+  models.remove();
+});
+
+const MODEL = models.model('llama2');
 
 const options = (more: object) => ({
   ...SMALL,

@@ -50,7 +50,10 @@ test.serial(
       }
     }
     t.is(csvOf(document)!.trim().split('\n').length, 1 + 2 + 3);
-    t.regex(scaleReport(document), /\n +3 +0:\d\d +0:\d\d +0:\d\d +0:\d\d +×1\.\d\d +\d+ MiB$/);
+    t.regex(
+      scaleReport(document),
+      /\n +3 +\d+:\d\d +\d+:\d\d +\d+:\d\d +\d+:\d\d +×1\.\d\d +\d+ MiB$/,
+    );
     t.regex(benchHtml(document), /scale-rows/);
     const [row] = rows;
     const slow = { ...document.scale!, rows: [{ ...row!, sharesTokens: false }] };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { benchSchema } from '../../lib/documents/bench';
 import { sampleDocument } from '../report/sample';
+import { runHere } from './here';
 import { CALIBRATION, EVALUATION, run, scratch, TINY } from './run';
 
 const SMALL = [
@@ -30,7 +31,7 @@ test('bench quality: a table, then JSON alone from the same journal', async (t) 
   t.is(table.stdout.match(/^ *\d+\.\d % +(magnitude|FLAP)/gm)?.length, 4);
   t.regex(table.stderr, /overlap/);
 
-  const json = await run([...args, '--json']);
+  const json = await runHere([...args, '--json']);
   t.is(json.code, 0, json.stderr);
   const document = benchSchema.parse(JSON.parse(json.stdout));
   const written = benchSchema.parse(
@@ -40,7 +41,7 @@ test('bench quality: a table, then JSON alone from the same journal', async (t) 
   t.is(document.quality!.rows.length, 4);
   // The command is one that the program understands, and finds everything done.
   const [, , ...words] = document.command.split(' ');
-  const again = await run([...words, '--json']);
+  const again = await runHere([...words, '--json']);
   t.is(again.code, 0, again.stderr);
   t.deepEqual(benchSchema.parse(JSON.parse(again.stdout)).quality, document.quality);
 });
@@ -66,14 +67,14 @@ test('bench quality, stopped by Ctrl-C: a report of what there is, and where it 
   );
   const early = benchSchema.parse(JSON.parse(await readFile(join(output, 'quality.json'), 'utf8')));
   t.true([2, 3].includes(early.quality!.rows.length));
-  t.is((await run(['bench', 'report', output])).code, 0);
+  t.is((await runHere(['bench', 'report', output])).code, 0);
 });
 
 test('bench alone: a folder of its own, whose other results it throws away when told so', async (t) => {
   const output = await scratch(t);
   const rows = join(output, 'rows.jsonl');
   await writeFile(rows, '{"format":"struprune-bench-journal 1","key":"of another version"}\n');
-  const refused = await run(['bench', '-o', output]);
+  const refused = await runHere(['bench', '-o', output]);
   t.is(refused.code, 4);
   t.regex(refused.stderr, /another folder with --output, or --force/);
   const { code, stdout, stderr } = await run(['bench', '--json', '--force', '-o', output]);
@@ -83,7 +84,7 @@ test('bench alone: a folder of its own, whose other results it throws away when 
   t.regex(await readFile(rows, 'utf8'), /"row"/);
   // A flag behind a further word is that command's.
   const args = ['bench', 'quality', TINY, '--methods', 'wanda', '-o', output];
-  t.regex((await run(args)).stderr, /no method 'wanda'/);
+  t.regex((await runHere(args)).stderr, /no method 'wanda'/);
 });
 
 test('what cannot be written, read or used as scratch is said before the work', async (t) => {
@@ -102,7 +103,7 @@ test('what cannot be written, read or used as scratch is said before the work', 
     ],
   ];
   for (const [args, code, message] of cases) {
-    const finished = await run(['bench', ...args]);
+    const finished = await runHere(['bench', ...args]);
     t.is(finished.code, code, finished.stderr);
     t.regex(finished.stderr, message);
   }
@@ -115,7 +116,7 @@ test('wrong lists are refused', async (t) => {
     ['--sparsities', '0'],
     ['--methods', 'wanda'],
   ]) {
-    const { code, stderr } = await run(['bench', 'quality', TINY, flag!, value!]);
+    const { code, stderr } = await runHere(['bench', 'quality', TINY, flag!, value!]);
     t.is(code, 2, `${flag} ${value}: ${stderr}`);
   }
 });
@@ -134,23 +135,23 @@ test('bench report: one page of what is in a folder', async (t) => {
     };
     await writeFile(join(folder, `${name}.json`), JSON.stringify(part));
   }
-  const { code, stdout, stderr } = await run(['bench', 'report', folder]);
+  const { code, stdout, stderr } = await runHere(['bench', 'report', folder]);
   t.is(code, 0, stderr);
   t.is(stdout, `${join(folder, 'report.html')}\n`);
   const html = await readFile(join(folder, 'report.html'), 'utf8');
   for (const id of ['quality', 'kernels']) t.true(html.includes(`<section id="${id}"`), id);
 
-  const twice = await run(['bench', 'report', folder, join(folder, 'kernels.json')]);
+  const twice = await runHere(['bench', 'report', folder, join(folder, 'kernels.json')]);
   t.is(twice.code, 2);
   t.regex(twice.stderr, /2 of the documents have a section 'kernels'/);
-  const nothing = await run(['bench', 'report', await scratch(t)]);
+  const nothing = await runHere(['bench', 'report', await scratch(t)]);
   t.is(nothing.code, 3);
   t.regex(nothing.stderr, /has no document of a benchmark; run one with -o/);
 });
 
 test('bench speed says how to get a runtime that is not where it was said to be', async (t) => {
   const args = ['bench', 'speed', 'a.gguf', 'b.gguf', '--runtime', await scratch(t)];
-  const { code, stderr } = await run(args);
+  const { code, stderr } = await runHere(args);
   t.is(code, 3);
   t.regex(stderr, /npm install --prefix llama .* \[ERR_NOT_FOUND\]/);
 });

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import test from 'ava';
+import { runHere } from './here';
 import { EVALUATION, run, TINY } from './run';
 
 const ARGS = ['eval', TINY, '--text', EVALUATION, '--window', '128', '--max-tokens', '600'];
@@ -32,7 +33,13 @@ test('without it: lines for people, no escape sequences in a pipe', async (t) =>
 const QUESTIONS = join(TINY, '../tasks/everyday.jsonl');
 
 test('--tasks: right answers, alone or behind a text', async (t) => {
-  const { code, stdout, stderr } = await run([...ARGS, '--tasks', QUESTIONS, '--against', TINY]);
+  const { code, stdout, stderr } = await runHere([
+    ...ARGS,
+    '--tasks',
+    QUESTIONS,
+    '--against',
+    TINY,
+  ]);
   t.is(code, 0, stderr);
   t.regex(stdout, /^perplexity +\d/);
   t.regex(stdout, /^KL to it +-?0\.0000 nats per token$/m);
@@ -41,15 +48,15 @@ test('--tasks: right answers, alone or behind a text', async (t) => {
     stdout,
     /^multiple choice +40 questions\nacc +37\.5 % ± 7\.8 %\nacc_norm +32\.5 % ± 7\.5 %$/m,
   );
-  const alone = await run(['eval', TINY, '--tasks', QUESTIONS, '--json']);
+  const alone = await runHere(['eval', TINY, '--tasks', QUESTIONS, '--json']);
   t.deepEqual(Object.keys(JSON.parse(alone.stdout)), ['tasks']);
   t.notRegex(alone.stderr, /no effect/);
-  const idle = await run(['eval', TINY, '--tasks', QUESTIONS, '--json', '--window', '64']);
+  const idle = await runHere(['eval', TINY, '--tasks', QUESTIONS, '--json', '--window', '64']);
   t.regex(idle.stderr, /warning: --window has no effect without --text/);
 });
 
 test('nothing to measure on is refused', async (t) => {
-  const { code, stderr } = await run(['eval', TINY]);
+  const { code, stderr } = await runHere(['eval', TINY]);
   t.is(code, 2);
   t.regex(stderr, /nothing to measure on; give a --text, or questions by --tasks/);
 });

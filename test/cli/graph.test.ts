@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { numbersOf } from '../report/page';
 import { soundPage } from '../report/sound';
+import { runHere } from './here';
 import { run, scratch } from './run';
 
 const FIXTURES = join(__dirname, '../fixtures/graph-runs');
@@ -32,7 +33,7 @@ test('JSON on stdout and a report beside the file, with the same numbers', async
 
 test('for people: every site, what stays and why, and which loss it is', async (t) => {
   const output = join(await scratch(t), 'small.onnx');
-  const { code, stdout, stderr } = await run(prune(output, '--eval', INPUTS));
+  const { code, stdout, stderr } = await runHere(prune(output, '--eval', INPUTS));
   t.is(code, 0, stderr);
   t.regex(stdout, /^w1 +8 +\d/m);
   t.regex(stdout, /of the maps' weights removed \(threshold allocation\)/);
@@ -43,7 +44,7 @@ test('for people: every site, what stays and why, and which loss it is', async (
 
 test('flags that a graph does not read are refused before work', async (t) => {
   const output = join(await scratch(t), 'small.onnx');
-  const { code, stderr } = await run(prune(output, '--tune-tokens', '64', '--no-samples'));
+  const { code, stderr } = await runHere(prune(output, '--tune-tokens', '64', '--no-samples'));
   t.is(code, 2);
   t.regex(stderr, /a graph is pruned without --tune-tokens, --samples; leave them out/);
 });
@@ -56,7 +57,7 @@ test('--scope chooses heads, all other units, or both', async (t) => {
     ...['--calibration', join(folder, 'expected.safetensors'), '--threads', '1', ...more],
   ];
   const sitesIn = async (scope: string) => {
-    const { code, stdout, stderr } = await run(given('--scope', scope, '--force'));
+    const { code, stdout, stderr } = await runHere(given('--scope', scope, '--force'));
     t.is(code, 0, stderr);
     const { sites, held } = JSON.parse(stdout);
     return {
@@ -67,7 +68,7 @@ test('--scope chooses heads, all other units, or both', async (t) => {
   t.deepEqual(await sitesIn('all'), { units: [3, 20], outside: false });
   t.deepEqual(await sitesIn('attention'), { units: [3], outside: true });
   t.deepEqual(await sitesIn('ffn'), { units: [20], outside: true });
-  const { code, stderr } = await run(given('--scope', 'experts', '--force'));
+  const { code, stderr } = await runHere(given('--scope', 'experts', '--force'));
   t.is(code, 3);
   t.regex(stderr, /a graph has no experts/);
 });
@@ -80,7 +81,14 @@ test('a folder of transformers.js is written as one, with the report in it', asy
   await cp(join(FIXTURES, 'depthwise.onnx'), join(folder, 'onnx/model_fp16.onnx'));
   await writeFile(join(folder, 'config.json'), '{}');
   const [, , , , ...flags] = prune(output);
-  const { code, stdout, stderr } = await run(['prune', folder, '-o', output, ...flags, '--report']);
+  const { code, stdout, stderr } = await runHere([
+    'prune',
+    folder,
+    '-o',
+    output,
+    ...flags,
+    '--report',
+  ]);
   t.is(code, 0, stderr);
   t.regex(stdout, /^note: graphs that were not pruned .*: onnx\/model_fp16.onnx$/m);
   t.deepEqual((await readdir(output)).sort(), [

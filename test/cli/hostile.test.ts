@@ -6,7 +6,8 @@ import test from 'ava';
 import { workspace } from '../e2e/models';
 import { hostileGguf } from '../hostile/gguf';
 import { writeHostile } from '../hostile/hostile-file';
-import { CALIBRATION, run } from './run';
+import { runHere } from './here';
+import { CALIBRATION } from './run';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -123,7 +124,7 @@ for (const [what, make] of CASES) {
     const { model = work.model('llama2'), calibration, output, code, message } = await make();
     const folder = work.emptyFolder();
     const args = pruneArgs(model, output ?? join(folder, 'out'), calibration);
-    const finished = await run(args);
+    const finished = await runHere(args);
     t.is(finished.code, code, finished.stderr);
     t.is(finished.stdout, '');
     t.regex(finished.stderr, message);
@@ -149,7 +150,7 @@ test("what a checkpoint's maker wrote moves no cursor", async (t) => {
   const model = edited('llama2', 'config.json', (text) =>
     text.toString('utf8').replace(/"model_type": *"[^"]*"/, '"model_type": "\\u001b[2J\\u009bm"'),
   );
-  const { code, stderr } = await run(['eval', model, '--text', CALIBRATION]);
+  const { code, stderr } = await runHere(['eval', model, '--text', CALIBRATION]);
   t.is(code, 3);
   t.regex(stderr, /^error: .*"?\ufffd\[2J\ufffdm/);
 });

@@ -1,7 +1,8 @@
 /** Slips on the command line: the exit code, and a line that says what was meant and what there is. */
 import { join } from 'node:path';
 import test from 'ava';
-import { quickPrune, run, scratch, TINY } from './run';
+import { runHere } from './here';
+import { quickPrune, scratch, TINY } from './run';
 
 const SLIPS: [what: string, args: string[], code: number, message: RegExp][] = [
   [
@@ -46,7 +47,7 @@ const SLIPS: [what: string, args: string[], code: number, message: RegExp][] = [
 ];
 for (const [what, args, exitCode, message] of SLIPS) {
   test(what, async (t) => {
-    const { code, stderr } = await run(args, { cwd: await scratch(t) });
+    const { code, stderr } = await runHere(args, { cwd: await scratch(t) });
     t.is(code, exitCode, stderr);
     t.regex(stderr, message);
   });
@@ -54,11 +55,11 @@ for (const [what, args, exitCode, message] of SLIPS) {
 
 test('help in front of a benchmark, and behind bench', async (t) => {
   const [usual, front, behind] = await Promise.all([
-    run(['bench', 'quality', '--help']),
-    run(['help', 'bench', 'quality']),
-    run(['bench', 'help', 'quality']),
+    runHere(['bench', 'quality', '--help']),
+    runHere(['help', 'bench', 'quality']),
+    runHere(['bench', 'help', 'quality']),
   ]);
   t.regex(usual.stdout, /^Usage: struprune-native bench quality /);
   t.deepEqual([front, behind], [usual, usual]);
-  t.regex((await run(['bench', 'help'])).stdout, /^Usage: struprune-native bench /);
+  t.regex((await runHere(['bench', 'help'])).stdout, /^Usage: struprune-native bench /);
 });

@@ -2,6 +2,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
+import { runHere } from './here';
 import { EVALUATION, quickPrune, run, scratch } from './run';
 
 test('--json: the result alone on stdout, and what it says is on the disk', async (t) => {
@@ -36,7 +37,7 @@ test('--json: the result alone on stdout, and what it says is on the disk', asyn
 
 test('for people: sizes, layers, samples, where it lies and how to load it', async (t) => {
   const output = join(await scratch(t), 'small.gguf');
-  const { code, stdout, stderr } = await run(
+  const { code, stdout, stderr } = await runHere(
     quickPrune(output, '--method', 'wanda-sp', '--format', 'gguf'),
   );
   t.is(code, 0, stderr);
@@ -59,7 +60,7 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
 
 test('a model that is of little use is warned of, with what to do', async (t) => {
   const output = join(await scratch(t), 'ruined');
-  const { code, stdout, stderr } = await run(
+  const { code, stdout, stderr } = await runHere(
     quickPrune(output, '--method', 'magnitude-l2', '--sparsity', '70%', '--json'),
   );
   t.is(code, 0, stderr);
@@ -76,7 +77,7 @@ test('a model that is of little use is warned of, with what to do', async (t) =>
 test('flags that the method does not read are warned of', async (t) => {
   const output = join(await scratch(t), 'small');
   const idle = ['--method', 'flap', '--fisher-labels', 'sampled', '--no-refit', '--json'];
-  const { code, stdout, stderr } = await run(quickPrune(output, ...idle));
+  const { code, stdout, stderr } = await runHere(quickPrune(output, ...idle));
   t.is(code, 0, stderr);
   t.regex(stderr, /^warning: --no-refit and --fisher-labels have no effect with --method flap$/m);
   t.is(JSON.parse(stdout).warnings.length, 1);
@@ -86,20 +87,20 @@ test('an output that is there is refused at once, and replaced with --force', as
   const folder = await scratch(t);
   const output = join(folder, 'small');
   const quick = ['--method', 'magnitude-l2', '--json'];
-  t.is((await run(quickPrune(output, ...quick, '--sparsity', '0.1'))).code, 0);
+  t.is((await runHere(quickPrune(output, ...quick, '--sparsity', '0.1'))).code, 0);
   const earlier = await readFile(join(output, 'config.json'), 'utf8');
-  const refused = await run(quickPrune(output, ...quick));
+  const refused = await runHere(quickPrune(output, ...quick));
   t.is(refused.code, 4);
   t.is(refused.stdout, '');
   t.regex(refused.stderr, /^error: .*small exists already; .*--force.* \[ERR_OUTPUT\]\n$/);
   t.is(await readFile(join(output, 'config.json'), 'utf8'), earlier);
-  const replaced = await run(quickPrune(output, ...quick, '--force'));
+  const replaced = await runHere(quickPrune(output, ...quick, '--force'));
   t.is(replaced.code, 0, replaced.stderr);
   t.is(JSON.parse(replaced.stdout).calibrationTokens, 0, 'magnitude reads no text');
   t.not(await readFile(join(output, 'config.json'), 'utf8'), earlier);
   t.deepEqual(await readdir(folder), ['small']);
   await writeFile(join(output, 'notes.txt'), 'mine');
-  const kept = await run(quickPrune(output, ...quick, '--force'));
+  const kept = await runHere(quickPrune(output, ...quick, '--force'));
   t.is(kept.code, 4);
   t.regex(kept.stderr, /^error: .*small has what this program did not write.*\(notes\.txt\)/);
   t.is(await readFile(join(output, 'notes.txt'), 'utf8'), 'mine');
@@ -140,7 +141,7 @@ test('a quantised source: a folder is larger, which is said, and a file has its 
   const sources = await Promise.all(
     ['q4_1', 'q8_0'].map(async (dtype) => {
       const file = join(folder, `${dtype}.gguf`);
-      const made = await run(quickPrune(file, ...quick, '--dtype', dtype));
+      const made = await runHere(quickPrune(file, ...quick, '--dtype', dtype));
       t.is(made.code, 0, made.stderr);
       return file;
     }),
@@ -149,7 +150,7 @@ test('a quantised source: a folder is larger, which is said, and a file has its 
   const [, , , , ...flags] = quickPrune('', ...quick);
   const again = async (source: string, output: string, ...more: string[]) => {
     const args = ['prune', source, '-o', join(folder, output), ...flags, ...more];
-    const { code, stdout, stderr } = await run(args);
+    const { code, stdout, stderr } = await runHere(args);
     t.is(code, 0, stderr);
     return stdout;
   };
@@ -175,16 +176,16 @@ test('a quantised source: a folder is larger, which is said, and a file has its 
   // In Q4_1 nothing would have to go.
   const sized = flags.map((word) => (word === '--sparsity' ? '--target-size' : word));
   sized[sized.indexOf('0.25')] = '2400000';
-  const { stdout, stderr } = await run(['prune', few, '-o', join(folder, 'sized'), ...sized]);
+  const { stdout, stderr } = await runHere(['prune', few, '-o', join(folder, 'sized'), ...sized]);
   t.regex(stdout, /^note: the source has Q4_1 weights, and F16 has more bits$/m, stderr);
 });
 
 test('--max-shard-size is warned of where one file is written', async (t) => {
   const folder = await scratch(t);
   const quick = ['--method', 'magnitude-l2', '--max-shard-size', '1MB', '--json'];
-  const file = await run(quickPrune(join(folder, 'small.gguf'), ...quick));
+  const file = await runHere(quickPrune(join(folder, 'small.gguf'), ...quick));
   t.regex(file.stderr, /^warning: --max-shard-size has no effect with a \.gguf output$/m);
-  const shards = await run(quickPrune(join(folder, 'small'), ...quick));
+  const shards = await runHere(quickPrune(join(folder, 'small'), ...quick));
   t.is(shards.code, 0);
   t.notRegex(shards.stderr, /max-shard-size/);
 });

@@ -6,6 +6,7 @@ import test from 'ava';
 import { fakeRuntime } from '../bench/fake-runtime';
 import { numbersOf, tableOf } from '../report/page';
 import { soundPage } from '../report/sound';
+import { runHere } from './here';
 import { CALIBRATION, EVALUATION, quickPrune, ROOT, run, scratch } from './run';
 
 const evaluated = ['--eval', EVALUATION, '--eval-tokens', '256'];
@@ -50,11 +51,11 @@ test('without a name: report.html in the folder, with the numbers of the JSON', 
 test('beside a .gguf file, or where it is told; its place is printed', async (t) => {
   const folder = await scratch(t);
   const quick = ['--method', 'magnitude-l2', '--format', 'gguf', '--no-samples'];
-  const one = await run(quickPrune(join(folder, 'small.gguf'), ...quick, '--report'));
+  const one = await runHere(quickPrune(join(folder, 'small.gguf'), ...quick, '--report'));
   t.is(one.code, 0, one.stderr);
   t.true(one.stdout.includes(`report: ${join(folder, 'small.report.html')}`));
   const named = join(folder, 'deep', 'mine.html');
-  const two = await run(quickPrune(join(folder, 'two.gguf'), ...quick, '--report', named));
+  const two = await runHere(quickPrune(join(folder, 'two.gguf'), ...quick, '--report', named));
   t.is(two.code, 0, two.stderr);
   t.true(existsSync(named));
   t.deepEqual((await readdir(folder)).sort(), [
@@ -70,7 +71,7 @@ test('--speed: a table, a part of the JSON, a section of the report', async (t) 
   const quick = ['--method', 'magnitude-l2', '--no-samples'];
   const output = join(folder, 'small.gguf');
   const runtime = fakeRuntime(await scratch(t));
-  const one = await run(quickPrune(output, ...quick, '--report', '--speed', runtime, '--json'));
+  const one = await runHere(quickPrune(output, ...quick, '--report', '--speed', runtime, '--json'));
   t.is(one.code, 0, one.stderr);
   const { speed, sparsity } = JSON.parse(one.stdout);
   t.true(sparsity > 0.2);
@@ -83,14 +84,14 @@ test('--speed: a table, a part of the JSON, a section of the report', async (t) 
   const [dense] = numbersOf(page, 'speed-0-generation-table');
   t.is(dense![1][0], speed.runs[0].generation.dense.median);
 
-  const two = await run(quickPrune(join(folder, 'two'), ...quick, '--speed', runtime));
+  const two = await runHere(quickPrune(join(folder, 'two'), ...quick, '--speed', runtime));
   t.is(two.code, 0, two.stderr);
   t.regex(
     two.stdout,
     /parameters [\s\S]*removed work allows[\s\S]*note: llama\.cpp was left out: it reads GGUF/,
   );
 
-  const wrong = await run(quickPrune(join(folder, 'three'), ...quick, '--speed', folder));
+  const wrong = await runHere(quickPrune(join(folder, 'three'), ...quick, '--speed', folder));
   t.is(wrong.code, 3);
   t.regex(wrong.stderr, /node-llama-cpp is not in .* \[ERR_NOT_FOUND\]/);
   t.false(existsSync(join(folder, 'three')));
@@ -100,18 +101,20 @@ test('a report that could not be written is refused before any work', async (t) 
   const folder = await scratch(t);
   const quick = ['--method', 'magnitude-l2'];
   const output = join(folder, 'small');
-  const other = await run(quickPrune(output, ...quick, '--report', join(output, 'config.json')));
+  const other = await runHere(
+    quickPrune(output, ...quick, '--report', join(output, 'config.json')),
+  );
   t.is(other.code, 2);
   t.regex(other.stderr, /config\.json would not be an \.html file; .* \[ERR_ARGUMENT\]/);
   const taken = join(folder, 'taken.html');
   await writeFile(taken, 'mine');
-  const refused = await run(quickPrune(output, ...quick, '--report', taken));
+  const refused = await runHere(quickPrune(output, ...quick, '--report', taken));
   t.is(refused.code, 4);
   t.regex(refused.stderr, /taken\.html exists already; .*--force.* \[ERR_OUTPUT\]/);
   t.is(await readFile(taken, 'utf8'), 'mine');
   await mkdir(join(folder, 'folder.html'));
   const isFolder = join(folder, 'folder.html');
-  const third = await run(quickPrune(output, ...quick, '--force', '--report', isFolder));
+  const third = await runHere(quickPrune(output, ...quick, '--force', '--report', isFolder));
   t.is(third.code, 4);
   t.false(existsSync(output));
 });
@@ -126,7 +129,7 @@ test("a report in the place of the run's other files is refused before any work"
     [/--report .* lies in the output/, '--report', output],
     [/--report .* lies in the journal/, '--report', journal],
   ] as const) {
-    const { code, stderr } = await run(quickPrune(output, ...flags));
+    const { code, stderr } = await runHere(quickPrune(output, ...flags));
     t.is(code, 2, stderr);
     t.regex(stderr, message);
   }
@@ -156,7 +159,7 @@ test('a report never takes the place of a text', async (t) => {
   const text = join(folder, 'text.html');
   await copyFile(CALIBRATION, text);
   const more = ['--calibration', text, '--report', text, '--force'];
-  const { code, stderr } = await run(quickPrune(join(folder, 'small'), ...more));
+  const { code, stderr } = await runHere(quickPrune(join(folder, 'small'), ...more));
   t.is(code, 4);
   t.regex(stderr, /--report .*text\.html is --calibration .*; give another path \[ERR_OUTPUT\]/);
   t.deepEqual(await readFile(text), await readFile(CALIBRATION));
@@ -167,7 +170,7 @@ test('tokens that experts were routed: a line for people, a section of the repor
   const model = join(ROOT, 'assets', 'tiny-moe');
   const size = ['--sparsity', '0.1', '--calibration-tokens', '512', '--window', '128'];
   const asked = ['--calibration', CALIBRATION, '--method', 'reap', '--no-samples', '--report'];
-  const { code, stdout, stderr } = await run(['prune', model, '-o', output, ...size, ...asked]);
+  const { code, stdout, stderr } = await runHere(['prune', model, '-o', output, ...size, ...asked]);
   t.is(code, 0, stderr);
   const page = await readFile(join(output, 'report.html'), 'utf8');
   soundPage(t, page);

@@ -7,7 +7,7 @@ import { isLong } from '../long';
 import { quickPrune, run, scratch, TINY } from './run';
 
 /** Each takes most of a run: STRUPRUNE_LONG=1 makes 30. */
-const KILLS = isLong ? 30 : 8;
+const KILLS = isLong ? 30 : 5;
 /** On a machine that has slowed down since its undisturbed run, the first kills may all come before a block is done. */
 const MOST_KILLS = 4 * KILLS;
 const JOURNAL = 'small.struprune-journal';

@@ -2,6 +2,7 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { exportTable, KIND_WORDS } from '../../lib/checkpoint/export-table';
+import { runHere } from './here';
 import { CALIBRATION, quickPrune, run, scratch, TINY } from './run';
 
 test('help names the commands and needs no model', async (t) => {
@@ -15,12 +16,12 @@ test('help names the commands and needs no model', async (t) => {
 
 test('help of a command, said in front or behind', async (t) => {
   for (const words of [['prune'], ['bench', 'quality']]) {
-    const { code, stdout } = await run(['help', ...words]);
+    const { code, stdout } = await runHere(['help', ...words]);
     t.is(code, 0);
-    t.is(stdout, (await run([...words, '--help'])).stdout);
+    t.is(stdout, (await runHere([...words, '--help'])).stdout);
     t.regex(stdout, new RegExp(`^Usage: struprune-native ${words.join(' ')} `));
   }
-  t.is((await run(['help'])).stdout, (await run(['--help'])).stdout);
+  t.is((await runHere(['help'])).stdout, (await runHere(['--help'])).stdout);
 });
 
 test('the version, by either flag', async (t) => {
@@ -36,11 +37,11 @@ test('no command: the help, on stderr, and exit code 2', async (t) => {
 });
 
 test('plan takes a command of prune, and lists of its flags those that matter', async (t) => {
-  const help = await run(['plan', '--help']);
+  const help = await runHere(['plan', '--help']);
   t.regex(help.stdout, /--sparsity/);
   t.notRegex(help.stdout, /--force|--resume|--report|--samples|--no-samples/);
   const args = quickPrune('x', '--force', '--resume', '--no-samples', '--json', '--report');
-  const { code, stdout, stderr } = await run(['plan', ...args.slice(1)]);
+  const { code, stdout, stderr } = await runHere(['plan', ...args.slice(1)]);
   t.is(code, 0, stderr);
   t.true(JSON.parse(stdout).fits);
 });
@@ -144,9 +145,9 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
   ['an empty path', quickPrune(''), /option --output is ''; give a path \[/],
   ['a contradiction', quickPrune('x', '--keep-bias', '--bias', 'add'), /exclude each other/],
 ];
-for (const [what, args, message] of USAGE) {
+for (const [at, [what, args, message]] of USAGE.entries()) {
   test(`${what}: one line and exit code 2`, async (t) => {
-    const { code, stdout, stderr } = await run(args);
+    const { code, stdout, stderr } = await (at === 0 ? run : runHere)(args);
     t.is(code, 2, stderr);
     t.is(stdout, '');
     t.regex(stderr, message);
@@ -156,21 +157,21 @@ for (const [what, args, message] of USAGE) {
 
 test('plan takes a command of prune as it stands', async (t) => {
   const [, ...args] = quickPrune('x', '--keep-bias', '--force', '--report');
-  const { code, stdout, stderr } = await run(['plan', ...args]);
+  const { code, stdout, stderr } = await runHere(['plan', ...args]);
   t.is(code, 0, stderr);
   t.regex(stdout, /^output: a Hugging Face folder in f16$/m);
 });
 
 test('formats of one family', async (t) => {
   const familiesOf = async (name: string) => {
-    const { code, stdout } = await run(['formats', name, '--json']);
+    const { code, stdout } = await runHere(['formats', name, '--json']);
     t.is(code, 0);
     const rows: { family: string }[] = JSON.parse(stdout);
     return [...new Set(rows.map(({ family }) => family))];
   };
   const otherwise = async (name: string) =>
     /^A GGUF file of (\S+) is the model as llama.cpp runs it: with (.*)$/m
-      .exec((await run(['formats', name])).stdout)
+      .exec((await runHere(['formats', name])).stdout)
       ?.slice(1);
   t.deepEqual(await otherwise('gpt-neox'), ['gpt-neox', 'GELU by its tanh approximation.']);
   t.is((await otherwise('gpt-oss'))?.[0], 'gpt-oss');
@@ -180,7 +181,7 @@ test('formats of one family', async (t) => {
 });
 
 test('formats for people: every combination is in one line, with its answer', async (t) => {
-  const { stdout } = await run(['formats']);
+  const { stdout } = await runHere(['formats']);
   const lines = stdout.split('\n').map((line) => line.split(/ {2,}/));
   const columns = lines.findIndex(([first]) => first === 'family');
   const shown = lines.slice(
@@ -209,24 +210,24 @@ test('formats for people: every combination is in one line, with its answer', as
 });
 
 test('plan says what it assumed, and refuses what prune would', async (t) => {
-  const assumed = await run(['plan', TINY]);
+  const assumed = await runHere(['plan', TINY]);
   t.is(assumed.code, 0, assumed.stderr);
   t.regex(assumed.stdout, /^planned for nothing removed, .*no target was given$/m);
   const [, ...args] = quickPrune('x', '--memory', '40MiB');
-  const tight = await run(['plan', ...args]);
+  const tight = await runHere(['plan', ...args]);
   t.is(tight.code, 6, tight.stderr);
   t.regex(tight.stdout, /^memory: \d+ MiB, of which/m);
   t.notRegex(tight.stdout, /no target/);
   const least =
     /^error: prune would refuse it: .*the budget is 40 MiB; raise --memory to (\d+)MiB/m;
   const memory = least.exec(tight.stderr)?.[1];
-  const enough = await run(['plan', ...args.slice(0, -1), `${memory}MiB`]);
+  const enough = await runHere(['plan', ...args.slice(0, -1), `${memory}MiB`]);
   t.is(enough.code, 0, enough.stderr);
 
   const mute = join(await scratch(t), 'mute');
   await cp(TINY, mute, { recursive: true });
   await rm(join(mute, 'tokenizer.json'));
-  const { code, stdout, stderr } = await run(['plan', mute]);
+  const { code, stdout, stderr } = await runHere(['plan', mute]);
   t.is(code, 3);
   t.is(stdout, '');
   t.regex(stderr, /^error: .*tokenizer\.json.*\[ERR_NOT_FOUND\]\n$/);
@@ -236,14 +237,14 @@ test('input that is not there or no text: exit code 3, and the mend', async (t) 
   const folder = await scratch(t);
   const empty = join(folder, 'empty.txt');
   await writeFile(empty, '');
-  const missing = await run(['eval', join(folder, 'nothing'), '--text', CALIBRATION, '--json']);
+  const missing = await runHere(['eval', join(folder, 'nothing'), '--text', CALIBRATION, '--json']);
   t.is(missing.code, 3);
   t.is(missing.stdout, '');
   t.regex(
     missing.stderr,
     /^error: .*nothing: no such file or folder; give the path .*\[ERR_NOT_FOUND\]\n$/,
   );
-  const nothing = await run(['eval', TINY, '--text', empty]);
+  const nothing = await runHere(['eval', TINY, '--text', empty]);
   t.is(nothing.code, 3);
   t.regex(nothing.stderr, /^error: .*is empty; give a file with text \[ERR_TEXT\]\n$/);
 });

@@ -372,8 +372,8 @@ test('what the states go on through says nothing of the first refit', async (t) 
 test('of a trained model the exact error costs less than the score, and with a refit least', async (t) => {
   const model = join(__dirname, '../../assets/tiny-moe');
   const text = {
-    ...{ calibration: CALIBRATION, calibrationTokens: 8192 },
-    ...{ eval: EVALUATION, evalTokens: 4096, window: 256 },
+    ...{ calibration: CALIBRATION, calibrationTokens: 4096 },
+    ...{ eval: EVALUATION, evalTokens: 2048, window: 256 },
   };
   const perplexity = async (more: Partial<PruneOptions>) => {
     const { perplexityAfter } = await prune(model, options({ ...text, sparsity: 0.44, ...more }));

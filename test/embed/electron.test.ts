@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPackageWithOptions, extractAll, listPackage, statFile } from '@electron/asar';
 import test from 'ava';
+import { CALIBRATION, workspace } from '../e2e/models';
 import { build, ROOT } from './programs';
 
 const EXAMPLE = join(ROOT, 'examples', 'electron');
@@ -62,7 +63,11 @@ test.before(() => {
   }
 });
 
-test.after.always(() => rmSync(folder, { recursive: true, force: true }));
+const work = workspace();
+test.after.always(() => {
+  work.remove();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 interface Message {
   type: string;
@@ -144,8 +149,11 @@ test.serial(
     const script = join(`${archive}.unpacked`, 'prune-process.js');
     cpSync(join(folder, 'extracted', 'prune-process.js'), script);
     const output = join(folder, 'from-asar');
-    const { said, code } = await utility(script, { output });
-    t.is(code, 0);
+    const calibration = join(folder, 'some.txt');
+    writeFileSync(calibration, readFileSync(CALIBRATION).subarray(0, 8192));
+    const own = { model: work.model('llama2'), calibration };
+    const { said, code } = await utility(script, { output, ...own });
+    t.is(code, 0, JSON.stringify(said.at(-1)));
     t.like(said.at(-1), { type: 'done', output });
   },
 );

@@ -17,6 +17,8 @@ export function emulatedLibrary(): NodeJS.ProcessEnv {
   const folder = withLock(() => cmakeBuild('cmake', 'struprune_emulated', buildOptions()));
   const library = join(folder, 'libstruprune_emulated.so');
   return {
+    // Half of it is taken at once, and filled: as little as these tests do with.
+    STRUPRUNE_EMULATED_MEMORY: String(128 * 2 ** 20),
     STRUPRUNE_CUDA_LIBRARY: library,
     STRUPRUNE_CUBLAS: library,
     STRUPRUNE_CUSOLVER: library,

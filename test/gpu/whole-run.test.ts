@@ -13,7 +13,7 @@ import type { PruneResult } from '../../lib/pruning/result';
 import { hashesOf } from '../e2e/files';
 import { CALIBRATION_IDS, workspace } from '../e2e/models';
 import { stopAfter } from '../e2e/stop-after';
-import { long } from '../long';
+import { isLong, long } from '../long';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
@@ -178,6 +178,13 @@ const HERE_AND_THERE = ROWS.flatMap(([name, more]) =>
   // Where memory is tight, whether a matrix fits is not known beforehand.
   [false, true]
     .filter((algebra) => !(algebra && 'deviceMemory' in more))
+    // Each of both with a row of its own.
+    .filter(
+      (algebra) =>
+        isLong ||
+        algebra === (name === 'llama2' && !('ffnSolver' in more)) ||
+        'deviceMemory' in more,
+    )
     .map((algebra) => ({ name, more, algebra })),
 );
 for (const { name, more, algebra } of HERE_AND_THERE) {

@@ -4,11 +4,11 @@ import { safetensorsBytes } from '../e2e/files';
 
 const TINY = join(__dirname, '../../assets/tiny');
 
-/** The embedded model with its blocks so many times, in a new folder: more batches of trials. */
-export function deepModel(folder: string, times: number): string {
+/** The embedded model, or another, with its blocks so many times, in a new folder: more batches of trials. */
+export function deepModel(folder: string, times: number, source = TINY): string {
   mkdirSync(folder);
-  for (const name of readdirSync(TINY)) copyFileSync(join(TINY, name), join(folder, name));
-  const config = JSON.parse(readFileSync(join(TINY, 'config.json'), 'utf8'));
+  for (const name of readdirSync(source)) copyFileSync(join(source, name), join(folder, name));
+  const config = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));
   const blocks: number = config.num_hidden_layers;
   const deeper = { ...config, num_hidden_layers: times * blocks };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(deeper));
@@ -20,6 +20,6 @@ export function deepModel(folder: string, times: number): string {
       (_, time) => `${before}${Number(block) + time * blocks}${after}`,
     );
   };
-  writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes(TINY, namesOf));
+  writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes(source, namesOf));
   return folder;
 }

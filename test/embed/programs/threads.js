@@ -4,7 +4,7 @@ const path = require('node:path');
 const { isMainThread, parentPort, Worker, workerData } = require('node:worker_threads');
 const { library, model, settings } = require('./settings.js');
 
-const ROUNDS = 4;
+const ROUNDS = process.env.STRUPRUNE_LONG === '1' ? 4 : 2;
 
 function start(kind, output) {
   const worker = new Worker(__filename, { workerData: { kind, output } });
