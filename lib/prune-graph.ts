@@ -187,7 +187,7 @@ async function pruneWith(
     ...{ multiple, output, force, beside, store, onProgress: progress },
   });
   await graph.begin();
-  requireMemory(engine.budget, sites);
+  requireMemory(engine.budget, sites, spec.refit.beta > 0);
   const surveys = new Surveys();
   const work: Work = {
     ...spec,

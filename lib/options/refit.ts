@@ -130,8 +130,9 @@ export const REFIT = declare(
     beta: {
       takes: share,
       help: "share of the dense output in a block's target",
-      otherwise: FEEDBACK,
+      otherwise: `${FEEDBACK}, and of a graph`,
       changes: 'run',
+      also: ['graph'],
     },
   },
 );

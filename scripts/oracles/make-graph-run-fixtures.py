@@ -6,9 +6,13 @@ OUT (default test/fixtures/graph-runs) receives of each graph NAME.onnx, NAME.in
 .npz files too), and NAME.pruned.safetensors: every constant as half of each site's units leave it, with biases that are added under the name
 "WEIGHT bias". Its metadata have `kept` (by site the units that stay) and `sparsity` (weights that go, as a share).
 
+Of the graphs in FED there is NAME.fed.safetensors too: the same with half of the feedback (BETA), where the target is nearer to what
+the dense graph gives.
+
 onnxruntime gives what the readers of a site read in the graph as it is by then; the rest is numpy: patches, sums without
 their means, one removal after the other, each the one that costs least, and the least squares of what stays.
 """
+import copy
 import json
 import sys
 from pathlib import Path
@@ -21,6 +25,7 @@ from safetensors.numpy import save_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LAMBDA, SAMPLES = 0.05, 48
+BETA, FED = 0.5, ("mlp", "residual", "concat")
 
 
 class Graph:
@@ -484,11 +489,15 @@ def ridge(h):
     return h + np.diag(LAMBDA * np.diag(h) + 1e-6 * np.diag(h).mean())
 
 
-def solve(problems, units, remove, fits, beside):
-    """Units that stay, and each reader's weight with zeros where columns have gone, and the gain of its bias. `fits`: by reader, whether it has one."""
-    sums, through = [], []
+def solve(problems, units, remove, fits, beside, lost):
+    """
+    Units that stay, and each reader's weight with zeros where columns have gone, and the gain of its bias. `fits`: by reader, whether it has
+    one. `lost`: by reader, what the target has more of its rows.
+    """
+    sums, through, crosses, given = [], [], [], []
     centring = [rows.mean(0) * fit for (rows, _, _), fit in zip(problems, fits)]
-    for (rows, weight, mine), means, other in zip(problems, centring, beside):
+    drifts = [more.mean(0) * fit for more, fit in zip(lost, fits)]
+    for (rows, weight, mine), means, other, more, drift in zip(problems, centring, beside, lost, drifts):
         centred = rows - means
         own = np.sort(np.concatenate(mine))
         energy = ((centred[:, own] @ weight[:, own].T) ** 2).sum()
@@ -497,33 +506,37 @@ def solve(problems, units, remove, fits, beside):
         both = np.concatenate([own, other])
         ridged = ridge(h[np.ix_(both, both)])[len(own) :, len(own) :]
         through.append(np.linalg.solve(ridged, h[np.ix_(other, own)]))
+        cross = weight @ (more - drift).T @ centred
+        given.append(np.linalg.solve(ridged, cross[:, other].T).T)
+        scale = energy if len(problems) > 1 else 1
+        crosses.append((cross[:, own] - cross[:, other] @ through[-1]) / scale)
         left = np.zeros_like(h)
         left[np.ix_(own, own)] = h[np.ix_(own, own)] - h[np.ix_(own, other)] @ through[-1]
-        sums.append(left / (energy if len(problems) > 1 else 1))
+        sums.append(left / scale)
     owns = [np.sort(np.concatenate(mine)) for _, _, mine in problems]
     mean = np.concatenate([np.diag(h)[own] for h, own in zip(sums, owns)]).mean()
     ridged = [h + np.diag(LAMBDA * np.diag(h) + 1e-6 * mean) for h in sums]
 
     def fit(kept):
         fitted = []
-        for (_, weight, mine), h, own, other, b in zip(problems, ridged, owns, beside, through):
+        for (_, weight, mine), h, own, other, b, cross, more in zip(problems, ridged, owns, beside, through, crosses, given):
             stay = np.sort(np.concatenate([mine[u] for u in kept]))
             new = weight.copy()
             new[:, own] = 0
-            new[:, stay] = np.linalg.solve(h[np.ix_(stay, stay)], h[np.ix_(stay, own)] @ weight[:, own].T).T
-            new[:, other] += (weight - new)[:, own] @ b.T
+            new[:, stay] = np.linalg.solve(h[np.ix_(stay, stay)], h[np.ix_(stay, own)] @ weight[:, own].T + cross[:, np.isin(own, stay)].T).T
+            new[:, other] += (weight - new)[:, own] @ b.T + more
             fitted.append(new)
         return fitted
 
     def cost(kept):
         gaps = [(weight - new)[:, own] for (_, weight, _), new, own in zip(problems, fit(kept), owns)]
-        return sum(np.einsum("oi,ij,oj", gap, h[np.ix_(own, own)], gap) for gap, h, own in zip(gaps, ridged, owns))
+        return sum(np.einsum("oi,ij,oj", gap, h[np.ix_(own, own)], gap) + 2 * (gap * cross).sum() for gap, h, own, cross in zip(gaps, ridged, owns, crosses))
 
     kept = list(range(units))
     for _ in range(remove):
         kept = min(([v for v in kept if v != u] for u in kept), key=cost)
     fitted = fit(kept)
-    return kept, fitted, [(w - new) @ means for (_, w, _), means, new in zip(problems, centring, fitted)]
+    return kept, fitted, [(w - new) @ means + w @ drift for (_, w, _), means, drift, new in zip(problems, centring, drifts, fitted)]
 
 
 def fits_bias(reader):
@@ -531,14 +544,15 @@ def fits_bias(reader):
     return bool(reader.get("bias", "direction" not in reader))
 
 
-def prune(g, sites):
-    x = g.random.normal(0, 1, (SAMPLES, *g.shape)).astype(g.dtype)
+def prune(g, sites, x, beta):
+    before = copy.deepcopy(g)
     dense = {name: value.copy() for name, value in g.constants.items()}
     whole = g.model()
     kept, gone = {}, {}
     for site in sites:
         problems = [problem(g, reader, x, site["units"]) for reader in site["readers"]]
-        kept[site["name"]], fitted, gains = solve(problems, site["units"], site["units"] // 2, [fits_bias(reader) for reader in site["readers"]], [others(reader, g.constants[reader["weight"]], gone) for reader in site["readers"]])
+        lost = [beta * (problem(before, reader, x, site["units"])[0] - rows) for reader, (rows, _, _) in zip(site["readers"], problems)]
+        kept[site["name"]], fitted, gains = solve(problems, site["units"], site["units"] // 2, [fits_bias(reader) for reader in site["readers"]], [others(reader, g.constants[reader["weight"]], gone) for reader in site["readers"]], lost)
         for reader in site["readers"]:
             lost = set(range(site["units"])) - set(kept[site["name"]])
             gone.setdefault(reader["weight"], set()).update(reader.get("at", 0) + u for u in lost)
@@ -561,7 +575,7 @@ def prune(g, sites):
         cut[name] = np.take(cut[name], stay, axis)
     weights = [name for name in dense if name[0] in "wr" and dense[name].ndim > 1]
     count = lambda values: sum(values[name].size for name in weights)
-    return whole, x, cut, kept, (count(dense) - count(cut)) / count(dense)
+    return whole, cut, kept, (count(dense) - count(cut)) / count(dense)
 
 
 def put(g, reader, new, gain):
@@ -623,7 +637,9 @@ def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out.mkdir(parents=True, exist_ok=True)
     for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed), ("groups", groups), ("scaled", scaled), ("recurrent", recurrent), ("reversed", reversed_steps), ("stateful", stateful), ("half", half), ("fused", fused), ("concat", concat), ("einsum", einsum), ("gated", gated), ("attention", attention)):
         g, sites = make()
-        whole, x, cut, kept, sparsity = prune(g, sites)
+        x = g.random.normal(0, 1, (SAMPLES, *g.shape)).astype(g.dtype)
+        fed = prune(copy.deepcopy(g), sites, x, BETA) if name in FED else None
+        whole, cut, kept, sparsity = prune(g, sites, x, 0)
         for node in whole.graph.node:
             node.output[:] = ["" if each == "steps2" else each for each in node.output]
         onnx.checker.check_model(whole, full_check=name != "fused")
@@ -634,8 +650,14 @@ def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
             np.savez(out / f"{name}.inputs.npz", x=x, flags=np.ones((2, 3), bool), one=np.int64(-7))
             np.savez_compressed(out / "compressed.npz", x=x)
             np.savez(out / "big-endian.npz", x=x[:1].astype(">f4"))
-        metadata = {"kept": json.dumps(kept), "sparsity": repr(float(sparsity))}
-        save_file({k: np.ascontiguousarray(v) for k, v in cut.items() if v.dtype == g.dtype and k != "zeros"}, out / f"{name}.pruned.safetensors", metadata)
+        save(out / f"{name}.pruned.safetensors", cut, kept, sparsity, g.dtype)
+        if fed:
+            save(out / f"{name}.fed.safetensors", *fed[1:], g.dtype)
+
+
+def save(path, cut, kept, sparsity, dtype):
+    metadata = {"kept": json.dumps(kept), "sparsity": repr(float(sparsity))}
+    save_file({k: np.ascontiguousarray(v) for k, v in cut.items() if v.dtype == dtype and k != "zeros"}, path, metadata)
 
 
 if __name__ == "__main__":

@@ -35,11 +35,14 @@ const NAMES = [
   ],
 ];
 
+/** Those of which the oracle has half of the feedback too. */
+const FED = ['mlp', 'residual', 'concat'];
+
 const at = (name: string) => join(FIXTURES, name);
 
 /** What the oracle left, by the names of constants; `WEIGHT bias` is the bias of the node that has that weight. */
-function expectedOf(name: string) {
-  const path = at(`${name}.pruned.safetensors`);
+function expectedOf(name: string, what: string) {
+  const path = at(`${name}.${what}.safetensors`);
   const { tensors, metadata } = parseSafetensors(path);
   const bytes = readFileSync(path);
   const constants = tensors.map(({ name: key, shape, dtype, offset, bytes: length }) => ({
@@ -62,12 +65,15 @@ function constant(name: string, dims: number[], offset = 0, scale = 1) {
   return made;
 }
 
-for (const name of NAMES) {
-  test(`${name}: what is written is the oracle's masks and least squares`, async (t) => {
+for (const [name, beta, how] of [
+  ...NAMES.map((each) => [each, 0, ''] as const),
+  ...FED.map((each) => [each, 0.5, ' with feedback'] as const),
+]) {
+  test(`${name}: what is written is the oracle's masks and least squares${how}`, async (t) => {
     const output = join(folderOf(t), 'small.onnx');
-    const { constants, kept, sparsity } = expectedOf(name);
+    const { constants, kept, sparsity } = expectedOf(name, beta ? 'fed' : 'pruned');
     const result = await pruneGraph(at(`${name}.onnx`), {
-      ...{ output, sparsity, allocation: 'uniform' },
+      ...{ output, sparsity, allocation: 'uniform', beta },
       calibration: at(`${name}.inputs.safetensors`),
       eval: at(`${name}.inputs.safetensors`),
     });

@@ -33,11 +33,12 @@ import type {
 } from '../../front-end';
 import type { OnnxFile } from '../onnx/file';
 import type { TensorProto } from '../onnx/onnx_pb';
-import { FilePart } from '../onnx/source';
+import { FilePart, type Source } from '../onnx/source';
 import { dimsOf } from '../onnx/tensor';
 import type { Network } from '../relate';
 import type { Site } from '../sites';
 import { slice } from '../slice';
+import { StoredBatches } from './batches';
 import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
 import { type Resized, resized } from './composite';
@@ -102,9 +103,11 @@ export class GraphNetwork implements FrontEnd {
   readonly #segments: Segments;
   /** Of each site the segment that its solve begins with. */
   readonly #starts: readonly number[];
+  /** What refits change, as it was. */
+  readonly #dense: ReadonlyMap<TensorProto, Source>;
 
   constructor(private readonly run: GraphRun) {
-    const { layers, budget, network, sites } = run;
+    const { layers, budget, network, sites, file } = run;
     this.stored = storedIn(sites);
     this.layers = layers;
     this.parts = layers.length;
@@ -112,6 +115,8 @@ export class GraphNetwork implements FrontEnd {
     const places = startsOf(network, sites);
     this.#segments = new Segments(network, [...new Set(places)]);
     this.#starts = places.map((place) => this.#segments.before(place));
+    const changing = tensorsOf(sites.flatMap(({ readers }) => readers));
+    this.#dense = new Map(changing.map((tensor) => [tensor, file.data(tensor)]));
   }
 
   /** Runs the dense network, to which all losses are relative. */
@@ -163,7 +168,7 @@ export class GraphNetwork implements FrontEnd {
     using walk = this.#walk();
     for (const at of layers.keys()) {
       await walk.to(this.#starts[at]!);
-      await using sums = await this.#sumsOf(walk, at, lambda, new Map());
+      await using sums = await this.#sumsOf(walk, at, { lambda }, new Map());
       const site = sites[at]!;
       const tried = async (refitted: Refitted[]) => {
         losses[at] = await this.#tried(walk, site, refitted);
@@ -204,10 +209,12 @@ export class GraphNetwork implements FrontEnd {
 
   #pass({ refit }: Solving, kept: Map<Site, Int32Array>): Pass {
     const walk = this.#walk();
+    const dense = refit.beta > 0 ? this.#walk('dense') : null;
     return {
       open: async (index) => {
         await walk.to(this.#starts[index]!);
-        return this.#part(walk, index, refit, kept);
+        if (dense) await this.#asDense(() => dense.to(this.#starts[index]!));
+        return this.#part([walk, dense], index, refit, kept);
       },
       replay: async (index, { keep }, solved) => {
         if (solved.length === 0) return;
@@ -216,14 +223,17 @@ export class GraphNetwork implements FrontEnd {
         kept.set(site, keep[UNITS]!);
       },
       measure: () => this.#lossNow(walk),
-      [Symbol.asyncDispose]: async () => walk[Symbol.dispose](),
+      [Symbol.asyncDispose]: async () => {
+        walk[Symbol.dispose]();
+        dense?.[Symbol.dispose]();
+      },
     };
   }
 
   #part(
-    walk: Walk,
+    [walk, dense]: readonly [Walk, Walk | null],
     index: number,
-    { lambda = LAMBDA, output }: Solving['refit'],
+    { lambda = LAMBDA, beta, output }: Solving['refit'],
     keptUnits: Map<Site, Int32Array>,
   ): Part {
     const { file, sites } = this.run;
@@ -248,7 +258,7 @@ export class GraphNetwork implements FrontEnd {
       leave: async () => {},
       cut: () => this.columns(),
       shrink: async (_layer, choose) => {
-        await using sums = await this.#sumsOf(walk, index, lambda, keptUnits);
+        await using sums = await this.#sumsOf(walk, index, { lambda, beta }, keptUnits, dense);
         changed = tensorsOf(readers);
         if (kernel) {
           const chosen = await choose({ by: 'order' });
@@ -310,34 +320,59 @@ export class GraphNetwork implements FrontEnd {
     }
   }
 
-  #walk(): Walk {
+  #walk(name?: string): Walk {
     const { file, runtime, samples } = this.run;
     const segments = this.#segments;
-    return new Walk({ file, segments, runtime, samples, between: () => this.#between() });
+    return new Walk({ file, segments, runtime, samples, name, between: () => this.#between() });
+  }
+
+  /** Runs `work` with the weights of the dense network. */
+  #asDense<T>(work: () => Promise<T>): Promise<T> {
+    const { file } = this.run;
+    return restoring(file, [...this.#dense.keys()], () => {
+      for (const [tensor, data] of this.#dense) file.replace(tensor, dimsOf(tensor), data);
+      return work();
+    });
+  }
+
+  /** What of the dense network is wanted, as often as a visit of the pruned one will get it. */
+  async #visited(dense: Walk, wanted: Iterable<string>): Promise<StoredBatches> {
+    const { runtime } = this.run;
+    const found = new StoredBatches(runtime.fileFor('beside'), runtime);
+    try {
+      await this.#asDense(() => dense.visit(wanted, (values) => found.put(values)));
+      return found;
+    } catch (error) {
+      found[Symbol.dispose]();
+      throw error;
+    }
   }
 
   #between(): void {
     this.run.engine.throwIfAborted();
   }
 
-  /** What the readers of a site read of the network as it is. */
+  /** What the readers of a site read of the network as it is, beside the dense one where there is feedback. */
   async #sumsOf(
     walk: Walk,
     at: number,
-    lambda: number,
+    refit: { lambda: number; beta?: number },
     kept: ReadonlyMap<Site, Int32Array>,
+    dense: Walk | null = null,
   ): Promise<SiteSums> {
     const { file, sites, store } = this.run;
     const { site, readers } = sites[at]!;
     const uses = readers.flatMap((reader) => reader.uses);
     const wanted = new Set(uses.map(({ activation }) => activation));
     const sums = SiteSums.of(
-      ...([store, site.units, lambda, readers] as const),
+      ...([store, site.units, refit, readers] as const),
       (reader) => weightOf(file, reader),
       (reader) => staying(reader, kept),
     );
     try {
-      await walk.visit(wanted, (values) => sums.add(values));
+      using beside = dense && (await this.#visited(dense, wanted));
+      const lost = beside?.read();
+      await walk.visit(wanted, (values) => sums.add(values, lost?.next().value));
       return sums;
     } catch (error) {
       await sums[Symbol.asyncDispose]();

@@ -8,15 +8,20 @@ import type { PrunedSite } from './sites';
 /** Square matrices of doubles at once: the sums, the joined ones here and natively, the solver's own two. */
 const SQUARES = 5;
 
+/** And with feedback: sums of twice as many columns, and those of what has been lost. */
+const FED_SQUARES = 9;
+
 /** Bytes for each weight: as they are read and as floats, refitted, put back with their places, and doubles of the solver. */
 const WEIGHT = 32;
 
 /** What onnxruntime takes of the same graph differs by 8 % from run to run: what is advised has room for that. */
 const SPREAD = 1.1;
 
-/** @throws StruPruneError ERR_BUDGET */
-export function requireMemory(memory: number, sites: readonly PrunedSite[]): void {
-  requireRoom(memory, Math.max(0, ...sites.map(bytesOf)), 'largest site');
+/** `isFed`: with feedback. @throws StruPruneError ERR_BUDGET */
+export function requireMemory(memory: number, sites: readonly PrunedSite[], isFed: boolean): void {
+  const squares = isFed ? FED_SQUARES : SQUARES;
+  const bytes = sites.map((site) => bytesOf(site, squares));
+  requireRoom(memory, Math.max(0, ...bytes), 'largest site');
 }
 
 /** `bytes`: of something beside what the process has taken so far. @throws StruPruneError ERR_BUDGET */
@@ -31,7 +36,7 @@ export function requireRoom(memory: number, bytes: number, what: string): void {
   );
 }
 
-function bytesOf({ readers }: PrunedSite): number {
+function bytesOf({ readers }: PrunedSite, squares: number): number {
   const columns = readers.reduce((sum, reader) => sum + columnsOf(reader), 0);
   const out = readers.reduce((sum, reader) => sum + reader.out, 0);
   // With what they read beside the site: all sums at once, and the matrices of one solve.
@@ -41,9 +46,9 @@ function bytesOf({ readers }: PrunedSite): number {
   const beside = wide.reduce((sum, squares) => sum + squares, 0) - columns ** 2;
   const largest = readers.some((reader) => reader.beside.length > 0) ? Math.max(...wide) : 0;
   return (
-    SQUARES * 8 * columns ** 2 +
+    squares * 8 * columns ** 2 +
     WEIGHT * out * columns +
     8 * Math.max(0, beside) +
-    (SQUARES - 1) * 8 * largest
+    (squares - 1) * 8 * largest
   );
 }

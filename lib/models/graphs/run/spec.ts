@@ -47,7 +47,7 @@ export function specOf(given: Settings): StageSpec {
     ...given,
     ffnSolver: 'output',
     alpha: 0,
-    beta: 0,
+    beta: given.beta ?? 0,
     tuneTokens: 0,
     tuneMix: 0,
   };

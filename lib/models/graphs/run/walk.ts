@@ -9,6 +9,8 @@ export interface Walked {
   segments: Segments;
   runtime: Runtime;
   samples: Batches;
+  /** Of the files for what lies on cuts: walks at the same time have different ones. */
+  name?: string;
   /** Called between batches; may throw. */
   between(): void;
 }
@@ -96,9 +98,9 @@ export class Walk implements Disposable {
     { nodes, made, live }: Segment,
     { wanted, visit, limit }: Visited = NOTHING,
   ): Promise<Batches> {
-    const { file, runtime, between } = this.around;
+    const { file, runtime, between, name = 'cut' } = this.around;
     const outputs = [...made].filter((name) => wanted.has(name) || live.has(name));
-    const next = new StoredBatches(runtime.fileFor(`cut-${this.files++}`), runtime);
+    const next = new StoredBatches(runtime.fileFor(`${name}-${this.files++}`), runtime);
     try {
       await using session =
         outputs.length > 0
