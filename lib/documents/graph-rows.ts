@@ -10,9 +10,7 @@ export interface GraphLine extends BenchMeasuredGraph {
 
 const LABELS = { refit: 'pruned and refitted', 'slice-l2': 'sliced by L2 norm' } as const;
 
-export function labelOf(row: BenchGraphRow): string {
-  return row.method === 'rival' ? row.name! : LABELS[row.method];
-}
+const labelOf = ({ method, name }: BenchGraphRow) => (method === 'rival' ? name! : LABELS[method]);
 
 export function graphRows({ dense, rows }: BenchGraphs): GraphLine[] {
   const line = (label: string, sparsity: number, one: BenchMeasuredGraph): GraphLine => ({

@@ -74,8 +74,8 @@ class GraphBench {
     const runtime = new Runtime(1, this.folder);
     const reader = { model, graph: network.graph, runtime };
     const { eval: path, scratch } = settings;
-    using samples = await samplesIn({ path, images: settings, scratch }, reader, options.signal);
     for (const rival of settings.rivals) requireRival(rival, network.graph);
+    using samples = await samplesIn({ path, images: settings, scratch }, reader, options.signal);
     const measured = (path: string) => this.measured(network, samples, path);
     const onStage = withBytes(null, options.onProgress);
     const steps = 2 * settings.sparsities.length + settings.rivals.length + 1;
@@ -85,8 +85,15 @@ class GraphBench {
     await makeFolder(models);
     const paths = [model];
     const rows: Untimed<BenchGraphRow>[] = [];
-    const add = async (path: string, row: Omit<BenchGraphRow, keyof BenchMeasuredGraph>) => {
-      rows.push({ ...row, ...(await measured(path)) });
+    const add = async (
+      path: string,
+      row: Pick<BenchGraphRow, 'method' | 'pruneSeconds'>,
+      asked?: number,
+    ) => {
+      const one = await measured(path);
+      const name = row.method === 'rival' ? basename(path, '.onnx') : null;
+      const sparsity = asked ?? 1 - one.weights / dense.weights;
+      rows.push({ ...row, name, sparsity, ...one });
       paths.push(path);
     };
     for (const sparsity of settings.sparsities) {
@@ -95,23 +102,19 @@ class GraphBench {
       );
       report(rows.length, `pruned by ${sparsity}`);
       const { seconds: pruneSeconds, parametersAfter } = await this.pruned(ours!, sparsity);
-      await add(ours!, { method: 'refit', name: null, sparsity, pruneSeconds });
+      await add(ours!, { method: 'refit', pruneSeconds }, sparsity);
       report(rows.length, 'sliced to as many parameters');
       const start = performance.now();
       if (!(await sliceByNorm(model, sliced!, parametersAfter))) continue;
       const seconds = (performance.now() - start) / 1000;
-      await add(sliced!, { method: 'slice-l2', name: null, sparsity, pruneSeconds: seconds });
+      await add(sliced!, { method: 'slice-l2', pruneSeconds: seconds }, sparsity);
     }
     for (const path of settings.rivals) {
-      const name = basename(path, '.onnx');
-      report(rows.length, name);
-      await add(path, { method: 'rival', name, sparsity: 0, pruneSeconds: null });
-      const row = rows.at(-1)!;
-      row.sparsity = 1 - row.weights / dense.weights;
+      report(rows.length, basename(path));
+      await add(path, { method: 'rival', pruneSeconds: null });
     }
     report(steps - 1, 'times in onnxruntime');
-    const between = () => options.signal?.throwIfAborted();
-    const timing = { repeats: settings.repeats, between };
+    const timing = { repeats: settings.repeats, between: this.between };
     const one = await timed(paths, samples, runtime, timing);
     const two = await timed(paths, samples, new Runtime(2, this.folder), timing);
     const times = (i: number) => ({ secondsOneThread: one[i]!, secondsTwoThreads: two[i]! });
@@ -123,6 +126,8 @@ class GraphBench {
       rows: rows.map((row, i) => ({ ...row, ...times(i + 1) })),
     };
   }
+
+  private readonly between = () => this.options.signal?.throwIfAborted();
 
   private pruned(output: string, sparsity: number) {
     const { model, settings, options } = this;
@@ -146,7 +151,7 @@ class GraphBench {
     const { loss, agreement } = await compare([model, path], samples, lossesOf(network), {
       runtime: new Runtime(2, this.folder),
       room: { memory: 0, scratch: this.folder },
-      between: () => this.options.signal?.throwIfAborted(),
+      between: this.between,
     });
     return { ...counts, fileBytes: file.bytes, loss, agreement };
   }

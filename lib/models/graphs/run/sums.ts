@@ -228,11 +228,11 @@ export class SiteSums implements AsyncDisposable {
     summed.forEach(({ reader, own, weight: weights }, r) => {
       const to = places[r]!;
       const columns = columnsOf(reader);
-      const { gram: own2, residual } = problems[r]!;
+      const { gram: sums, residual } = problems[r]!;
       residualNormSq += scales[r]! * (residual?.normSq ?? 0);
       for (let i = 0; i < own; i++) {
         for (let j = 0; j < own; j++) {
-          gram[to[i]! * all + to[j]!] = scales[r]! * own2[i * own + j]!;
+          gram[to[i]! * all + to[j]!] = scales[r]! * sums[i * own + j]!;
         }
       }
       for (let o = 0; o < reader.out; o++) {
