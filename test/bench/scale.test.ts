@@ -6,6 +6,7 @@ import type { ScaleOptions } from '../../lib/bench/scale/options';
 import { benchScale } from '../../lib/bench/scale/run';
 import { scaleReport } from '../../lib/cli/output/bench-scale-report';
 import type { BenchScale } from '../../lib/documents/bench';
+import { duration } from '../../lib/numbers';
 import { plan } from '../../lib/plan';
 import { benchHtml } from '../../lib/report/bench';
 import { CALIBRATION } from '../e2e/models';
@@ -50,9 +51,12 @@ test.serial(
       }
     }
     t.is(csvOf(document)!.trim().split('\n').length, 1 + 2 + 3);
+    const [, { survey, solve: solved, network, seconds }] = rows as [unknown, (typeof rows)[0]];
+    const times = [survey, solved, network!, seconds].map(duration);
+    for (const time of times) t.regex(time, /^\d+:\d\d$/);
     t.regex(
       scaleReport(document),
-      /\n +3 +\d+:\d\d +\d+:\d\d +\d+:\d\d +\d+:\d\d +×1\.\d\d +\d+ MiB$/,
+      new RegExp(`\\n +3 +${times.join(' +')} +×1\\.\\d\\d +\\d+ MiB$`),
     );
     t.regex(benchHtml(document), /scale-rows/);
     const [row] = rows;

@@ -8,7 +8,7 @@ import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { unsealed } from '../../lib/pruning/journal/sealed';
-import { long } from '../long';
+import { isLong, long } from '../long';
 import { ourLogits } from '../real/prune-oracles';
 import { hashesOf, safetensorsRows, safetensorsShapes } from './files';
 import { CALIBRATION, CALIBRATION_IDS, EVALUATION, workspace } from './models';
@@ -163,15 +163,15 @@ function logProbabilities(logits: Float32Array): number[] {
 const MEASURED = {
   calibration: CALIBRATION,
   window: 128,
-  calibrationTokens: 1024,
+  calibrationTokens: isLong ? 2048 : 1024,
   tuneTokens: 0,
-  surveyTokens: 1024,
+  surveyTokens: isLong ? 2048 : 1024,
   threads: 2,
 };
 
 test.serial('sublayers chosen by trial cost less than others of as many weights', async (t) => {
   const depth = { ...AS_IS, ...MEASURED, depth: true, maxLayerSparsity: 0 };
-  const measured = { text: EVALUATION, window: 128, maxTokens: 4096 };
+  const measured = { text: EVALUATION, window: 128, maxTokens: isLong ? 8192 : 4096 };
   const chosen = await prune(TINY, options({ ...depth, sparsity: 0.25 }));
   const gone = chosen.layerStats.filter(({ removed }) => removed > 0);
   t.true(gone.length >= 2 && gone.every(({ removed, groups }) => removed === groups));
@@ -191,7 +191,7 @@ test.serial('sublayers chosen by trial cost less than others of as many weights'
 
 const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { ...without('1.attention', '1.ffn'), alpha: 0.5, beta: 0.5 }],
-  ['llama2', { ...without('1.attention', '1.ffn'), tuneTokens: 16 * WINDOW }],
+  ['llama2', { ...without('1.attention', '1.ffn'), tuneTokens: (isLong ? 40 : 16) * WINDOW }],
   ['llama2', { depth: true, sparsity: 0.4, maxLayerSparsity: 0.3 }],
   ['gpt-neox', { ...without('1.attention', '0.ffn'), alpha: 0.5, beta: 0.5 }],
   ...long<[model: string, more: Partial<PruneOptions>]>([

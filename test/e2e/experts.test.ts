@@ -16,6 +16,7 @@ import { type PruneOptions, settingsOf } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { resolve } from '../../lib/spec';
+import { isLong } from '../long';
 import { safetensors } from './files';
 import { mixedGguf, packedGguf } from './mixed-gguf';
 import { CALIBRATION, CALIBRATION_IDS, EVALUATION, workspace } from './models';
@@ -372,8 +373,8 @@ test('what the states go on through says nothing of the first refit', async (t) 
 test('of a trained model the exact error costs less than the score, and with a refit least', async (t) => {
   const model = join(__dirname, '../../assets/tiny-moe');
   const text = {
-    ...{ calibration: CALIBRATION, calibrationTokens: 4096 },
-    ...{ eval: EVALUATION, evalTokens: 2048, window: 256 },
+    ...{ calibration: CALIBRATION, calibrationTokens: isLong ? 8192 : 4096 },
+    ...{ eval: EVALUATION, evalTokens: isLong ? 4096 : 2048, window: 256 },
   };
   const perplexity = async (more: Partial<PruneOptions>) => {
     const { perplexityAfter } = await prune(model, options({ ...text, sparsity: 0.44, ...more }));
