@@ -63,6 +63,8 @@ const FEW = '--gtest_filter=*GpuRows*:*GpuProducts*';
 /** In a folder of its own, without Node, over the emulation in the CUDA library's place. */
 built('the self-test measures and tests as it would on a GPU', async (t) => {
   const { STRUPRUNE_CUDA_LIBRARY: emulated, ...libraries } = emulatedLibrary();
+  // A test of a GPU has 256 MiB of it.
+  delete libraries.STRUPRUNE_EMULATED_MEMORY;
   const folder = await mkdtemp(join(tmpdir(), 'struprune-selftest-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   for (const name of readdirSync(RELEASE).filter((name) => /^lib|selftest/.test(name))) {
