@@ -15,7 +15,7 @@ import { takeKnownBranches } from './models/graphs/branches';
 import { OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
 import { filesBeside, notesOn } from './models/graphs/run/beside';
-import { addBiases } from './models/graphs/run/biases';
+import { addBiases, changers } from './models/graphs/run/biases';
 import { graphCard } from './models/graphs/run/card';
 import { Counts } from './models/graphs/run/counts';
 import { samplesOfFeeds } from './models/graphs/run/feeds';
@@ -155,10 +155,9 @@ async function pruneWith(
   const counts = new Counts(
     network,
     sites.map(({ site }) => site),
-    rowsOfMaps(file, samples),
-    factored,
+    { rows: rowsOfMaps(file, samples), factored, added: changers(added, sites) },
   );
-  const { multiple = 1, maxLayerSparsity, output, force } = settings;
+  const { multiple, maxLayerSparsity, output, force } = settings;
   const priced = pricedIn(settings);
   const layers = layersOf(sites, counts, { priced, multiple, maxLayerSparsity });
   const budget = budgetOf(settings, counts, { bytes: bytesBefore, stored: storedIn(sites) });
@@ -184,7 +183,7 @@ async function pruneWith(
     ...{ file, network, added, factored, recurrent, sites, layers, counts, priced, budget },
     ...{ losses, ownLoss },
     ...{ runtime, room, samples, engine, journal },
-    ...{ multiple, output, force, beside, store, onProgress: progress },
+    ...{ output, force, beside, store, onProgress: progress },
   });
   await graph.begin();
   requireMemory(engine.budget, sites, spec.refit.beta > 0);
@@ -225,6 +224,7 @@ async function pruneWith(
       multiplyAddsAfter: after.multiplyAdds,
       sparsity: before.weights && (before.weights - after.weights) / before.weights,
       ...{ bytesBefore, bytesAfter, losses, held, verification, warnings },
+      search: decision.search,
       notes: beside ? notesOn(beside) : [],
       calibrationSamples: samples.count,
       evaluation: measured,

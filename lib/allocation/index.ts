@@ -19,7 +19,7 @@ import { allocateUniform } from './uniform';
 
 export { allocateEnergy } from './energy';
 export { allocatePairs } from './pairs';
-export { allowedRemovals, weightsToRemove } from './rounding';
+export { allowedRemovals, unitsOfMultiple, weightsToRemove } from './rounding';
 export { checkBudget, storedIn } from './sites';
 export { allocateThreshold } from './threshold';
 export * from './types';

@@ -36,6 +36,15 @@ export function allowedRemovals(groups: number, bounds: RoundingBounds): Int32Ar
   return Int32Array.from(counts);
 }
 
+/** How many units of `columns` columns each are a multiple of `multiple` columns together; whole multiples of that many are too. */
+export function unitsOfMultiple(multiple: number, columns: number): number {
+  return multiple / greatestCommonDivisor(multiple, columns);
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
 /** R = ⌈S · total⌉, not counting a rounding error of the product as one more weight. */
 export function weightsToRemove(sparsity: number, total: number): number {
   if (!(sparsity >= 0 && sparsity < 1)) {

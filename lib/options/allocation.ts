@@ -20,9 +20,19 @@ const ofSurvey = (settings: { allocation: Allocation; scope: Scope }) =>
 const ofProbe = ({ layerWeights }: { layerWeights: LayerWeights }) =>
   layerWeights === 'probe' ? null : `with --layer-weights ${layerWeights}`;
 
-const ofRules = (settings: { allocation: Allocation; depth?: boolean; scope: Scope }) => {
+export interface Ruled {
+  allocation: Allocation;
+  depth?: boolean;
+  lowRank?: boolean | undefined;
+  structuredConvolutions?: boolean | undefined;
+  scope: Scope;
+}
+
+const ofRules = (settings: Ruled) => {
   if (settings.allocation instanceof Own) return 'with an allocation of your own';
   if (settings.depth) return 'with --depth';
+  if (settings.lowRank) return 'with --low-rank';
+  if (settings.structuredConvolutions) return 'with --structured-convolutions';
   return cutsExperts(settings.scope) ? `with --scope ${settings.scope}` : ofTrials(settings);
 };
 
@@ -73,6 +83,7 @@ export const ALLOCATION = {
         help: 'rounds that search on from the allocation: all layers are pruned at once, and what a little more of each costs then is its price in the next',
         default: 0,
         changes: 'run',
+        also: ['graph'],
         read: [ofRules, ofProbe],
       },
     },

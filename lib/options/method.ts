@@ -118,8 +118,8 @@ export const METHOD = declare(
     },
     multiple: {
       takes: count,
-      help: 'FFN widths are multiples of n; where that is no multiple of 32, f16 replaces a quantised default of --dtype',
-      otherwise: '8, or 32 from q8_0 on',
+      help: 'FFN widths, and all of graphs, are multiples of n; where that is no multiple of 32, f16 replaces a quantised default of --dtype',
+      otherwise: '8, or 32 from q8_0 on; less for narrow layers of graphs',
       changes: 'survey',
       also: ['survey', 'graph'],
     },

@@ -68,7 +68,7 @@ export interface AllocatedPart {
   mu: number | null;
 }
 
-/** What a search for an allocation came to: losses of all layers pruned at once. */
+/** What a search for an allocation came to: losses of all layers pruned at once, of graphs as they are cut one by one. */
 export interface SearchReport {
   rounds: number;
   before: number;

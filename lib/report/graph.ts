@@ -92,7 +92,7 @@ function heldTable({ held }: GraphResult): Html {
 }
 
 function outputBody(result: GraphResult): Html {
-  const { verification, losses, notes } = result;
+  const { verification, losses, notes, search } = result;
   return facts([
     ['Where', html`<code>${result.output}</code>`],
     ['Calibrated on', html`${data(result.calibrationSamples, grouped)} samples`],
@@ -106,6 +106,14 @@ function outputBody(result: GraphResult): Html {
       'Multiply-adds of a sample',
       html`${data(result.multiplyAddsAfter, grouped)} of ${data(result.multiplyAddsBefore, grouped)}`,
     ],
+    ...(search
+      ? [
+          [
+            'Search for widths',
+            html`a loss of ${data(search.after, short)} with all sites cut; ${data(search.before, short)} before`,
+          ] as [string, Html],
+        ]
+      : []),
     [
       'Opened again',
       html`a loss of ${data(verification.actual, short)} on the calibration samples, ${data(verification.expected, short)} during the run`,

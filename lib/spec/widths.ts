@@ -8,6 +8,7 @@ import {
   checkBudget,
   type JointAllocation,
   storedIn,
+  unitsOfMultiple,
   weightsToRemove,
 } from '../allocation';
 import { bytesEach } from '../checkpoint/container';
@@ -69,7 +70,7 @@ export function layersOf(
         // No row gets longer or shorter where experts go.
         const multiple = {
           ffn: ffnMultiple(settings, matrices),
-          attention: rounding.attention / greatestCommonDivisor(rounding.attention, groupSize),
+          attention: unitsOfMultiple(rounding.attention, groupSize),
           experts: 1,
           convolution: 1,
           delta: 1,
@@ -94,10 +95,6 @@ export function layersOf(
 /** What FFN widths are multiples of. */
 export function ffnMultiple({ multiple }: Pick<Settings, 'multiple'>, matrices: Dtype): number {
   return multiple ?? roundingFor(matrices).ffn;
-}
-
-function greatestCommonDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
 /** Place of a site among the layers; -1 = out of scope. */

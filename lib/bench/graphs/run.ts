@@ -147,7 +147,7 @@ class GraphBench {
   ): Promise<Untimed<BenchMeasuredGraph>> {
     const { model } = this;
     using file = OnnxFile.open(path);
-    const counts = new Counts(relate(file), [], rowsOfMaps(file, samples)).after();
+    const counts = new Counts(relate(file), [], { rows: rowsOfMaps(file, samples) }).after();
     const { loss, agreement } = await compare([model, path], samples, lossesOf(network), {
       runtime: new Runtime(2, this.folder),
       room: { memory: 0, scratch: this.folder },

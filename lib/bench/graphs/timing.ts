@@ -12,7 +12,7 @@ export async function timed(
   runtime: Runtime,
   { repeats, between }: { repeats: number; between: () => void },
 ): Promise<number[]> {
-  const [feeds] = [...samples.read(1)];
+  const [feeds] = [...samples.read({ from: 0, end: 1 })];
   const seconds: number[][] = paths.map(() => []);
   for (let round = 0; round < repeats; round++) {
     for (const [i, path] of paths.entries()) {

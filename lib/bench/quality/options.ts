@@ -92,7 +92,7 @@ export const QUALITY_OPTIONS = {
       }),
       multiple: like(METHOD.multiple, {
         help: 'FFN widths are multiples of n',
-        otherwise: METHOD.multiple.otherwise,
+        otherwise: '8, or 32 from q8_0 on',
       }),
       seed: { ...METHOD.seed, help: 'of drawn Fisher labels' },
     },

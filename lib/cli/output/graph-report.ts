@@ -10,6 +10,7 @@ import {
   percent,
   short,
 } from '../../numbers';
+import type { SearchReport } from '../../pruning/result';
 import { checkedText } from './checked';
 import { table } from './table';
 
@@ -46,7 +47,7 @@ function amounts(result: GraphResult): string {
     write(after),
     change(before, after),
   ];
-  const { allocation, evaluation, losses } = result;
+  const { allocation, evaluation, losses, search } = result;
   return [
     table(
       [
@@ -60,6 +61,7 @@ function amounts(result: GraphResult): string {
     ),
     `${percent(result.sparsity)} of the maps' weights removed (${allocation} allocation)`,
     `calibrated on ${counted(result.calibrationSamples, 'sample')}, with a loss of ${short(result.verification.actual)} on them`,
+    ...(search ? [searched(search)] : []),
     ...(evaluation ? [evaluated(evaluation)] : []),
     ...losses.map(({ output, kind }) => `loss of ${output}: ${kind}, to the dense graph`),
   ].join('\n');
@@ -68,6 +70,10 @@ function amounts(result: GraphResult): string {
 function evaluated({ samples, loss, agreement }: NonNullable<GraphResult['evaluation']>): string {
   const same = agreement === null ? '' : `, the same first choice in ${percent(agreement)}`;
   return `loss on ${counted(samples, 'sample')} to evaluate on: ${short(loss)}${same}`;
+}
+
+function searched({ rounds, before, after }: SearchReport): string {
+  return `searched for ${counted(rounds, 'round')}: loss ${short(before)} → ${short(after)} with all sites cut`;
 }
 
 /** What no choice of widths removes, and why. */

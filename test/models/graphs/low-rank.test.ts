@@ -18,6 +18,7 @@ for (const name of ['matmul', 'wide', 'gemm', 'conv', 'table']) {
     const samples = join(FIXTURES, `${name}.inputs.safetensors`);
     const result = await pruneGraph(join(FIXTURES, `${name}.onnx`), {
       ...{ output, lowRank: true, calibration: samples, eval: samples },
+      multiple: 1,
       ...(name === 'table' ? { targetParams: '60%' as const } : { sparsity: 0.4 }),
     });
     t.deepEqual(

@@ -73,7 +73,7 @@ for (const [name, beta, how] of [
     const output = join(folderOf(t), 'small.onnx');
     const { constants, kept, sparsity } = expectedOf(name, beta ? 'fed' : 'pruned');
     const result = await pruneGraph(at(`${name}.onnx`), {
-      ...{ output, sparsity, allocation: 'uniform', beta },
+      ...{ output, sparsity, allocation: 'uniform', beta, multiple: 1 },
       calibration: at(`${name}.inputs.safetensors`),
       eval: at(`${name}.inputs.safetensors`),
     });
@@ -290,3 +290,107 @@ test('graphs that a budget has no room for are compared in segments: the loss is
   t.true(Math.abs(parts - whole) < 1e-6 * whole, `${whole}, ${parts}`);
   t.deepEqual(readdirSync(folder), ['small.onnx']);
 });
+
+test('widths are multiples of 8 where nothing is asked, of fewer where a layer is narrow, and of whole heads', async (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'wide.onnx');
+  const widths = { a: 64, b: 24, c: 12, d: 5 };
+  const sizes = [8, ...Object.values(widths), 3];
+  const names = sizes.slice(1).map((_, i) => `w${i}`);
+  const graph = {
+    input: [value('h0', ['batch', 8])],
+    output: [value(`h${names.length}`, ['batch', 3])],
+    initializer: names.map((name, i) => constant(name, [sizes[i]!, sizes[i + 1]!])),
+    node: names.map((name, i) => node(`MatMul h${i} ${name} -> h${i + 1}`)),
+  };
+  writeFileSync(path, model(graph));
+  const data = Float32Array.from({ length: 200 * 8 }, (_, i) => Math.sin(i * i));
+  const run = async (multiple?: number) => {
+    const { sites } = await pruneGraph(path, {
+      ...{
+        output: join(folder, `${multiple}.onnx`),
+        sparsity: multiple ? 0.2 : 0.4,
+        allocation: 'uniform',
+      },
+      ...(multiple !== undefined && { multiple }),
+      calibrationFeeds: [{ h0: { data, dims: [200, 8] } }],
+    });
+    return sites.map(({ after }) => after);
+  };
+  const [a, b, c, d] = (await run()) as [number, number, number, number];
+  for (const [left, each, whole] of [
+    [a, 8, 64],
+    [b, 4, 24],
+    [c, 2, 12],
+    [d, 1, 5],
+  ] as const) {
+    t.is(left % each, 0);
+    t.true(left < whole, `${left} of ${whole}`);
+  }
+  // What is asked holds as it is: 12 and 5 have no such width below their own.
+  t.deepEqual(
+    (await run(16)).map((left, i) => left === sizes[i + 1] || left % 16 === 0),
+    [...[true, true, true, true]],
+  );
+  // Any heads may go.
+  let offered: number[][] = [];
+  await pruneGraph(at('attention.onnx'), {
+    ...{ output: join(folder, 'heads.onnx'), sparsity: 0, multiple: 4 },
+    calibration: at('attention.inputs.safetensors'),
+    allocation: {
+      allocate: (layers) => {
+        offered = layers.map(({ allowed }) => [...allowed]);
+        return layers.map(() => 0);
+      },
+    },
+  });
+  t.deepEqual(offered, [
+    [0, 2, 6],
+    [0, 1, 2, 3],
+    [0, 4],
+  ]);
+});
+
+for (const name of ['concat', 'residual', 'depthwise', 'attention', 'chain']) {
+  test(`${name}: a search goes by what the graph loses with all sites cut, on samples that none was fitted to`, async (t) => {
+    const folder = folderOf(t);
+    const { path, calibration } =
+      name === 'chain'
+        ? await chainOf(folder, 8)
+        : { path: at(`${name}.onnx`), calibration: at(`${name}.inputs.safetensors`) };
+    const [tensor] = parseSafetensors(calibration).tensors;
+    const { name: input, shape, offset, bytes } = tensor!;
+    const [samples, ...dims] = shape as [number, ...number[]];
+    const all = readFileSync(calibration).subarray(offset, offset + bytes);
+    const each = bytes / samples / 4;
+    const feeds = (from: number, end: number) => {
+      const data = new Float32Array(Uint8Array.from(all).buffer).slice(from * each, end * each);
+      return [{ [input]: { data, dims: [end - from, ...dims] } }];
+    };
+    const run = async (what: string, options: Partial<Parameters<typeof pruneGraph>[1]>) => {
+      const { sites, search, evaluation } = await pruneGraph(path, {
+        ...{ output: join(folder, `${what}.small.onnx`), threads: 1, multiple: 1, sparsity: 0.3 },
+        ...options,
+      });
+      return { removed: sites.map(({ before, after }) => before - after), search, evaluation };
+    };
+    // A fourth of the batches of eight samples is measured alone.
+    const fitted = samples - 8 * Math.floor(samples / 8 / 4);
+    const calibrationFeeds = feeds(0, samples);
+    const alone = async (what: string, removed: readonly number[]) => {
+      const { evaluation } = await run(what, {
+        ...{ calibrationFeeds: feeds(0, fitted), evalFeeds: feeds(fitted, samples) },
+        ...{ allocation: { allocate: () => removed }, sparsity: 0 },
+      });
+      return evaluation!.loss;
+    };
+    const given = await run('given', { calibrationFeeds });
+    const found = await run('found', { calibrationFeeds, searchRounds: 3 });
+    const { before, after } = found.search!;
+    const wanted = [await alone('a', given.removed), await alone('b', found.removed)] as const;
+    t.log(before, after, ...wanted, given.removed, found.removed);
+    t.true(Math.abs(before - wanted[0]) < 1e-4 * wanted[0], 'before');
+    t.true(Math.abs(after - wanted[1]) < 1e-4 * wanted[1], 'after');
+    t.true(name === 'chain' ? after < before : after <= before);
+  });
+}

@@ -12,16 +12,24 @@ import type { Activation, Activations, Runtime } from './runtime';
 export interface Batches {
   /** As inputs of a graph. */
   readonly inputs: readonly ValueInfoProto[];
-  /** Those of at most `limit` batches, one after the other. */
-  read(limit?: number): Iterable<Activations>;
+  /** Batch after batch. */
+  read(some?: Some): Iterable<Activations>;
 }
 
-/** A value as a graph states it. */
+/** Batches of all: `[from, end)`, or as many of those as there are. */
+export interface Some {
+  from: number;
+  end: number;
+}
+
+export const ALL: Some = { from: 0, end: Number.POSITIVE_INFINITY };
+
 /** TensorProto.DataType of an input; 0 where it is no tensor. */
 export function elementTypeOf({ type }: ValueInfoProto): number {
   return type?.value.case === 'tensorType' ? type.value.value.elemType : 0;
 }
 
+/** A value as a graph states it. */
 export function infoOf(name: string, elemType: number, dims: readonly Dim[]): ValueInfoProto {
   const dim = dims.map((size) =>
     typeof size === 'number'
@@ -76,8 +84,8 @@ export class StoredBatches implements Batches, Disposable {
     this.stored.push(Object.entries(values).map(([name, value]) => this.store(name, value)));
   }
 
-  *read(limit?: number): Generator<Activations> {
-    for (const batch of this.stored.slice(0, limit)) {
+  *read({ from, end } = ALL): Generator<Activations> {
+    for (const batch of this.stored.slice(from, end)) {
       const values = batch.map(({ name, kind, dims, offset, bytes }) => {
         const data = kind.of(this.source.read(offset, bytes));
         return [name, this.runtime.tensor(kind.type, data, dims)];

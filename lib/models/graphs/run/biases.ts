@@ -4,6 +4,7 @@ import { isFloat } from '../onnx/floats';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/onnx_pb';
 import { TensorProtoSchema } from '../onnx/onnx_pb';
 import { dimsOf, elementBytes } from '../onnx/tensor';
+import type { PrunedSite } from './sites';
 
 /** First version of the format in which a constant need not be an input of the graph too. */
 const OWN_CONSTANTS = 4n;
@@ -36,6 +37,19 @@ export function addBiases({ graph, irVersion }: ModelProto): AddedBias[] {
     added.push({ node, tensor });
   }
   return added;
+}
+
+/** By the name of each the places of the sites whose refits change it. */
+export function changers(
+  added: readonly AddedBias[],
+  sites: readonly PrunedSite[],
+): Map<string, number[]> {
+  const places = [...sites.keys()];
+  const changes = (at: number, tensor: TensorProto) =>
+    sites[at]!.readers.some(({ bias }) => bias?.tensor === tensor);
+  return new Map(
+    added.map(({ tensor }) => [tensor.name, places.filter((at) => changes(at, tensor))]),
+  );
 }
 
 /** Those of which `isChanged` says no. */

@@ -13,6 +13,8 @@ interface Counted {
   rows: number;
   /** By the site's place: positions of an axis that go with a unit. */
   cuts: { site: number; axis: number; each: number }[];
+  /** Written only where one of these sites is cut. */
+  onlyWith?: readonly number[];
 }
 
 /** A map as two, of which what is smaller is written: they, or their product. */
@@ -35,12 +37,19 @@ export class Counts {
   /** By the name of the second of the two. */
   private readonly pairs: ReadonlyMap<string, Pair>;
 
-  /** `rows`: of each map (`rowsOfMaps`). */
+  /** `rows`: of each map (`rowsOfMaps`); `added`: biases that are written only where a refit has changed them (`changers`). */
   constructor(
     network: Network,
     sites: readonly Site[],
-    rows?: ReadonlyMap<string, number>,
-    factored: readonly Factored[] = [],
+    {
+      rows,
+      factored = [],
+      added,
+    }: {
+      rows?: ReadonlyMap<string, number>;
+      factored?: readonly Factored[];
+      added?: ReadonlyMap<string, readonly number[]>;
+    } = {},
   ) {
     const maps = mapsOf(network);
     const counted = new Map<string, Counted>();
@@ -51,6 +60,7 @@ export class Counts {
         isMap: maps.has(name),
         rows: rows?.get(name) ?? 0,
         cuts: [],
+        ...(added?.has(name) && { onlyWith: added.get(name)! }),
       });
     }
     sites.forEach(({ along, units }, site) => {
@@ -82,7 +92,11 @@ export class Counts {
       if (isMap) amounts.weights += size;
       amounts.multiplyAdds += size * rows;
     };
-    for (const tensor of this.tensors) add(elements(leftOf(tensor, removed)), tensor);
+    for (const tensor of this.tensors) {
+      const { onlyWith } = tensor;
+      if (onlyWith && !onlyWith.some((site) => removed?.[site])) continue;
+      add(elements(leftOf(tensor, removed)), tensor);
+    }
     for (const pair of this.pairs.values()) {
       const { rank, whole, each, out } = sizesOf(pair, removed);
       const size = Math.min(whole, rank * each);

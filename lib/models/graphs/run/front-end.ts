@@ -18,10 +18,13 @@ import type { SurveySpec } from '../../../spec/survey';
 import type { Layer } from '../../../spec/widths';
 import type {
   Chosen,
+  Cut,
   DenseSite,
   Fit,
   FrontEnd,
   Inner,
+  Joint,
+  JointLosses,
   OrderedSite,
   Output,
   Part,
@@ -38,12 +41,13 @@ import { dimsOf } from '../onnx/tensor';
 import type { Network } from '../relate';
 import type { Site } from '../sites';
 import { slice } from '../slice';
-import { StoredBatches } from './batches';
+import { ALL, type Some, StoredBatches } from './batches';
 import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
 import { type Resized, resized } from './composite';
 import type { Counts } from './counts';
 import type { Factored } from './factored';
+import { JointWeights } from './joint-weights';
 import { shrinkKernels } from './kernels';
 import { Losses, type OutputLoss, type OwnCall } from './losses';
 import { joinMaps } from './low-rank';
@@ -61,6 +65,9 @@ import { bytesOf, putRefitted, restoring, tensorsOf, weightOf } from './weights'
 
 /** Passes of the whole graph over the samples that all trials of a survey may come to. */
 const TRIAL_PASSES = 8;
+
+/** Of the batches, at most, that a trial of all sites at once is measured by. */
+const UNSEEN = 0.25;
 
 /** What a front end is made of; `file` is changed as the run goes on. */
 export interface GraphRun {
@@ -84,8 +91,6 @@ export interface GraphRun {
   engine: Engine;
   store: Store;
   journal: Journal;
-  /** Widths are multiples of it. */
-  multiple: number;
   output: string;
   force: boolean;
   /** What goes with the graph; null: nothing. */
@@ -185,9 +190,57 @@ export class GraphNetwork implements FrontEnd {
     return { found, losses, metrics: null };
   }
 
+  async jointly({ survey, visit, onPart }: Joint): Promise<JointLosses> {
+    const { lambda = LAMBDA } = survey;
+    const { file, sites, layers, runtime } = this.run;
+    const [summed, measured] = this.#jointBatches();
+    return restoring(file, [...this.#dense.keys()], async () => {
+      using weights = new JointWeights(file, runtime.fileFor('joint'));
+      const kept = new Map<Site, Int32Array>();
+      const cuts = this.#walk();
+      try {
+        for (const [at, { site, readers }] of sites.entries()) {
+          await cuts.to(this.#starts[at]!);
+          await using sums = await this.#sumsOf(cuts, at, { lambda }, kept, { some: summed });
+          using solver = await sums.solver();
+          const cutBy = (cut: Cut | null) => (cut ? sums.refitted(cut.refit) : []);
+          await visit(at, {
+            solver,
+            other: async (cut) => weights.putOther(at, readers, cutBy(cut)),
+            joint: async (cut) => {
+              weights.put(at, readers, cutBy(cut));
+              if (cut) kept.set(site, cut.kept);
+            },
+          });
+          onPart(at);
+        }
+      } finally {
+        cuts[Symbol.dispose]();
+      }
+      using walk = this.#walk();
+      const loss = await this.#lossNow(walk, measured);
+      const others = new Float64Array(layers.length).fill(Number.NaN);
+      for (const at of weights.others) {
+        await walk.to(this.#starts[at]!);
+        others[at] = await weights.withOther(at, () => this.#lossNow(walk, measured));
+      }
+      return { loss, others };
+    });
+  }
+
+  /** Those of the sums, and those that lose: others, where there are two. As many of these as trials take. */
+  #jointBatches(): [Some, Some] {
+    const { batches } = this.run.samples;
+    if (batches === 1) return [ALL, ALL];
+    const unseen = Math.min(Math.max(1, Math.floor(UNSEEN * batches)), this.#batchesOfTrials);
+    return [
+      { from: 0, end: batches - unseen },
+      { from: batches - unseen, end: batches },
+    ];
+  }
+
   structureOf({ groups, cost }: Layer): Structure {
-    const { multiple } = this.run;
-    return channelStructure({ channels: groups, hidden: cost / 2, gated: false, multiple });
+    return channelStructure({ channels: groups, hidden: cost / 2, gated: false });
   }
 
   shrink(): Shrinking {
@@ -258,7 +311,7 @@ export class GraphNetwork implements FrontEnd {
       leave: async () => {},
       cut: () => this.columns(),
       shrink: async (_layer, choose) => {
-        await using sums = await this.#sumsOf(walk, index, { lambda, beta }, keptUnits, dense);
+        await using sums = await this.#sumsOf(walk, index, { lambda, beta }, keptUnits, { dense });
         changed = tensorsOf(readers);
         if (kernel) {
           const chosen = await choose({ by: 'order' });
@@ -358,7 +411,7 @@ export class GraphNetwork implements FrontEnd {
     at: number,
     refit: { lambda: number; beta?: number },
     kept: ReadonlyMap<Site, Int32Array>,
-    dense: Walk | null = null,
+    { dense = null, some = ALL }: { dense?: Walk | null; some?: Some } = {},
   ): Promise<SiteSums> {
     const { file, sites, store } = this.run;
     const { site, readers } = sites[at]!;
@@ -372,7 +425,7 @@ export class GraphNetwork implements FrontEnd {
     try {
       using beside = dense && (await this.#visited(dense, wanted));
       const lost = beside?.read();
-      await walk.visit(wanted, (values) => sums.add(values, lost?.next().value));
+      await walk.visit(wanted, (values) => sums.add(values, lost?.next().value), some);
       return sums;
     } catch (error) {
       await sums[Symbol.asyncDispose]();
@@ -382,17 +435,21 @@ export class GraphNetwork implements FrontEnd {
 
   /** On as many samples as leave all trials together within so many passes, which each takes a half of. */
   #tried(walk: Walk, { readers }: PrunedSite, refitted: Refitted[]): Promise<number> {
-    const { file, sites, samples } = this.run;
-    const batches = Math.ceil((samples.batches * 2 * TRIAL_PASSES) / sites.length);
+    const { file } = this.run;
     return restoring(file, tensorsOf(readers), () => {
       putRefitted(file, refitted);
-      return this.#lossNow(walk, batches);
+      return this.#lossNow(walk, { from: 0, end: this.#batchesOfTrials });
     });
   }
 
-  async #lossNow(walk: Walk, limit?: number): Promise<number> {
+  get #batchesOfTrials(): number {
+    const { sites, samples } = this.run;
+    return Math.ceil((samples.batches * 2 * TRIAL_PASSES) / sites.length);
+  }
+
+  async #lossNow(walk: Walk, some?: Some): Promise<number> {
     const { losses, visit } = this.#against();
-    await walk.visit(this.#wanted, visit, limit);
+    await walk.visit(this.#wanted, visit, some);
     return losses.mean;
   }
 

@@ -24,6 +24,7 @@ export interface GraphResult
     | 'bytesBefore'
     | 'bytesAfter'
     | 'verification'
+    | 'search'
     | 'seconds'
     | 'peakRssBytes'
     | 'warnings'

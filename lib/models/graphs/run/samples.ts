@@ -7,7 +7,7 @@ import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
 import { FileSource, piecesOf, Range, type Source } from '../onnx/source';
-import { type Batches, elementTypeOf, infoOf } from './batches';
+import { ALL, type Batches, elementTypeOf, infoOf } from './batches';
 import { type Kind, kindOfInput } from './elements';
 import { parseNpz } from './npz';
 import type { Activations, Runtime } from './runtime';
@@ -108,8 +108,9 @@ export class Samples implements Batches, Disposable {
   }
 
   /** What one run takes, batch after batch. */
-  *read(limit = this.batches): Generator<Activations> {
-    for (let at = 0; at < Math.min(this.count, limit * this.batch); at += this.batch) {
+  *read({ from: first, end } = ALL): Generator<Activations> {
+    const last = Math.min(this.count, end * this.batch);
+    for (let at = first * this.batch; at < last; at += this.batch) {
       const count = Math.min(this.batch, this.count - at);
       const feeds = this.wanted.map(({ name, kind, tensor, first }) => {
         const { shape, offset, bytes } = tensor;

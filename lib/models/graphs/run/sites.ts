@@ -1,5 +1,5 @@
 /** Which sites of a graph shrink, and what holds the other weights. */
-import { allowedRemovals } from '../../../allocation';
+import { allowedRemovals, unitsOfMultiple } from '../../../allocation';
 import type { Dtype } from '../../../model/architecture';
 import { elements } from '../../../model/axes';
 import { reaches, type Scope } from '../../../options/method';
@@ -89,8 +89,25 @@ export function startsOf({ graph }: Network, sites: readonly PrunedSite[]): numb
 
 export interface Widths {
   priced: 'weights' | 'multiplyAdds';
-  multiple: number;
+  /** Undefined: what runs fast. */
+  multiple: number | undefined;
   maxLayerSparsity: number;
+}
+
+/**
+ * onnxruntime computes convolutions of x86 and ARM in blocks of 8 or 16 channels, and only of tensors whose channels are a multiple of 4: of
+ * others it copies every tensor, at up to twice the time (docs/graphs.md, Widths).
+ */
+const FAST_MULTIPLE = 8;
+
+/** Kept units of a site are a multiple of it: of heads any. Narrow sites have a choice of four widths at least. */
+function roundingOf(site: Site, asked: number | undefined): number {
+  const { units, heads, readers, writers } = site;
+  if (heads) return 1;
+  const each = [...readers, ...writers].map(({ positions }) => positions.length / units);
+  const columns = Math.min(...each);
+  const narrow = 2 ** Math.max(0, Math.floor(Math.log2((units * columns) / 4)));
+  return unitsOfMultiple(asked ?? Math.min(FAST_MULTIPLE, narrow), columns);
 }
 
 /** Sites as layers, each a block by itself. */
@@ -103,7 +120,7 @@ export function layersOf(
   return sites.map((site, block) => {
     const { units: groups } = site.site;
     const { readers, rankOf, kernel } = site;
-    const rounding = kernel ? 1 : multiple;
+    const rounding = kernel ? 1 : roundingOf(site.site, multiple);
     const bounds = { multiple: rounding, minKeep: Math.min(rounding, groups), maxShare };
     const layer = {
       block,

@@ -8,6 +8,7 @@ import { cutsExperts } from '../../../options/method';
 import type { StageSpec } from '../../../spec';
 import { allocationSpec } from '../../../spec/allocation';
 import { refitSpec } from '../../../spec/refit';
+import { searchRounds } from '../../../spec/search';
 import { surveySpec } from '../../../spec/survey';
 import { budgetFor } from '../../../spec/widths';
 import { flagOf } from '../../../wording';
@@ -54,11 +55,12 @@ export function specOf(given: Settings): StageSpec {
   const recipe = method.recipe(settings);
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
+  const survey = surveySpec(recipe, settings);
   return {
-    survey: surveySpec(recipe, settings),
+    survey,
     allocation: allocationSpec(method, settings),
     depth: false,
-    search: 0,
+    search: inner ? 0 : searchRounds(survey, settings),
     confidence: false,
     gather: { statistics, inputs },
     mask,

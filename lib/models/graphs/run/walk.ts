@@ -1,6 +1,6 @@
 /** A graph on its way through its segments: what lies on the cut behind those that were run is stored. */
 import type { OnnxFile } from '../onnx/file';
-import { type Batches, StoredBatches } from './batches';
+import { ALL, type Batches, type Some, StoredBatches } from './batches';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Segment, Segments } from './segments';
 
@@ -28,11 +28,14 @@ export function keepIn(kept: Record<string, Activation>[]): Visit {
 interface Visited {
   wanted: ReadonlySet<string>;
   visit: Visit;
-  limit?: number;
+  /** Which batches. */
+  some: Some;
+  /** The number of the first one. */
+  first: number;
 }
 
 const NONE: ReadonlySet<string> = new Set();
-const NOTHING: Visited = { wanted: NONE, visit: () => {} };
+const NOTHING: Visited = { wanted: NONE, visit: () => {}, some: ALL, first: 0 };
 
 export class Walk implements Disposable {
   /** The next segment, and what lies in front of it. */
@@ -54,17 +57,17 @@ export class Walk implements Disposable {
   }
 
   /**
-   * Runs the graph, as it is now, from here until all `wanted` values of at most `limit` batches were visited. Stays where it
-   * is.
+   * Runs the graph, as it is now, from here until all `wanted` values of these batches were visited. Stays where it is.
    */
-  async visit(wanted: Iterable<string>, visit: Visit, limit?: number): Promise<void> {
+  async visit(wanted: Iterable<string>, visit: Visit, asked = ALL): Promise<void> {
+    const first = asked.from;
     const left = new Set(wanted);
     const { segments, between } = this.around;
     const stored = new Set(this.held.inputs.map(({ name }) => name));
     const here = new Set([...left].filter((name) => stored.has(name)));
     if (here.size > 0) {
-      let batch = 0;
-      for (const values of this.held.read(limit)) {
+      let batch = first;
+      for (const values of this.held.read(asked)) {
         between();
         await visit(picked(values, here), batch++);
       }
@@ -79,7 +82,9 @@ export class Walk implements Disposable {
       const part = { nodes, made, live: left.size > 0 ? live : NONE };
       const before = held;
       try {
-        held = await this.step(before, part, { wanted, visit, limit });
+        // Behind a step only those batches are left.
+        const some = before === this.held ? asked : ALL;
+        held = await this.step(before, part, { wanted, visit, some, first });
       } finally {
         if (before !== this.held) dispose(before);
       }
@@ -96,7 +101,7 @@ export class Walk implements Disposable {
   private async step(
     from: Batches,
     { nodes, made, live }: Segment,
-    { wanted, visit, limit }: Visited = NOTHING,
+    { wanted, visit, some, first }: Visited = NOTHING,
   ): Promise<Batches> {
     const { file, runtime, between, name = 'cut' } = this.around;
     const outputs = [...made].filter((name) => wanted.has(name) || live.has(name));
@@ -106,8 +111,8 @@ export class Walk implements Disposable {
         outputs.length > 0
           ? await runtime.part(file, { inputs: from.inputs, nodes, outputs })
           : null;
-      let batch = 0;
-      for (const values of from.read(limit)) {
+      let batch = first;
+      for (const values of from.read(some)) {
         between();
         const all = { ...values, ...(session && (await session.run(values))) };
         if (wanted.size > 0) await visit(picked(all, wanted), batch);
