@@ -149,6 +149,18 @@ export interface SiteSums {
   groupSize?: number;
 }
 
+/** A map of the inputs that were summed, `[out, dim]`. */
+export interface StatisticsProblem {
+  out: number;
+  weight: Float32Array;
+  /** `[dim]` sums are taken about them; null: about 0. */
+  means: Float64Array | null;
+  /** Ridge on diag(H). */
+  lambda: number;
+  /** Neighbouring columns that go together. */
+  groupSize: number;
+}
+
 /** What every answer to a problem is relative to. */
 export interface ProblemReport {
   readonly columnCount: number;
@@ -173,6 +185,10 @@ export interface NativeSolvers {
     options: SolverOptionsOf<{ matrix: MatrixHandle; row: number }>,
   ): Promise<SolverHandle>;
   solverOfSums(store: StoreHandle, sums: SiteSums): Promise<SolverHandle>;
+  solverOfStatistics(
+    statistics: StatisticsHandle,
+    problem: StatisticsProblem,
+  ): Promise<SolverHandle>;
   solverFromSums(threads: number, memory: number, sums: SiteSums): Promise<SolverHandle>;
   readSolver(solver: SolverHandle): ProblemReport;
   solverColumns(solver: SolverHandle): Promise<ColumnStatistics>;

@@ -78,26 +78,67 @@ export function heldRows(tokens: Tokens): number {
   return native.heldRows(tokens);
 }
 
-/** Asks about calls of one engine on one model. */
-export class NeedsOf {
+/** Asks about solvers, and the sums that they are made of. */
+export class SolverNeedsOf {
   readonly engine: Engine;
-  readonly architecture: Architecture;
   /** Whether of tiled matrices and of blocks only what is at hand is in memory. */
   readonly paged: boolean;
+  readonly #stored: Dtype;
+
+  /** `stored`: what the output has the maps in. */
+  constructor(engine: Engine, stored: Dtype, paged: boolean) {
+    this.engine = engine;
+    this.paged = paged;
+    this.#stored = stored;
+  }
+
+  /** Sums of a site's inputs, as long as they live. */
+  statistics(dim: number, { gram, residual = 0 }: { gram: boolean; residual?: number }): Needs {
+    return this.ask('statistics', { dim, gram, residual, paged: this.paged });
+  }
+
+  /** A solver at rest, or while it is made or searches. */
+  solver(call: 'solver' | 'createSolver' | 'admm', problem: ProblemSizes): Needs {
+    return this.ask(call, { problem, paged: this.paged });
+  }
+
+  sweep(problem: ProblemSizes, removed: number): Needs {
+    return this.ask('sweep', { problem, paged: this.paged, removed });
+  }
+
+  swap(problem: ProblemSizes, kept: number): Needs {
+    return this.ask('swap', { problem, paged: this.paged, kept });
+  }
+
+  refit(problem: ProblemSizes, kept: number): Needs {
+    return this.ask('refit', { problem, paged: this.paged, kept, stored: this.#stored });
+  }
+
+  slice(problem: ProblemSizes, kept: number): Needs {
+    return this.ask('slice', { problem, paged: this.paged, kept });
+  }
+
+  protected ask<Name extends keyof Calls>(call: Name, of: Calls[Name]): Needs {
+    return native.needsOf(this.engine.handle, call, of);
+  }
+}
+
+/** Asks about calls of one engine on one model. */
+export class NeedsOf extends SolverNeedsOf {
+  readonly architecture: Architecture;
   readonly #stored: Dtype;
   readonly #tensors: readonly ModelRole[];
 
   /** `stored`: what the output has the blocks' matrices in. */
   constructor(engine: Engine, source: ModelSource, stored: Dtype, paged: boolean) {
-    this.engine = engine;
+    super(engine, stored, paged);
     this.architecture = source.architecture;
-    this.paged = paged;
     this.#stored = stored;
     this.#tensors = Object.keys(source.model) as ModelRole[];
   }
 
   matrix(rows: number, cols: number): Needs {
-    return this.#ask('matrix', { rows, cols });
+    return this.ask('matrix', { rows, cols });
   }
 
   /** Hidden states, as long as they live. */
@@ -111,30 +152,25 @@ export class NeedsOf {
   }
 
   copyStates(tokens: Tokens): Needs {
-    return this.#ask('copyMatrix', { tokens, cols: this.architecture.hidden });
+    return this.ask('copyMatrix', { tokens, cols: this.architecture.hidden });
   }
 
   /** A loaded block, as long as it is. */
   block(index: number): Needs {
     const { paged } = this;
-    return this.#ask('loadBlock', { ...this.#block(index), roles: this.#roles(index), paged });
+    return this.ask('loadBlock', { ...this.#block(index), roles: this.#roles(index), paged });
   }
 
   /** Its tensors as they go to a file, of rows with so many bytes as floats at a time. */
   encode(index: number, bytes: number): Needs {
-    return this.#ask('encodeBlock', { ...this.#block(index), roles: this.#roles(index), bytes });
-  }
-
-  /** Sums of a site's inputs, as long as they live. */
-  statistics(dim: number, { gram, residual = 0 }: { gram: boolean; residual?: number }): Needs {
-    return this.#ask('statistics', { dim, gram, residual, paged: this.paged });
+    return this.ask('encodeBlock', { ...this.#block(index), roles: this.#roles(index), bytes });
   }
 
   /** Takes the states on through a site. */
   site(index: number, site: Site, tokens: Tokens, demand: Partial<SiteDemand> = {}): Needs {
     const { paged } = this;
     const wanted = { ...NO_SINKS, ...demand };
-    return this.#ask('runSite', { ...this.#block(index), site, tokens, paged, ...wanted });
+    return this.ask('runSite', { ...this.#block(index), site, tokens, paged, ...wanted });
   }
 
   /** Takes the states on through all sites of a block. */
@@ -148,17 +184,17 @@ export class NeedsOf {
   /** Sums of experts over the states, which stay. `residual`: with what is missing of the output. */
   sumExperts(index: number, site: Site, tokens: Tokens, residual: boolean): Needs {
     const { paged } = this;
-    return this.#ask('sumExperts', { ...this.#block(index), site, tokens, paged, residual });
+    return this.ask('sumExperts', { ...this.#block(index), site, tokens, paged, residual });
   }
 
   /** The turn of an expert with its share of the tokens, beside the statistics. */
   turnExpert(index: number, site: Site, tokens: Tokens, demand: TurnDemand): Needs {
     const { paged } = this;
-    return this.#ask('turnExpert', { ...this.#block(index), site, tokens, paged, ...demand });
+    return this.ask('turnExpert', { ...this.#block(index), site, tokens, paged, ...demand });
   }
 
   applySite(index: number, site: Site, tokens: Tokens): Needs {
-    return this.#ask('applySite', { ...this.#block(index), site, tokens });
+    return this.ask('applySite', { ...this.#block(index), site, tokens });
   }
 
   /** With its sums, which live `until` that; `factors` and a `rank`: of which tensors they are gradients. */
@@ -176,7 +212,7 @@ export class NeedsOf {
     const pass = { ...this.#block(index), tokens, paged, sums, factors, rank };
     return together(
       ...sums.map(({ dim, ...sizes }) => this.statistics(dim, sizes)),
-      inTurn(this.#ask('backwardBlock', pass), until),
+      inTurn(this.ask('backwardBlock', pass), until),
     );
   }
 
@@ -195,28 +231,7 @@ export class NeedsOf {
     const width = embeddingWidth(this.architecture);
     const capped = logitCap !== null;
     const ends = { hidden, vocab, embeddingWidth: width, tensors: this.#tensors, capped };
-    return this.#ask(call, { ends, tokens });
-  }
-
-  /** A solver at rest, or while it is made or searches. */
-  solver(call: 'solver' | 'createSolver' | 'admm', problem: ProblemSizes): Needs {
-    return this.#ask(call, { problem, paged: this.paged });
-  }
-
-  sweep(problem: ProblemSizes, removed: number): Needs {
-    return this.#ask('sweep', { problem, paged: this.paged, removed });
-  }
-
-  swap(problem: ProblemSizes, kept: number): Needs {
-    return this.#ask('swap', { problem, paged: this.paged, kept });
-  }
-
-  refit(problem: ProblemSizes, kept: number): Needs {
-    return this.#ask('refit', { problem, paged: this.paged, kept, stored: this.#stored });
-  }
-
-  slice(problem: ProblemSizes, kept: number): Needs {
-    return this.#ask('slice', { problem, paged: this.paged, kept });
+    return this.ask(call, { ends, tokens });
   }
 
   /** The refit of gate and up on so many channels. `steps` null: by auxiliary variables. */
@@ -239,7 +254,7 @@ export class NeedsOf {
       stored: this.#stored,
       paged: this.paged,
     };
-    return steps === null ? this.#ask('auxiliary', of) : this.#ask('gaussNewton', { ...of, steps });
+    return steps === null ? this.ask('auxiliary', of) : this.ask('gaussNewton', { ...of, steps });
   }
 
   #roles(index: number) {
@@ -248,9 +263,5 @@ export class NeedsOf {
 
   #block(index: number) {
     return { block: blockSpec(this.architecture, index) };
-  }
-
-  #ask<Name extends keyof Calls>(call: Name, of: Calls[Name]): Needs {
-    return native.needsOf(this.engine.handle, call, of);
   }
 }

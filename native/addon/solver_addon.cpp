@@ -18,6 +18,7 @@
 #include "solver/swap.h"
 #include "solver/sweep.h"
 #include "tiles/metric.h"
+#include "tiles/statistics.h"
 #include "tiles/strips.h"
 
 namespace struprune::addon {
@@ -301,6 +302,28 @@ Napi::Value SolverOfSums(const Napi::CallbackInfo& info) {
   return SolveSums(info.Env(), {store->context(), store}, info[1]);
 }
 
+// (statistics, {out, weight, means: Float64Array[dim] | null, lambda, groupSize}) ->
+// Promise<solver> of the sums, about the means where these are given
+Napi::Value SolverOfStatistics(const Napi::CallbackInfo& info) {
+  const auto statistics = GetHandle<Statistics>(info[0], "statistics");
+  if (!statistics->has_gram()) throw BadArgument("the statistics have no Gram matrix");
+  PlainSums sums = ReadSums(GetObject(info[1], "options"));
+  sums.in = statistics->dim();
+  const Napi::Value given = info[1].As<Napi::Object>().Get("means");
+  std::vector<double> means;
+  if (!given.IsNull()) means = GetDoubles(given, "means");
+  if (!given.IsNull() && means.size() != sums.in) throw BadArgument("one mean a column");
+  const TileSpace space = statistics->space();
+  return MakeProblem(
+      info.Env(), space.context, [=, sums = std::move(sums), means = std::move(means)] {
+        SiteInput input = InTiles(space, sums);
+        input.tokens = static_cast<double>(statistics->tokens());
+        input.sums.assign(sums.in, 0.0);
+        input.gram = means.empty() ? statistics->gram() : GramAbout(means, *statistics);
+        return input;
+      });
+}
+
 // (threads, memory, sums) -> Promise<solver> with an engine of its own: for tests and small uses
 Napi::Value SolverFromSums(const Napi::CallbackInfo& info) {
   auto context = std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memory"));
@@ -312,6 +335,7 @@ Napi::Value SolverFromSums(const Napi::CallbackInfo& info) {
 void InitSolver(Napi::Env env, Napi::Object exports) {
   Export<CreateSolver>(env, exports, "createSolver");
   Export<SolverOfSums>(env, exports, "solverOfSums");
+  Export<SolverOfStatistics>(env, exports, "solverOfStatistics");
   Export<SolverFromSums>(env, exports, "solverFromSums");
   Export<ReadSolver>(env, exports, "readSolver");
   Export<SolverColumns>(env, exports, "solverColumns");

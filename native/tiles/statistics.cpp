@@ -9,6 +9,7 @@
 #include "team/join.h"
 #include "team/team.h"
 #include "tiles/elementwise.h"
+#include "tiles/gather.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"
 
@@ -403,6 +404,23 @@ void Statistics::AddSums(size_t tokens, const double* squares, const double* sum
   add(residual_dim_, residual_sums, to.residual_sums.data());
   to.other_energy += residual_energy;
   tokens_ += tokens;
+}
+
+std::shared_ptr<const TileMatrix<double>> GramAbout(std::span<const double> means,
+                                                    Statistics& statistics) {
+  const auto gram = statistics.gram();
+  const size_t dim = statistics.dim();
+  auto about = std::make_shared<TileMatrix<double>>(gram->space(), dim, dim, Shape::kSymmetric);
+  const std::vector<int32_t> all = AllOf(gram->cols());
+  Gather(*gram, all, all, *about, [&](const Tile<double>& tile, size_t i, size_t j) {
+    const double* of_columns = means.data() + about->cols().begin(j);
+    for (size_t r = 0; r < tile.rows; ++r) {
+      const double shift =
+          static_cast<double>(statistics.tokens()) * means[about->rows().begin(i) + r];
+      for (size_t c = 0; c < tile.cols; ++c) tile.row(r)[c] -= shift * of_columns[c];
+    }
+  });
+  return about;
 }
 
 }  // namespace struprune

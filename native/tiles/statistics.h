@@ -113,4 +113,8 @@ class Statistics {
   Buffer<float> products_;  // one tile a worker
 };
 
+// XᵀX less what such means of the columns account for: tokens · means meansᵀ.
+std::shared_ptr<const TileMatrix<double>> GramAbout(std::span<const double> means,
+                                                    Statistics& statistics);
+
 }  // namespace struprune

@@ -48,3 +48,36 @@ test('a solver of sums answers as one with threads of its own', async (t) => {
     t.deepEqual(await solver.sweep(), await alone.sweep());
   });
 });
+
+for (const about of ['the means', 'zero'] as const)
+  test(`a solver of statistics is that of their sums about ${about}`, async (t) => {
+    const problem = { out: 2, lambda: 0.05, groupSize: 1 };
+    const weight = Float32Array.from({ length: 2 * COLUMNS }, (_, i) => Math.fround(Math.cos(i)));
+    await using engine = new Engine({ threads: 1, device: 'cpu' });
+    await engine.run(undefined, async () => {
+      const store = engine.store('');
+      await using statistics = store.statistics(COLUMNS, { gram: true });
+      await statistics.add(X, 'calibrating');
+      const { tokens, sums } = statistics.read();
+      const means = about === 'zero' ? null : sums.map((sum) => sum / tokens);
+      const gram = statistics.gramRows(0, COLUMNS).map((value, k) => {
+        const [i, j] = [Math.floor(k / COLUMNS), k % COLUMNS];
+        return means ? value - tokens * means[i]! * means[j]! : value;
+      });
+      const zeros = new Float64Array(COLUMNS);
+      const plain = { ...problem, in: COLUMNS, tokens, gram, sums: zeros, weight };
+      using wanted = await store.solver(plain);
+      using solver = await statistics.solver({ ...problem, weight, means });
+      t.is(solver.targetNormSq, wanted.targetNormSq);
+      t.deepEqual(await solver.sweep(), await wanted.sweep());
+      const short = statistics.solver({ ...problem, weight, means: new Float64Array(2) });
+      await t.throwsAsync(short, { code: 'ERR_ARGUMENT' });
+    });
+    await using engineOfSums = new Engine({ threads: 1, device: 'cpu' });
+    await engineOfSums.run(undefined, async () => {
+      await using squares = engineOfSums.store('').statistics(COLUMNS, { gram: false });
+      await t.throwsAsync(squares.solver({ ...problem, weight, means: null }), {
+        message: /no Gram matrix/,
+      });
+    });
+  });

@@ -116,6 +116,8 @@ export class SiteSums implements AsyncDisposable {
 
   /** Of all readers. The means are taken out where a bias takes them up. */
   async solver(): Promise<Solver> {
+    const [only] = this.summed as [Summed];
+    if (this.summed.length === 1 && this.isPlain(only)) return this.solverOf(only);
     const scales: number[] = [];
     for (const one of this.summed) scales.push(await this.scaleOf(one));
     const problems: Problem[] = [];
@@ -137,7 +139,8 @@ export class SiteSums implements AsyncDisposable {
       const { reader, own, weight } = one;
       const { out } = reader;
       const columns = columnsOf(reader);
-      const fitted = weight.slice();
+      // Columns of others stay, but for what makeUp gives them.
+      const fitted = own === columns ? new Float32Array(weight.length) : weight.slice();
       for (let o = 0; o < out; o++) {
         for (let j = 0; j < own; j++) {
           const at = keptAt[places[r]![j]!]!;
@@ -191,13 +194,13 @@ export class SiteSums implements AsyncDisposable {
     const out = own + (residual ? reader.out : 0);
     const weight = new Float32Array(out * all);
     for (let j = 0; j < own; j++) weight[j * all + j] = 1;
-    const cross = new Float64Array(out * all);
-    if (residual) cross.set(residual.cross, own * all);
+    const cross = residual && new Float64Array(out * all);
+    cross?.set(residual!.cross, own * all);
     const { tokens } = one.statistics.read();
     const sums = new Float64Array(all);
     using solver = await this.store.solver({
       ...{ in: all, out, tokens, gram, sums, weight },
-      ...(residual && { cross, residualSums: new Float64Array(out) }),
+      ...(cross && { cross, residualSums: new Float64Array(out) }),
       ...{ lambda: this.lambda, groupSize: 1 },
     });
     using refit = await solver.refit(Uint8Array.from({ length: all }, (_, j) => Number(j >= own)));
@@ -208,6 +211,21 @@ export class SiteSums implements AsyncDisposable {
       gram: less(gram, one.through, own, all),
       residual: residual && lessGiven(residual, one),
     };
+  }
+
+  /** Whether its sums are those of the problem: of the site alone, without feedback, and not of constants. */
+  private isPlain({ reader, own, statistics }: Summed): boolean {
+    if (this.beta > 0 || own !== columnsOf(reader)) return false;
+    const { tokens, squares } = statistics.read();
+    const means = reader.bias && meansOf(statistics);
+    return squares.some((sum, j) => sum - (means ? tokens * means[j]! ** 2 : 0) !== 0);
+  }
+
+  /** Without a copy of the sums here. */
+  private solverOf({ reader, own, weight, statistics }: Summed): Promise<Solver> {
+    const means = reader.bias ? meansOf(statistics) : null;
+    const { lambda, units } = this;
+    return statistics.solver({ out: reader.out, weight, means, lambda, groupSize: own / units });
   }
 
   private async joined(

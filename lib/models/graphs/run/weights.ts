@@ -14,7 +14,11 @@ export function weightOf(file: OnnxFile, reader: Reader): Float32Array {
   const bytes = elementBytes(tensor.dataType)!;
   const read = file.data(tensor).read(start * bytes, (end - start) * bytes);
   const all = floatsIn(tensor.dataType, read);
-  return Float32Array.from(placesOf(reader), (place) => all[place - start]!);
+  const weight = new Float32Array(reader.out * columnsOf(reader));
+  eachPlace(reader, (place, i) => {
+    weight[i] = all[place - start]!;
+  });
+  return weight;
 }
 
 export function putRefitted(file: OnnxFile, refitted: readonly Refitted[]): void {
@@ -23,7 +27,7 @@ export function putRefitted(file: OnnxFile, refitted: readonly Refitted[]): void
   for (const { reader, weight, shift } of refitted) {
     const { map, bias, biasFirst, biasGain = 1 } = reader;
     const all = changed.get(map.tensor!)!;
-    placesOf(reader).forEach((place, i) => {
+    eachPlace(reader, (place, i) => {
       all[place] = weight[i]!;
     });
     shift?.forEach((gain, o) => {
@@ -95,15 +99,17 @@ function spanOf(reader: Reader): [number, number] {
   ];
 }
 
-/** `[out, columns]`: where each weight of a reader lies in its map. */
-function placesOf(reader: Reader): Int32Array {
+/** Visits where each weight of a reader, the i-th of `[out, columns]`, lies in its map. */
+function eachPlace(reader: Reader, visit: (place: number, i: number) => void): void {
   const { out, kernel, kernelStep = 1, first, positionStep, positions } = reader;
-  const columns = columnsOf(reader);
-  return Int32Array.from({ length: out * columns }, (_, i) => {
-    const [o, column] = [Math.floor(i / columns), i % columns];
-    const [p, k] = [positions[Math.floor(column / kernel)]!, column % kernel];
-    return first + outAt(reader, o) + p * positionStep + k * kernelStep;
-  });
+  let i = 0;
+  for (let o = 0; o < out; o++) {
+    const row = first + outAt(reader, o);
+    for (const position of positions) {
+      const start = row + position * positionStep;
+      for (let k = 0; k < kernel; k++) visit(start + k * kernelStep, i++);
+    }
+  }
 }
 
 function outAt({ outStep, outBlocks }: Reader, o: number): number {
