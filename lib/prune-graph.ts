@@ -186,7 +186,7 @@ async function pruneWith(
     ...{ output, force, beside, store, onProgress: progress },
   });
   await graph.begin();
-  requireMemory(engine.budget, sites, spec.refit.beta > 0);
+  requireMemory(engine, sites, { mask: spec.mask, isFed: spec.refit.beta > 0 });
   const surveys = new Surveys();
   const work: Work = {
     ...spec,

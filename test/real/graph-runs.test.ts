@@ -299,17 +299,17 @@ run('a classifier of photographs: it sees what a slice does not', async (t) => {
 run('memory holds no more than the budget of a graph whose weights come to as much', (t) => {
   t.timeout(3_600_000);
   const [model, samples, output] = inWork('large.onnx', 'large-samples', 'large-small.onnx');
-  python('graph_large.py', model, samples, '24', '2048', '64');
+  python('graph_large.py', model, samples, '64', '2048', '64');
   const weights = statSync(`${model}_data`).size;
-  const budget = 2 ** 29;
-  const options = ['--sparsity', '0.4', '--allocation', 'uniform', '--memory', '512MiB', '--json'];
+  const budget = 400 * 2 ** 20;
+  const options = ['--sparsity', '0.4', '--allocation', 'uniform', '--memory', '400MiB', '--json'];
   const [program, ...args] = [...PROGRAM, 'prune', model, '-o', output, ...options];
   const files = ['--calibration', samples, '--eval', samples];
   const { peakRssBytes } = JSON.parse(
     execFileSync(program!, [...args, ...files], { encoding: 'utf8' }),
   );
   t.log(peakRssBytes, weights);
-  t.true(weights > 0.7 * budget);
+  t.true(weights > 2.5 * budget);
   t.true(peakRssBytes < budget, `${peakRssBytes}`);
 });
 

@@ -1,27 +1,52 @@
 /** Memory of a run over a graph: what its largest site takes beside onnxruntime, whose peak the dense network has shown. */
+import type { Engine } from '../../../engine/engine';
 import { native } from '../../../engine/native';
+import { inTurn, type Needs, NOTHING, SolverNeedsOf, together } from '../../../engine/needs';
 import { StruPruneError } from '../../../errors';
+import { type MaskRecipe, stepsOf } from '../../../masks';
 import { wholeMebibytes } from '../../../numbers';
-import { columnsOf } from './readers';
-import type { PrunedSite } from './sites';
+import { columnsOf, type Reader } from './readers';
+import { type PrunedSite, storedIn } from './sites';
 
-/** Square matrices of doubles at once: the sums, the joined ones here and natively, the solver's own two. */
-const SQUARES = 5;
+/** Bytes for each weight here: as they are, refitted, among those of the map, and once more as bytes. */
+const WEIGHT = 20;
 
-/** And with feedback: sums of twice as many columns, and those of what has been lost. */
-const FED_SQUARES = 9;
+/** Square matrices of doubles here where several readers are one problem: a reader's sums, those of all, and these as they are given. */
+const JOINED_SQUARES = 3;
 
-/** Bytes for each weight: as they are read and as floats, refitted, put back with their places, and doubles of the solver. */
-const WEIGHT = 32;
+/** And with feedback: products with what has been lost. */
+const FED_SQUARES = 5;
+
+/** Those of what a reader reads beside the site, which is solved for first. */
+const BESIDE_SQUARES = 4;
 
 /** What onnxruntime takes of the same graph differs by 8 % from run to run: what is advised has room for that. */
 const SPREAD = 1.1;
 
-/** `isFed`: with feedback. @throws StruPruneError ERR_BUDGET */
-export function requireMemory(memory: number, sites: readonly PrunedSite[], isFed: boolean): void {
-  const squares = isFed ? FED_SQUARES : SQUARES;
-  const bytes = sites.map((site) => bytesOf(site, squares));
-  requireRoom(memory, Math.max(0, ...bytes), 'largest site');
+/** What sites are solved by. */
+interface Solved {
+  mask: MaskRecipe;
+  /** With feedback. */
+  isFed: boolean;
+}
+
+/**
+ * Of the solver's matrices as many stay in memory as fit beside the rest, the others go to scratch.
+ * @throws StruPruneError ERR_BUDGET
+ */
+export function requireMemory(engine: Engine, sites: readonly PrunedSite[], solved: Solved): void {
+  const memory = engine.budget;
+  if (memory === 0) return;
+  const ask = new SolverNeedsOf(engine, storedIn(sites), true);
+  const most = (of: (site: PrunedSite) => number) => Math.max(0, ...sites.map(of));
+  const paged = (site: PrunedSite) => nativeNeeds(ask, site, solved).memory;
+  const here = (site: PrunedSite) => bytesHere(site, solved);
+  requireRoom(
+    memory,
+    most((site) => paged(site) + here(site)),
+    'largest site',
+  );
+  engine.expect({ room: memory - native.peakRss() - most(here), memory: most(paged) });
 }
 
 /** `bytes`: of something beside what the process has taken so far. @throws StruPruneError ERR_BUDGET */
@@ -36,19 +61,54 @@ export function requireRoom(memory: number, bytes: number, what: string): void {
   );
 }
 
-function bytesOf({ readers }: PrunedSite, squares: number): number {
+/** Columns that a reader reads, those beside the site among them. */
+function widthOf(reader: Reader): number {
+  return columnsOf(reader) + reader.beside.length * reader.kernel;
+}
+
+/** The site's sums and its solver, which is one problem of all readers. */
+function nativeNeeds(ask: SolverNeedsOf, { readers }: PrunedSite, { mask, isFed }: Solved): Needs {
+  const sum = (of: (reader: Reader) => number) =>
+    readers.reduce((total, reader) => total + of(reader), 0);
+  const sums = readers.map((reader) =>
+    ask.statistics((isFed ? 2 : 1) * widthOf(reader), { gram: true }),
+  );
+  const problem = {
+    inputs: sum(columnsOf),
+    outputs: sum(({ out }) => out),
+    group: 1,
+    ...{ cross: isFed, fisher: false },
+  };
+  const alone = readers
+    .filter((reader) => reader.beside.length > 0)
+    .map((reader) => {
+      const [inputs, outputs] = [widthOf(reader), columnsOf(reader) + reader.out];
+      return { ...problem, inputs, outputs };
+    });
+  const steps = stepsOf(mask);
+  return together(
+    ...sums,
+    ask.statistics(problem.inputs, { gram: true }),
+    inTurn(
+      ...[problem, ...alone].flatMap((each) => [
+        ask.solver('createSolver', each),
+        ask.refit(each, each.inputs),
+      ]),
+      ask.sweep(problem, problem.inputs),
+      steps.includes('admm') ? ask.solver('admm', problem) : NOTHING,
+      mask.swaps > 0 ? ask.swap(problem, problem.inputs) : NOTHING,
+    ),
+  );
+}
+
+function bytesHere({ readers, kernel }: PrunedSite, { isFed }: Solved): number {
   const columns = readers.reduce((sum, reader) => sum + columnsOf(reader), 0);
   const out = readers.reduce((sum, reader) => sum + reader.out, 0);
-  // With what they read beside the site: all sums at once, and the matrices of one solve.
-  const wide = readers.map(
-    (reader) => (columnsOf(reader) + reader.beside.length * reader.kernel) ** 2,
-  );
-  const beside = wide.reduce((sum, squares) => sum + squares, 0) - columns ** 2;
-  const largest = readers.some((reader) => reader.beside.length > 0) ? Math.max(...wide) : 0;
+  const wide = readers.filter(({ beside }) => beside.length > 0).map(widthOf);
+  const isJoined = readers.length > 1 || wide.length > 0 || kernel !== undefined;
+  const squares = isFed ? FED_SQUARES : isJoined ? JOINED_SQUARES : 0;
   return (
-    squares * 8 * columns ** 2 +
     WEIGHT * out * columns +
-    8 * Math.max(0, beside) +
-    (squares - 1) * 8 * largest
+    8 * (squares * columns ** 2 + BESIDE_SQUARES * Math.max(0, ...wide) ** 2)
   );
 }
