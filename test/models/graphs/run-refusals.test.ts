@@ -308,13 +308,16 @@ test('states that a clipped gate comes before, or that begin as constants, stay'
   }
 });
 
-for (const [name, finished] of [
-  ['residual', 2],
-  ['concat', 1],
+for (const [name, finished, how, asked] of [
+  ['residual', 2, '', {}],
+  ['concat', 1, '', {}],
+  ['residual', 1, ' with feedback', { beta: 0.5 }],
+  ['concat', 1, ' behind a search', { searchRounds: 2 }],
 ] as const) {
-  test(`${name}: a run that was stopped goes on from its journal to the same bytes`, async (t) => {
+  test(`${name}: a run that was stopped goes on from its journal to the same bytes${how}`, async (t) => {
     const folder = folderOf(t);
-    const options = { sparsity: 0.4, calibration: at(`${name}.inputs.safetensors`), threads: 1 };
+    const calibration = at(`${name}.inputs.safetensors`);
+    const options = { ...asked, calibration, sparsity: 0.4, threads: 1 };
     const [whole, stopped] = [join(folder, 'whole.onnx'), join(folder, 'stopped.onnx')];
     await pruneGraph(at(`${name}.onnx`), { ...options, output: whole });
     const stop = new AbortController();

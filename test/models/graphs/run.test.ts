@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
 import { parseSafetensors } from '../../../lib/checkpoint/container';
+import type { MaskFunction } from '../../../lib/masks/own';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { floatsIn } from '../../../lib/models/graphs/onnx/floats';
 import { dimsOf, FLOAT, FLOAT16 } from '../../../lib/models/graphs/onnx/tensor';
@@ -330,7 +331,7 @@ test('widths are multiples of 8 where nothing is asked, of fewer where a layer i
   // What is asked holds as it is: 12 and 5 have no such width below their own.
   t.deepEqual(
     (await run(16)).map((left, i) => left === sizes[i + 1] || left % 16 === 0),
-    [...[true, true, true, true]],
+    [true, true, true, true],
   );
   // Any heads may go.
   let offered: number[][] = [];
@@ -349,6 +350,45 @@ test('widths are multiples of 8 where nothing is asked, of fewer where a layer i
     [0, 1, 2, 3],
     [0, 4],
   ]);
+});
+
+test('ADMM’s masks are nearly as good as the best of all, and are refitted', async (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'chain.onnx');
+  const graph = {
+    input: [value('x', ['batch', 6])],
+    output: [value('y', ['batch', 5])],
+    initializer: [constant('a', [6, 10]), constant('b', [10, 5])],
+    node: [node('MatMul x a -> h'), node('Relu h -> r'), node('MatMul r b -> y')],
+  };
+  writeFileSync(path, model(graph));
+  const data = Float32Array.from({ length: 300 * 6 }, (_, i) => Math.sin(i * i));
+  let [best, worst] = [Number.POSITIVE_INFINITY, 0];
+  const search: MaskFunction = async ({ solver, structure: { groups }, keep }) => {
+    let found: Uint8Array | null = null;
+    for (let bits = 0; bits < 1 << groups; bits++) {
+      const mask = Uint8Array.from({ length: groups }, (_, i) => (bits >> i) & 1);
+      if (mask.reduce((sum, bit) => sum + bit, 0) !== keep) continue;
+      using refit = await solver.refit(mask);
+      worst = Math.max(worst, refit.relativeError);
+      if (refit.relativeError >= best) continue;
+      [best, found] = [refit.relativeError, mask];
+    }
+    return found!;
+  };
+  const errorOf = async (name: string, mask: 'admm' | { search: MaskFunction }) => {
+    const { sites } = await pruneGraph(path, {
+      ...{ output: join(folder, `${name}.onnx`), sparsity: 0.4, multiple: 1, mask },
+      ...{ allocation: 'uniform', threads: 1 },
+      calibrationFeeds: [{ x: { data, dims: [300, 6] } }],
+    });
+    return sites[0]!.relativeError!;
+  };
+  t.is(await errorOf('all', { search }), best);
+  const admm = await errorOf('admm', 'admm');
+  t.log(best, admm, worst);
+  t.true(admm >= best && admm <= 1.05 * best, `${admm}, ${best}`);
+  t.true(worst > 2 * best, 'a choice that matters');
 });
 
 for (const name of ['concat', 'residual', 'depthwise', 'attention', 'chain']) {
