@@ -118,7 +118,7 @@ export const METHOD = declare(
     },
     multiple: {
       takes: count,
-      help: 'FFN widths, and all of graphs, are multiples of n; where that is no multiple of 32, f16 replaces a quantised default of --dtype',
+      help: 'widths of FFNs, and of graphs but for heads, are multiples of n; where that is no multiple of 32, f16 replaces a quantised default of --dtype',
       otherwise: '8, or 32 from q8_0 on; less for narrow layers of graphs',
       changes: 'survey',
       also: ['survey', 'graph'],

@@ -68,7 +68,7 @@ export interface AllocatedPart {
   mu: number | null;
 }
 
-/** What a search for an allocation came to: losses of all layers pruned at once, of graphs as they are cut one by one. */
+/** A search for an allocation: what the network loses with all layers pruned, before the first round and after the last. */
 export interface SearchReport {
   rounds: number;
   before: number;

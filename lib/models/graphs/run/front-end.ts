@@ -192,31 +192,11 @@ export class GraphNetwork implements FrontEnd {
 
   async jointly({ survey, visit, onPart }: Joint): Promise<JointLosses> {
     const { lambda = LAMBDA } = survey;
-    const { file, sites, layers, runtime } = this.run;
+    const { file, layers, runtime } = this.run;
     const [summed, measured] = this.#jointBatches();
     return restoring(file, [...this.#dense.keys()], async () => {
       using weights = new JointWeights(file, runtime.fileFor('joint'));
-      const kept = new Map<Site, Int32Array>();
-      const cuts = this.#walk();
-      try {
-        for (const [at, { site, readers }] of sites.entries()) {
-          await cuts.to(this.#starts[at]!);
-          await using sums = await this.#sumsOf(cuts, at, { lambda }, kept, { some: summed });
-          using solver = await sums.solver();
-          const cutBy = (cut: Cut | null) => (cut ? sums.refitted(cut.refit) : []);
-          await visit(at, {
-            solver,
-            other: async (cut) => weights.putOther(at, readers, cutBy(cut)),
-            joint: async (cut) => {
-              weights.put(at, readers, cutBy(cut));
-              if (cut) kept.set(site, cut.kept);
-            },
-          });
-          onPart(at);
-        }
-      } finally {
-        cuts[Symbol.dispose]();
-      }
+      await this.#cutAll({ lambda, summed, weights }, visit, onPart);
       using walk = this.#walk();
       const loss = await this.#lossNow(walk, measured);
       const others = new Float64Array(layers.length).fill(Number.NaN);
@@ -226,6 +206,31 @@ export class GraphNetwork implements FrontEnd {
       }
       return { loss, others };
     });
+  }
+
+  /** Cuts one site after the other, each on what the graph cut so far gives. */
+  async #cutAll(
+    { lambda, summed, weights }: { lambda: number; summed: Some; weights: JointWeights },
+    visit: Joint['visit'],
+    onPart: Joint['onPart'],
+  ): Promise<void> {
+    const kept = new Map<Site, Int32Array>();
+    using walk = this.#walk();
+    for (const [at, { site, readers }] of this.run.sites.entries()) {
+      await walk.to(this.#starts[at]!);
+      await using sums = await this.#sumsOf(walk, at, { lambda }, kept, { some: summed });
+      using solver = await sums.solver();
+      const cutBy = (cut: Cut | null) => (cut ? sums.refitted(cut.refit) : []);
+      await visit(at, {
+        solver,
+        other: async (cut) => weights.putOther(at, readers, cutBy(cut)),
+        joint: async (cut) => {
+          weights.put(at, readers, cutBy(cut));
+          if (cut) kept.set(site, cut.kept);
+        },
+      });
+      onPart(at);
+    }
   }
 
   /** Those of the sums, and those that lose: others, where there are two. As many of these as trials take. */

@@ -96,7 +96,7 @@ export interface Widths {
 
 /**
  * onnxruntime computes convolutions of x86 and ARM in blocks of 8 or 16 channels, and only of tensors whose channels are a multiple of 4: of
- * others it copies every tensor, at up to twice the time (docs/graphs.md, Widths).
+ * others it copies every tensor (docs/graphs.md, Widths).
  */
 const FAST_MULTIPLE = 8;
 
