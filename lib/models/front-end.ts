@@ -84,8 +84,9 @@ export interface Visited<Found> {
 }
 
 export interface FrontEnd extends Dense {
-  /** Parts that are solved, and kept by the journal, one after the other. */
+  /** Parts that are solved, and kept by the journal, one after the other, and what one of them is called. */
   readonly parts: number;
+  readonly part: 'block' | 'site';
   /** What has to go. */
   readonly budget: Budget;
   /** What a mask of the layer may look like. */

@@ -38,7 +38,7 @@ export async function searchOn(
   allocate: (layers: PlacedLayer[]) => Promise<Allocation | JointAllocation>,
 ): Promise<Searched> {
   const { search: rounds, journal, network } = work;
-  const { parts } = network;
+  const { parts, part } = network;
   const report = stageReporter(work.onProgress, 'search', parts * (1 + rounds));
   const points = await journal.search();
   const reach = async (weights: number[], round: number) => {
@@ -46,7 +46,7 @@ export async function searchOn(
       layers.map((layer, l) => ({ ...layer, weight: weights[l]! })),
     );
     const onPart = (index: number) => {
-      const message = `${round} of ${rounds} rounds: block ${index + 1} of ${parts}`;
+      const message = `${round} of ${rounds} rounds: ${part} ${index + 1} of ${parts}`;
       report(round * parts + index + 1, message, index);
     };
     const { removed } = allocation;

@@ -48,7 +48,7 @@ export const solve: Stage<Decision, Solved> = {
 
 async function solveParts(work: Work, decision: Decision): Promise<Solved> {
   const { network, engine, gather, refit } = work;
-  const { parts } = network;
+  const { parts, part } = network;
   const resumed = work.journal.finished;
   const plans = plansOf(work, decision);
   const metrics = decision.survey?.metrics ?? null;
@@ -64,7 +64,7 @@ async function solveParts(work: Work, decision: Decision): Promise<Solved> {
     const { keep, stats } = await take(work, pass, index, mine);
     keeps.push(keep);
     layerStats.push(...stats);
-    report(index + 1, `block ${index + 1} of ${parts}`, index, index < resumed);
+    report(index + 1, `${part} ${index + 1} of ${parts}`, index, index < resumed);
   }
   const expected = await pass.measure();
   const resumedBlocks = [...keeps.keys()].slice(0, resumed);

@@ -31,7 +31,7 @@ async function main() {
   const runtime = new Runtime(1, os.tmpdir());
   const graph = OnnxFile.open(dense).model.graph;
   const samples = await Samples.open(inputs, graph, runtime);
-  const [batch] = samples.read(1);
+  const [batch] = samples.read({ from: 0, end: 1 });
   const feeds = Object.fromEntries(
     Object.entries(batch).map(([name, { type, data, dims }]) => {
       return [name, new ort.Tensor(type, data, dims)];

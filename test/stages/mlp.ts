@@ -81,6 +81,7 @@ export class PlainNetwork implements FrontEnd {
   readonly layers: Layer[];
   readonly stored = 'F32';
   readonly parts: number;
+  readonly part = 'block';
   readonly budget: Budget;
   /** Of the pass: parts that were solved, and that the journal had. */
   readonly solved: number[] = [];

@@ -27,6 +27,7 @@ import { openSink, writeTensors } from './write';
 export class Decoder extends DenseDecoder implements FrontEnd {
   readonly budget;
   readonly parts: number;
+  readonly part = 'block';
   readonly #run: DecoderRun;
 
   constructor(run: DecoderRun) {

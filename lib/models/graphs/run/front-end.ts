@@ -102,6 +102,7 @@ export class GraphNetwork implements FrontEnd {
   readonly stored: Dtype;
   readonly layers: readonly Layer[];
   readonly parts: number;
+  readonly part = 'site';
   readonly budget: Budget;
   /** Of the dense network, batch after batch. */
   readonly #outputs: Record<string, Activation>[] = [];
@@ -394,11 +395,11 @@ export class GraphNetwork implements FrontEnd {
   }
 
   /** What of the dense network is wanted, as often as a visit of the pruned one will get it. */
-  async #visited(dense: Walk, wanted: Iterable<string>): Promise<StoredBatches> {
+  async #visited(dense: Walk, wanted: Iterable<string>, some: Some): Promise<StoredBatches> {
     const { runtime } = this.run;
     const found = new StoredBatches(runtime.fileFor('beside'), runtime);
     try {
-      await this.#asDense(() => dense.visit(wanted, (values) => found.put(values)));
+      await this.#asDense(() => dense.visit(wanted, (values) => found.put(values), some));
       return found;
     } catch (error) {
       found[Symbol.dispose]();
@@ -428,7 +429,7 @@ export class GraphNetwork implements FrontEnd {
       (reader) => staying(reader, kept),
     );
     try {
-      using beside = dense && (await this.#visited(dense, wanted));
+      using beside = dense && (await this.#visited(dense, wanted, some));
       const lost = beside?.read();
       await walk.visit(wanted, (values) => sums.add(values, lost?.next().value), some);
       return sums;

@@ -12,8 +12,9 @@ import { type Kind, kindOfInput } from './elements';
 import { parseNpz } from './npz';
 import type { Activations, Runtime } from './runtime';
 
-/** Samples that are run at once where the graph leaves the number open. */
+/** Samples that are run at once where the graph leaves the number open: so many, or fewer that have so many bytes. */
 const BATCH = 8;
+const BATCH_BYTES = 2 ** 23;
 
 /** Where samples lie. */
 interface Arrays {
@@ -213,7 +214,10 @@ function countOf(path: string, inputs: readonly Input[]): [count: number, batch:
     );
   }
   const fixed = along.map(({ first }) => first).find((first) => typeof first === 'number');
-  if (fixed === undefined) return [count!, BATCH];
+  if (fixed === undefined) {
+    const each = along.reduce((sum, { tensor }) => sum + tensor.bytes, 0) / count!;
+    return [count!, Math.min(BATCH, Math.max(1, Math.floor(BATCH_BYTES / each)))];
+  }
   if (count! % (fixed as number) === 0) return [count!, fixed as number];
   throw mismatch(
     `${path} has ${count} samples`,
