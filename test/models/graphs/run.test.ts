@@ -1,12 +1,14 @@
 /** Small graphs against numpy: scripts/oracles/make-graph-run-fixtures.py. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
 import { parseSafetensors } from '../../../lib/checkpoint/container';
 import type { MaskFunction } from '../../../lib/masks/own';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { floatsIn } from '../../../lib/models/graphs/onnx/floats';
+import { GraphProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import { dimsOf, FLOAT, FLOAT16 } from '../../../lib/models/graphs/onnx/tensor';
 import { relate } from '../../../lib/models/graphs/relate';
 import { lossesOf } from '../../../lib/models/graphs/run/losses';
@@ -270,6 +272,28 @@ test('a loss of the caller’s gets the outputs of one batch, wherever in the gr
   });
   t.true(evaluation!.loss > 0);
 });
+
+for (const [what, columns, batch] of [
+  ['eight of small samples', 4, 8],
+  ['as many as have 8 MiB of larger ones', 3 * 2 ** 18, 2],
+  ['one that is larger', 2 ** 21 + 1, 1],
+] as const)
+  test(`a batch: ${what}`, async (t) => {
+    const path = join(folderOf(t), 'samples.safetensors');
+    const data = new Float32Array(3 * columns).map((_, i) => i);
+    const x: ArrayPlan = { name: 'x', dtype: 'F32', shape: [3, columns], pieces: () => [data] };
+    await writeArrays(path, [x], {}, {});
+    const graph = create(GraphProtoSchema, { input: [value('x', ['batch', columns])] });
+    using samples = await Samples.open(path, graph, new Runtime(1, folderOf(t)));
+    t.deepEqual([samples.batch, samples.batches], [batch, Math.ceil(3 / batch)]);
+    const read = [...samples.read()].map(({ x }) => x!);
+    t.deepEqual(
+      read.map(({ dims }) => dims[0]),
+      [...Array(samples.batches).keys()].map((i) => Math.min(batch, 3 - i * batch)),
+    );
+    const last = read.at(-1)!.data as Float32Array;
+    t.is(last.at(-1), data.at(-1));
+  });
 
 test('graphs that a budget has no room for are compared in segments: the loss is the same', async (t) => {
   const folder = folderOf(t);
