@@ -12,6 +12,7 @@ import type {
   SiteSums,
   SliceOptions,
   SolverOptionsOf,
+  StatisticsProblem,
   SwapOptions,
   SwapResult,
   SweepOptions,
@@ -51,6 +52,11 @@ export class Solver extends Owned<SolverHandle> implements ProblemReport {
     const place = metric && { matrix: metric.matrix.handle, row: metric.row };
     const made = { ...options, metric: place };
     return new Solver(await native.createSolver(statistics.handle, block.handle, site, made));
+  }
+
+  /** Of any map of inputs that were summed; the sums stay as they are. @throws ERR_ARGUMENT, ERR_NAN */
+  static async ofStatistics(statistics: Statistics, problem: StatisticsProblem): Promise<Solver> {
+    return new Solver(await native.solverOfStatistics(statistics.handle, problem));
   }
 
   /** Of plain arrays, on threads of its own under a memory limit in bytes (0 = none): for tests. */

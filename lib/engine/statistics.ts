@@ -3,9 +3,7 @@ import type { Matrix, MetricPlace } from './matrix';
 import { native } from './native';
 import type { Purpose } from './native-engine';
 import type { Sums } from './native-pages';
-import type { StatisticsProblem } from './native-solver';
 import { Owned } from './owned';
-import { Solver } from './solver';
 
 export interface StatisticsOptions {
   gram: boolean;
@@ -36,11 +34,6 @@ export class Statistics extends Owned<StatisticsHandle> {
   /** Whole rows of XᵀX, a copy. */
   gramRows(row: number, count: number): Float64Array {
     return native.gramRows(this.handle, row, count);
-  }
-
-  /** A map of these inputs to be pruned along its columns; the sums stay as they are. @throws ERR_ARGUMENT, ERR_NAN */
-  async solver(problem: StatisticsProblem): Promise<Solver> {
-    return new Solver(await native.solverOfStatistics(this.handle, problem));
   }
 
   /** RᵀX, a row a column of the residual, a copy. */

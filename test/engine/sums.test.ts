@@ -67,16 +67,16 @@ for (const about of ['the means', 'zero'] as const)
       const zeros = new Float64Array(COLUMNS);
       const plain = { ...problem, in: COLUMNS, tokens, gram, sums: zeros, weight };
       using wanted = await store.solver(plain);
-      using solver = await statistics.solver({ ...problem, weight, means });
+      using solver = await Solver.ofStatistics(statistics, { ...problem, weight, means });
       t.is(solver.targetNormSq, wanted.targetNormSq);
       t.deepEqual(await solver.sweep(), await wanted.sweep());
-      const short = statistics.solver({ ...problem, weight, means: new Float64Array(2) });
-      await t.throwsAsync(short, { code: 'ERR_ARGUMENT' });
+      const short = { ...problem, weight, means: new Float64Array(2) };
+      await t.throwsAsync(Solver.ofStatistics(statistics, short), { code: 'ERR_ARGUMENT' });
     });
     await using engineOfSums = new Engine({ threads: 1, device: 'cpu' });
     await engineOfSums.run(undefined, async () => {
       await using squares = engineOfSums.store('').statistics(COLUMNS, { gram: false });
-      await t.throwsAsync(squares.solver({ ...problem, weight, means: null }), {
+      await t.throwsAsync(Solver.ofStatistics(squares, { ...problem, weight, means: null }), {
         message: /no Gram matrix/,
       });
     });

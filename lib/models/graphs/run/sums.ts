@@ -8,7 +8,7 @@
  */
 import { disposeAll } from '../../../engine/owned';
 import type { Refit } from '../../../engine/refit';
-import type { Solver } from '../../../engine/solver';
+import { Solver } from '../../../engine/solver';
 import type { Statistics } from '../../../engine/statistics';
 import type { Store } from '../../../engine/store';
 import { columnsOf, type Reader } from './readers';
@@ -225,7 +225,8 @@ export class SiteSums implements AsyncDisposable {
   private solverOf({ reader, own, weight, statistics }: Summed): Promise<Solver> {
     const means = reader.bias ? meansOf(statistics) : null;
     const { lambda, units } = this;
-    return statistics.solver({ out: reader.out, weight, means, lambda, groupSize: own / units });
+    const problem = { out: reader.out, weight, means, lambda, groupSize: own / units };
+    return Solver.ofStatistics(statistics, problem);
   }
 
   private async joined(
