@@ -129,3 +129,18 @@ for (const threads of [1, 2]) {
     await page.close();
   });
 }
+
+run('npm run measure -- web: times beside the ratio of multiply-adds', (t) => {
+  const script = resolve(__dirname, '../../scripts/measure.js');
+  const args = [script, 'web', DENSE, join(work, 'pages'), pruned, '--rounds', '1'];
+  const said = execFileSync(process.execPath, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const rows = said.split('\n').filter((line) => line.includes('.onnx'));
+  t.is(rows.length, 2, said);
+  const [, , milliseconds, , fewer] = rows[1]!.split('|').map((cell) => Number(cell));
+  t.true(milliseconds! > 0);
+  // Half of all widths has gone.
+  t.true(fewer! > 1.7 && fewer! < 2.6, said);
+});
