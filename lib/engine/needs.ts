@@ -83,13 +83,13 @@ export class SolverNeedsOf {
   readonly engine: Engine;
   /** Whether of tiled matrices and of blocks only what is at hand is in memory. */
   readonly paged: boolean;
-  readonly #stored: Dtype;
+  protected readonly stored: Dtype;
 
   /** `stored`: what the output has the maps in. */
   constructor(engine: Engine, stored: Dtype, paged: boolean) {
     this.engine = engine;
     this.paged = paged;
-    this.#stored = stored;
+    this.stored = stored;
   }
 
   /** Sums of a site's inputs, as long as they live. */
@@ -111,7 +111,7 @@ export class SolverNeedsOf {
   }
 
   refit(problem: ProblemSizes, kept: number): Needs {
-    return this.ask('refit', { problem, paged: this.paged, kept, stored: this.#stored });
+    return this.ask('refit', { problem, paged: this.paged, kept, stored: this.stored });
   }
 
   slice(problem: ProblemSizes, kept: number): Needs {
@@ -126,14 +126,12 @@ export class SolverNeedsOf {
 /** Asks about calls of one engine on one model. */
 export class NeedsOf extends SolverNeedsOf {
   readonly architecture: Architecture;
-  readonly #stored: Dtype;
   readonly #tensors: readonly ModelRole[];
 
   /** `stored`: what the output has the blocks' matrices in. */
   constructor(engine: Engine, source: ModelSource, stored: Dtype, paged: boolean) {
     super(engine, stored, paged);
     this.architecture = source.architecture;
-    this.#stored = stored;
     this.#tensors = Object.keys(source.model) as ModelRole[];
   }
 
@@ -251,7 +249,7 @@ export class NeedsOf extends SolverNeedsOf {
       ...this.#block(block),
       site,
       ...rest,
-      stored: this.#stored,
+      stored: this.stored,
       paged: this.paged,
     };
     return steps === null ? this.ask('auxiliary', of) : this.ask('gaussNewton', { ...of, steps });

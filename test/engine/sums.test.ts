@@ -72,10 +72,7 @@ for (const about of ['the means', 'zero'] as const)
       t.deepEqual(await solver.sweep(), await wanted.sweep());
       const short = { ...problem, weight, means: new Float64Array(2) };
       await t.throwsAsync(Solver.ofStatistics(statistics, short), { code: 'ERR_ARGUMENT' });
-    });
-    await using engineOfSums = new Engine({ threads: 1, device: 'cpu' });
-    await engineOfSums.run(undefined, async () => {
-      await using squares = engineOfSums.store('').statistics(COLUMNS, { gram: false });
+      await using squares = store.statistics(COLUMNS, { gram: false });
       await t.throwsAsync(Solver.ofStatistics(squares, { ...problem, weight, means: null }), {
         message: /no Gram matrix/,
       });
