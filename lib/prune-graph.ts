@@ -21,6 +21,7 @@ import { Counts } from './models/graphs/run/counts';
 import { samplesOfFeeds } from './models/graphs/run/feeds';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { placeMade } from './models/graphs/run/gated';
+import { stateInferred } from './models/graphs/run/inferred';
 import { withKernels } from './models/graphs/run/kernels';
 import { lossesOf } from './models/graphs/run/losses';
 import { factorMaps } from './models/graphs/run/low-rank';
@@ -106,6 +107,7 @@ async function pruneWith(
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const recurrent = Recurrent.prepare(file);
+  await stateInferred(file, runtime, settings.scratch);
   const dense = relate(file);
   const { calibrationFeeds, evalFeeds } = options;
   if (!calibrationFeeds) requireSamples(options, model, dense.graph);

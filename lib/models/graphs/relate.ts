@@ -47,6 +47,8 @@ export interface Network {
   states: ReadonlySet<string>;
 }
 
+const BEHIND = ', and shapes behind it are not known';
+
 /** Values that a state is followed through: exporters write a handful. */
 const MOST_PASSED = 256;
 
@@ -89,6 +91,8 @@ class Relation implements Network, Surroundings {
   private readonly used = new Set<Value>();
   /** Ops that the file defines itself. */
   private readonly own: ReadonlySet<string>;
+  /** By value of which not even the rank is known: why not. */
+  private readonly hidden = new Map<string, string>();
   /** By value the nodes that read it. */
   private readonly readers = new Map<string, NodeProto[]>();
 
@@ -170,7 +174,9 @@ class Relation implements Network, Surroundings {
 
   private giveUp(op: Op, why: string): void {
     const { node } = op;
-    const reason = `${node.opType}: ${why}`;
+    // Of nodes behind one that is not understood the first is what users ask for.
+    const first = node.input.map((name) => this.hidden.get(name)).find((each) => each);
+    const reason = first ?? `${node.opType}: ${why}`;
     this.unknown.push({ node, why });
     this.ops.push({ op, kind: undefined });
     for (const input of op.inputs) if (input) this.hold(input, reason);
@@ -188,6 +194,7 @@ class Relation implements Network, Surroundings {
   /** A value of which no more is known than the file states. */
   private opaque(name: string, reason: string): void {
     const dims = this.shapes.get(name);
+    if (!dims) this.hidden.set(name, reason.endsWith(BEHIND) ? reason : `${reason}${BEHIND}`);
     const axis = this.axes.fixed(reason);
     this.add({ name, dims, axes: (dims ?? []).map(() => axis), constant: false });
   }

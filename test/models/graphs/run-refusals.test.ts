@@ -144,7 +144,7 @@ test('a graph that takes one sample at a time, and does not say so', async (t) =
   await refused(t, { code: 'ERR_UNSUPPORTED', message }, { calibration }, path);
 });
 
-test('what is not understood stays, and is named', async (t) => {
+test('what is not understood stays, and is named, and what is behind it shrinks', async (t) => {
   const folder = folderOf(t);
   const [path, calibration] = [join(folder, 'odd.onnx'), join(folder, 'samples.safetensors')];
   const weights = (name: string, dims: number[]) => {
@@ -158,13 +158,18 @@ test('what is not understood stays, and is named', async (t) => {
   const graph = {
     input: [value('x', ['batch', 6])],
     output: [value('y', ['batch', 3])],
-    initializer: [weights('a', [6, 8]), weights('b', [8, 8]), weights('c', [8, 3])],
+    initializer: [
+      ...[weights('a', [6, 8]), weights('b', [8, 8])],
+      ...[weights('c', [8, 9]), weights('d', [9, 3]), sizes('all', [8])],
+    ],
     node: [
       node('MatMul x a -> h'),
       node('Relu h -> r'),
       node('MatMul r b -> k'),
-      node('Shrink k -> s'),
-      node('MatMul s c -> y'),
+      node('TopK k all -> s places'),
+      node('MatMul s c -> l'),
+      node('Relu l -> u'),
+      node('MatMul u d -> y'),
     ],
   };
   writeFileSync(path, model(graph));
@@ -173,20 +178,24 @@ test('what is not understood stays, and is named', async (t) => {
   const result = await pruneGraph(path, { output, calibration, sparsity: 0.3 });
   t.deepEqual(
     result.sites.map(({ name }) => name),
-    ['a'],
+    ['a', 'c'],
   );
-  t.is(result.weightsBefore, 136);
-  t.deepEqual(result.held, [{ reason: 'MatMul: the shape of s is not known', share: 24 / 136 }]);
+  t.is(result.weightsBefore, 211);
+  t.deepEqual(result.held, []);
+  t.true(result.verification.actual < 1);
   using small = OnnxFile.open(output);
   const dims = small.model.graph!.initializer.map(({ name, dims: sizes }) => [
     name,
     sizes.map(Number),
   ]);
-  const left = result.sites[0]!.after;
+  const [first, second] = result.sites.map(({ after }) => after);
+  t.true(first! < 8 && second! < 9);
   t.deepEqual(dims, [
-    ['a', [6, left]],
-    ['b', [left, 8]],
-    ['c', [8, 3]],
+    ['a', [6, first]],
+    ['b', [first, 8]],
+    ['c', [8, second]],
+    ['d', [second, 3]],
+    ['all', [1]],
   ]);
 });
 

@@ -228,7 +228,32 @@ test('what is not understood is pinned, and named', (t) => {
   t.is(network.unknown[0]!.node.opType, 'Strange');
   const { all, exact, pinned } = weightsOf(network);
   t.deepEqual([all, exact], [18, 0]);
-  t.true(pinned.has('Strange: not in the op table'));
+  const behind = ', and shapes behind it are not known';
+  t.deepEqual([...pinned.keys()].sort(), [
+    'Strange: not in the op table',
+    `Strange: not in the op table${behind}`,
+    'an input of the model',
+  ]);
+});
+
+test('an op that is not known hides what is behind it, unless its shape is stated', (t) => {
+  const graph = {
+    ...io(['b', 4], ['b', 2]),
+    initializer: [tensor('a', [4, 3]), tensor('c', [3, 6]), tensor('d', [6, 2])],
+    node: [
+      ...[node('MatMul x a -> p'), node('Strange p -> q'), node('MatMul q c -> r')],
+      ...[node('Relu r -> s'), node('MatMul s d -> y')],
+    ],
+  };
+  const hidden = opened(graph);
+  t.deepEqual(hidden.sites, []);
+  const { pinned } = weightsOf(hidden.network);
+  t.deepEqual(
+    [...pinned.keys()].filter((reason) => !/^Strange: not in the op table/.test(reason)),
+    ['an input of the model'],
+  );
+  const stated = opened({ ...graph, valueInfo: [value('q', ['b', 3])] });
+  t.deepEqual(brief(stated.sites), [['c', 6, 'c.1/6 d.0/6']]);
 });
 
 test('inputs and outputs of the model stay', (t) => {

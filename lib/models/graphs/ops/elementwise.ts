@@ -60,7 +60,7 @@ const PLAIN = [
   ...['Celu', 'Cos', 'Cosh', 'Elu', 'Erf', 'Exp', 'Gelu', 'HardSigmoid'],
   ...['HardSwish', 'IsInf', 'IsNaN', 'LeakyRelu', 'Log', 'Max', 'Mean', 'Min'],
   ...['Mish', 'Neg', 'PRelu', 'Pow', 'Reciprocal', 'Relu', 'Round', 'Selu'],
-  ...['Sigmoid', 'Sign', 'Sin', 'Sinh', 'Softplus', 'Softsign', 'Sqrt', 'Sum'],
+  ...['Shrink', 'Sigmoid', 'Sign', 'Sin', 'Sinh', 'Softplus', 'Softsign', 'Sqrt', 'Sum'],
   ...['Swish', 'Tan', 'Tanh', 'ThresholdedRelu', 'Xor'],
 ];
 

@@ -101,10 +101,19 @@ const lpNorm: OpKind = {
   },
 };
 
+/** Of each channel and its neighbours. */
+const localNorm: OpKind = {
+  relate(op) {
+    op.mix([alike(op, op.shaped(0, 2)), 1], AVERAGES);
+  },
+};
+
 export const NORMS: Record<string, OpKind> = {
   BatchNormalization: channelNorm,
   GroupNormalization: groupNorm,
+  Hardmax: softmax,
   InstanceNormalization: channelNorm,
+  LRN: localNorm,
   LayerNormalization: layerNorm,
   LogSoftmax: softmax,
   LpNormalization: lpNorm,

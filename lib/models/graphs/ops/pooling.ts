@@ -87,11 +87,28 @@ const resize: OpKind = {
   },
 };
 
+/** At places that the second input names. */
+const gridSample: OpKind = {
+  relate(op) {
+    const [x, grid] = [op.shaped(0, 3), op.shaped(1, 3)];
+    op.output(
+      [...x.dims.slice(0, 2), ...grid.dims.slice(1, -1)],
+      [
+        [x, 0],
+        [x, 1],
+      ],
+    );
+    pinSpace(op, x);
+    op.pinAll(grid, 'places in space');
+  },
+};
+
 export const POOLING: Record<string, OpKind> = {
   AveragePool: pool,
   GlobalAveragePool: globalPool,
   GlobalLpPool: globalPool,
   GlobalMaxPool: globalPool,
+  GridSample: gridSample,
   LpPool: pool,
   MaxPool: pool,
   Resize: resize,

@@ -35,7 +35,18 @@ interface OnnxRuntime {
   Tensor: new (type: string, data: Elements, dims: readonly number[]) => Activation;
 }
 
+/** What onnxruntime knows of a value before anything runs. */
+export interface Inferred {
+  name: string;
+  isTensor: boolean;
+  /** As tensors have it. */
+  type: string;
+  /** Numbers, and names of sizes that differ from run to run; none where it is not known. */
+  shape: readonly (number | string)[];
+}
+
 interface InferenceSession {
+  readonly outputMetadata: readonly Inferred[];
   run(feeds: Activations): Promise<Activations>;
   release(): Promise<void>;
 }
@@ -68,13 +79,13 @@ export class Runtime {
   }
 
   /** A part of a graph, as it is now. */
-  async part(file: OnnxFile, part: Part): Promise<Session> {
+  async part(file: OnnxFile, part: Part, options = {}): Promise<Session> {
     const path = this.fileFor('part.onnx');
     const nodes = await writePart(file, part, path);
     const onRun = () => {
       this.executed += nodes;
     };
-    return this.open(path, { onRun });
+    return this.open(path, { ...options, onRun });
   }
 
   fileFor(name: string): string {
@@ -85,11 +96,15 @@ export class Runtime {
    * `plansMemory`: as onnxruntime does by itself from the second run of a size on, which takes memory for all values of a run beside
    * what the first one took. @throws StruPruneError ERR_UNSUPPORTED where onnxruntime refuses the model
    */
-  async open(path: string, { onRun = () => {}, plansMemory = false } = {}): Promise<Session> {
+  async open(
+    path: string,
+    { onRun = () => {}, plansMemory = false, optimises = true } = {},
+  ): Promise<Session> {
     try {
       const options = {
         intraOpNumThreads: this.threads,
         enableMemPattern: plansMemory,
+        ...(!optimises && { graphOptimizationLevel: 'disabled' }),
         logSeverityLevel: 3,
       };
       return new Session(await this.runtime.InferenceSession.create(path, options), onRun);
@@ -109,6 +124,10 @@ export class Session implements AsyncDisposable {
     private readonly session: InferenceSession,
     private readonly onRun: () => void,
   ) {}
+
+  get outputs(): readonly Inferred[] {
+    return this.session.outputMetadata;
+  }
 
   /** @throws StruPruneError ERR_UNSUPPORTED where a node does not take what it is given */
   async run(feeds: Activations): Promise<Activations> {
