@@ -33,7 +33,7 @@ import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
 import type { Samples } from './models/graphs/run/samples';
 import { requireSamples, samplesIn } from './models/graphs/run/samples-in';
-import { layersOf, prunedSites, storedIn } from './models/graphs/run/sites';
+import { type Held, layersOf, prunedSites, storedIn } from './models/graphs/run/sites';
 import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
 import { Recurrent } from './models/graphs/run/states';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
@@ -114,7 +114,8 @@ async function pruneWith(
   const { lowRank = false, structuredConvolutions = false } = settings;
   const { scope } = settings;
   const widths = lowRank ? null : prunedSites(dense, { fits, scope });
-  if (widths && !structuredConvolutions) requireSites(widths.sites.length, model, scope);
+  if (widths && !structuredConvolutions)
+    requireSites(widths.sites.length, model, scope, widths.held);
   const { calibration, calibrationTokens, evalTokens, window, scratch } = settings;
   const reader = { model, graph: dense.graph, runtime };
   const opened = (path: string, tokens?: number) =>
@@ -153,7 +154,7 @@ async function pruneWith(
   const network = lowRank ? relate(file) : dense;
   const { sites: axes, held } = widths ?? prunedSites(network, { fits, scope, factored });
   const sites = structuredConvolutions ? withKernels(network, axes, { fits, factored }) : axes;
-  requireSites(sites.length, model, scope);
+  requireSites(sites.length, model, scope, held);
   const counts = new Counts(
     network,
     sites.map(({ site }) => site),
@@ -270,15 +271,16 @@ function identityOf(
   };
 }
 
-function requireSites(count: number, model: string, scope: Scope): void {
+function requireSites(count: number, model: string, scope: Scope, held: readonly Held[]): void {
   if (count > 0) return;
   if (scope !== 'all') {
     const what = `nothing of ${model} can shrink in --scope ${scope}`;
     throw new StruPruneError('ERR_UNSUPPORTED', what, 'leave --scope out');
   }
+  const most = held[0] ? `; most weights stay for this: ${held[0].reason}` : '';
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
-    `nothing of ${model} can shrink: no axis lies between maps of 32-bit or 16-bit floats that can be refitted`,
-    'give the model as it was before quantisation',
+    `nothing of ${model} can shrink: no axis lies between maps of 32-bit or 16-bit floats that can be refitted${most}`,
+    'give the model as it was before quantisation, or exported without what holds its weights, such as an If around them',
   );
 }

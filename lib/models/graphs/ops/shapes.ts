@@ -16,6 +16,14 @@ const shape: OpKind = {
   },
 };
 
+/** The number of elements. */
+const size: OpKind = {
+  relate(op) {
+    const x = op.shaped(0);
+    op.output([], [], { elements: [product([...x.dims])], shapesOf: [x], isInt64: true });
+  },
+};
+
 const constantOfShape: OpKind = {
   sizes: [0],
   relate(op) {
@@ -68,5 +76,6 @@ export const SHAPES: Record<string, OpKind> = {
   ScatterElements: positional,
   ScatterND: positional,
   Shape: shape,
+  Size: size,
   Trilu: positional,
 };

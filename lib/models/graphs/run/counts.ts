@@ -9,6 +9,8 @@ interface Counted {
   dims: readonly number[];
   /** Whether it is a map: weights of convolutions, products and recurrent layers count as such. */
   isMap: boolean;
+  /** What is computed from tensors is none that the file holds. */
+  isStored: boolean;
   /** Rows that one sample multiplies it with. */
   rows: number;
   /** By the site's place: positions of an axis that go with a unit. */
@@ -53,11 +55,13 @@ export class Counts {
   ) {
     const maps = mapsOf(network);
     const counted = new Map<string, Counted>();
-    for (const { name, dims, constant, tensor } of network.values.values()) {
+    const values = new Map([...network.values, ...maps]).values();
+    for (const { name, dims, constant, tensor } of values) {
       if (!constant || !dims || !(tensor || maps.has(name))) continue;
       counted.set(name, {
         dims: dims.map(Number),
         isMap: maps.has(name),
+        isStored: tensor !== undefined,
         rows: rows?.get(name) ?? 0,
         cuts: [],
         ...(added?.has(name) && { onlyWith: added.get(name)! }),
@@ -87,8 +91,8 @@ export class Counts {
   /** `removed`: units that are gone, a number a site; none where left out. */
   after(removed?: ArrayLike<number>): Amounts {
     const amounts = { weights: 0, parameters: 0, multiplyAdds: 0 };
-    const add = (size: number, { isMap, rows }: Counted) => {
-      amounts.parameters += size;
+    const add = (size: number, { isMap, isStored, rows }: Counted) => {
+      if (isStored) amounts.parameters += size;
       if (isMap) amounts.weights += size;
       amounts.multiplyAdds += size * rows;
     };

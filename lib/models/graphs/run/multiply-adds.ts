@@ -4,7 +4,7 @@ import { product } from '../dims';
 import type { OnnxFile } from '../onnx/file';
 import { relate } from '../relate';
 import type { Value } from '../value';
-import { multiplies } from '../weights';
+import { multiplies, storedBy } from '../weights';
 import type { Samples } from './samples';
 
 /**
@@ -12,7 +12,9 @@ import type { Samples } from './samples';
  * knows counts as one.
  */
 export function rowsOfMaps(file: OnnxFile, samples: Samples): Map<string, number> {
-  const { roles, axes } = relatedTo(file, samples);
+  const network = relatedTo(file, samples);
+  const { roles, axes } = network;
+  const stored = storedBy(network);
   // A recurrent map has one for each direction, and so has what it writes.
   const isOf = (map: Value, axis: Axis) =>
     axis >= 0 && map.axes.some((own) => own >= 0 && axes.unit(own, 0) === axes.unit(axis, 0));
@@ -26,7 +28,8 @@ export function rowsOfMaps(file: OnnxFile, samples: Samples): Map<string, number
     seen.add(use);
     const others = by.dims!.filter((_, i) => i !== position && !isOf(map, by.axes[i]!));
     const own = product(others.map((dim) => (typeof dim === 'number' ? dim : 1)));
-    rows.set(map.name, (rows.get(map.name) ?? 0) + Number(own) / samples.batch);
+    for (const { name } of stored(map))
+      rows.set(name, (rows.get(name) ?? 0) + Number(own) / samples.batch);
   }
   return rows;
 }
