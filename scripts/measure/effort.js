@@ -24,6 +24,7 @@ const { modelShapes } = lib('model/axes');
 const { MODEL_ROLES } = lib('model/architecture');
 const { EFFORTS } = lib('options/effort');
 const { workOf } = lib('models/decoders/plan');
+const { SHAPES } = lib('bench/memory/shapes');
 
 const LLAMA = {
   architectures: ['LlamaForCausalLM'],
@@ -48,6 +49,15 @@ const MODELS = {
   'Llama-3.2-1B': shape(2048, 8192, 16, 32, 8, { tie_word_embeddings: true, head_dim: 64 }),
   'Llama-3.1-8B': shape(4096, 14336, 32, 32, 8),
   'Llama-3.3-70B': shape(8192, 28672, 80, 64, 8),
+};
+const experts = (name, blocks) => ({
+  ...SHAPES.find((one) => one.name === name).config,
+  num_hidden_layers: blocks,
+});
+/** Not of what ranks share. */
+const MIXTURES = {
+  'Mixtral-8x7B': experts('mixtral-8x7b', 32),
+  'Qwen3-30B-A3B': experts('qwen3-30b-a3b', 48),
 };
 /** GFLOP/s of products that `devices` measures: two cores with AVX-512, a desktop, a server with AMX. */
 const RATES = [150, 600, 5000];
@@ -140,7 +150,7 @@ async function main() {
   const work = mkdtempSync(path.join(os.tmpdir(), 'struprune-effort-'));
   try {
     console.log(`| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|`);
-    for (const [name, config] of Object.entries(MODELS)) {
+    for (const [name, config] of Object.entries({ ...MODELS, ...(!isRanks && MIXTURES) })) {
       const folder = path.join(work, name);
       writeHeaders(folder, config);
       await (isRanks ? printRanks : printEfforts)(folder, name);
