@@ -36,6 +36,8 @@ import { requireSamples, samplesIn } from './models/graphs/run/samples-in';
 import { type Held, layersOf, prunedSites, storedIn } from './models/graphs/run/sites';
 import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
 import { Recurrent } from './models/graphs/run/states';
+import { requireFinite } from './models/graphs/run/weights';
+import { mapsOf } from './models/graphs/weights';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import type { FeedSource } from './options/feeds';
 import type { Scope } from './options/method';
@@ -109,6 +111,7 @@ async function pruneWith(
   const recurrent = Recurrent.prepare(file);
   await stateInferred(file, runtime, settings.scratch);
   const dense = relate(file);
+  requireFinite(file, mapsOf(dense).values());
   const { calibrationFeeds, evalFeeds } = options;
   if (!calibrationFeeds) requireSamples(options, model, dense.graph);
   const { lowRank = false, structuredConvolutions = false } = settings;

@@ -144,6 +144,23 @@ test('a graph that takes one sample at a time, and does not say so', async (t) =
   await refused(t, { code: 'ERR_UNSUPPORTED', message }, { calibration }, path);
 });
 
+test('a weight that is no finite number is named', async (t) => {
+  const folder = folderOf(t);
+  const [path, calibration] = [join(folder, 'odd.onnx'), join(folder, 'samples.safetensors')];
+  const b = tensor('b', [8, 3]);
+  new Float32Array(b.rawData.buffer)[13] = Number.NaN;
+  const graph = {
+    input: [value('x', ['batch', 6])],
+    output: [value('y', ['batch', 3])],
+    initializer: [tensor('a', [6, 8]), b],
+    node: [node('MatMul x a -> h'), node('Relu h -> r'), node('MatMul r b -> y')],
+  };
+  writeFileSync(path, model(graph));
+  await writeArrays(calibration, [array('x', [16, 6], wave)], {}, {});
+  const message = /odd\.onnx has weights in b that are not finite; export/;
+  await refused(t, { code: 'ERR_NAN', message }, { calibration }, path);
+});
+
 test('what is not understood stays, and is named, and what is behind it shrinks', async (t) => {
   const folder = folderOf(t);
   const [path, calibration] = [join(folder, 'odd.onnx'), join(folder, 'samples.safetensors')];

@@ -1,11 +1,28 @@
 /** Elements of maps and biases in the file, read and changed. */
+import { StruPruneError } from '../../../errors';
 import type { OnnxFile } from '../onnx/file';
-import { floatBytes, floatsIn } from '../onnx/floats';
+import { floatBytes, floatsIn, isFloat } from '../onnx/floats';
 import type { TensorProto } from '../onnx/onnx_pb';
-import { MemorySource, type Source } from '../onnx/source';
+import { MemorySource, piecesOf, type Source } from '../onnx/source';
 import { dimsOf, elementBytes } from '../onnx/tensor';
+import type { Value } from '../value';
 import { columnsOf, type Reader } from './readers';
 import type { Refitted } from './sums';
+
+/** Of maps, before anything is computed with them. @throws StruPruneError ERR_NAN */
+export function requireFinite(file: OnnxFile, maps: Iterable<Value>): void {
+  for (const { name, tensor } of maps) {
+    if (!tensor || !isFloat(tensor.dataType)) continue;
+    for (const piece of piecesOf(file.data(tensor))) {
+      if (floatsIn(tensor.dataType, piece).every(Number.isFinite)) continue;
+      throw new StruPruneError(
+        'ERR_NAN',
+        `${file.path} has weights in ${name} that are not finite`,
+        'export the model again, or fetch it again where it is damaged',
+      );
+    }
+  }
+}
 
 /** `[out, columns]`. */
 export function weightOf(file: OnnxFile, reader: Reader): Float32Array {
