@@ -253,7 +253,7 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['starcoder2', uniform('ffn'), 'starcoder2'],
   ['starcoder2-bare', { ...uniform('ffn'), window: SLIDING }, 'starcoder2'],
   ['olmo2', uniform('ffn'), 'olmo2'],
-  ['olmo3', { ...uniform('ffn'), window: SLIDING }, 'olmo2'],
+  ['olmo3', uniform('ffn'), 'olmo2'],
   ['seed-oss', heads, 'seed_oss'],
   ['smollm3', heads, 'smollm3'],
   ['granite', heads, 'granite'],
