@@ -107,6 +107,8 @@ const NAMED = {
   expert_feed_forward_length: size.optional(),
   expert_shared_feed_forward_length: sizeOrZero.optional(),
   expert_gating_func: sizeOrZero.optional(),
+  expert_weights_scale: positiveOrZero.optional(),
+  expert_weights_norm: flag.optional(),
   leading_dense_block_count: sizeOrZero.optional(),
   'shortconv.l_cache': size.optional(),
   'ssm.conv_kernel': size.optional(),
@@ -325,13 +327,20 @@ function withExperts(
   if (!held || !experts) return { blocks, routing: null };
   const keys = { experts: key('expert_count'), topK: key('expert_used_count') };
   requireExperts({ experts, topK }, file, keys);
-  const gating = named.expert_gating_func;
-  const known = held.bySigmoid
+  const gatings = held.bySigmoid
     ? [SIGMOID_GATING]
     : [SOFTMAX_GATING, ...(held.sums ? [CHOSEN_GATING] : []), undefined];
-  if (!known.includes(gating)) {
+  const only = {
+    expert_gating_func: gatings,
+    // 0 is llama.cpp's own word for none.
+    expert_weights_scale: [0, 1, undefined],
+    expert_weights_norm: [held.sums, undefined],
+  };
+  for (const [name, known] of Object.entries(only)) {
+    const stated = named[name as keyof typeof only];
+    if ((known as unknown[]).includes(stated)) continue;
     const mend = `use a ${family.name} model that has it as ${statedAs(known)}, or its Hugging Face folder`;
-    throw unsupported(file.where, `${key('expert_gating_func')} = ${gating}`, mend);
+    throw unsupported(file.where, `${key(name)} = ${stated}`, mend);
   }
   const dense = held.denseBelow ? (named.leading_dense_block_count ?? 0) : 0;
   // As llama.cpp has it where the file does not say.

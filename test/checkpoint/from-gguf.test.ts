@@ -464,6 +464,8 @@ test('experts: their width, or what llama.cpp takes for it, and one that all tok
   t.is(stated.blocks[0]!.ffn, 1408);
   t.is(stated.routing!.sharedWidth, 5632);
   t.deepEqual(opened({ 'qwen2moe.expert_gating_func': 1 }), old);
+  const plain = { 'qwen2moe.expert_weights_scale': 1, 'qwen2moe.expert_weights_norm': false };
+  t.deepEqual(opened(plain), old);
   const mixtral = {
     ...SMOL,
     ...{ 'llama.expert_count': 8, 'llama.expert_used_count': 2, 'llama.expert_gating_func': 3 },
@@ -486,6 +488,16 @@ test('experts that cannot be are refused', (t) => {
       /qwen2moe.expert_gating_func = 2 is not supported; use a qwen2-moe model that has it as 1 or left out, or its/,
     ],
     [{ 'qwen2moe.expert_gating_func': 3 }, 'ERR_UNSUPPORTED', /expert_gating_func = 3 /],
+    [
+      { 'qwen2moe.expert_weights_scale': 2.5 },
+      'ERR_UNSUPPORTED',
+      /expert_weights_scale = 2.5 .* as 0, 1 or left out/,
+    ],
+    [
+      { 'qwen2moe.expert_weights_norm': true },
+      'ERR_UNSUPPORTED',
+      /expert_weights_norm = true .* as false or left out/,
+    ],
   ] as const) {
     t.throws(() => opened(metadata), { code, message }, JSON.stringify(metadata));
   }
