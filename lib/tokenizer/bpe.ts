@@ -1,4 +1,5 @@
 /** Byte-pair encoding of one word, as Rust's `tokenizers` does it. */
+import { spellsBytes } from './byte-level';
 import { type BpeModel, mergePairs } from './types';
 
 /** Ids are below; a pair of them is one exact number. */
@@ -118,6 +119,19 @@ export class Bpe {
     }
     return ids.filter((_, at) => !gone[at]);
   }
+}
+
+/**
+ * Whether merges make every token of a byte-level vocabulary, so that `ignore_merges` changes no id.
+ * @param added tokens that no word is
+ */
+export function mergesMakeAll(model: BpeModel, added: ReadonlySet<string>): boolean {
+  const bpe = new Bpe({ ...model, ignore_merges: false });
+  return Object.entries(model.vocab).every(([token, id]) => {
+    if (added.has(token) || !spellsBytes(token)) return true;
+    const ids = bpe.encode(token);
+    return ids.length === 1 && ids[0] === id;
+  });
 }
 
 /** Binary heap, the least first. */

@@ -20,6 +20,11 @@ export function byteSpelling(text: string): string {
   return spelled;
 }
 
+/** Whether each character spells a byte, as those of words do. */
+export function spellsBytes(token: string): boolean {
+  return [...token].every((character) => BYTES.has(character));
+}
+
 /** The bytes that a token spells; those of its text where a character of it spells none. */
 export function spelledBytes(token: string): Uint8Array {
   const bytes: number[] = [];

@@ -2,16 +2,9 @@
  * Where a text can be cut so that the ids of the parts, one after the other, are the ids of the whole.
  * A tokenizer whose parts are not all understood is never cut.
  */
-import { LETTER_RUN_PATTERNS, LETTERLESS_PATTERNS, O200K_PATTERN } from './patterns';
+import { cutsBy, LETTER_RUN_PATTERNS, LETTERLESS_PATTERNS, O200K_PATTERN } from './patterns';
 import { SPACE } from './sentencepiece';
-import {
-  type AddedToken,
-  type Component,
-  flatten,
-  mergePairs,
-  regexOf,
-  type TokenizerJson,
-} from './types';
+import { type AddedToken, type Component, flatten, mergePairs, type TokenizerJson } from './types';
 
 export interface Cutter {
   /** Largest safe position in `text` with enough text behind it to be sure, or 0. */
@@ -81,8 +74,8 @@ function certainPieces(json: TokenizerJson): { next: RegExp } | null {
   let contracts = false;
   for (const step of steps) {
     if (step.type === 'Split') {
-      const pattern = regexOf(step) ?? '';
-      if (step.behavior !== 'Isolated') return null;
+      const pattern = cutsBy(step);
+      if (pattern === null) return null;
       if (LETTER_RUN_PATTERNS.has(pattern)) cutsLetterRuns = true;
       else if (pattern === O200K_PATTERN) cutsLetterRuns = contracts = true;
       else if (!LETTERLESS_PATTERNS.has(pattern)) return null;

@@ -1,5 +1,6 @@
 /** A Hugging Face tokenizer built from the metadata of a GGUF file. */
 import { StruPruneError } from '../errors';
+import { PRE_TOKENIZERS } from './gguf-pre-tokenizers';
 import {
   addedTokens,
   CHAT_TEMPLATE,
@@ -19,7 +20,6 @@ import {
   optionalString,
   optionalStrings,
 } from './metadata';
-import { PRE_TOKENIZERS } from './patterns';
 import { mergesFromScores, spaceDecoder, spaceNormalizer } from './sentencepiece';
 import {
   type BpeModel,

@@ -2,8 +2,9 @@
 import { AS_FOLDER } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import { addsBos } from './bos';
+import { mergesMakeAll } from './bpe';
+import { type PreTokenizer, preTokenizersLike } from './gguf-pre-tokenizers';
 import { CHAT_TEMPLATE, GGML, SPECIAL_TOKEN_KEYS } from './gguf-vocabulary';
-import { preTokenizerOf } from './patterns';
 import { SPACE, scoresFromMerges } from './sentencepiece';
 import {
   DEFAULT_TEMPLATE,
@@ -54,16 +55,29 @@ export function ggufMetadataFromTokenizer(
 const string = (value: string): GgufEntry => ({ type: 'string', value });
 const bool = (value: boolean): GgufEntry => ({ type: 'bool', value });
 
-function byteLevelEntries({ pre_tokenizer }: TokenizerJson): GgufEntries {
-  const entry = preTokenizerOf(pre_tokenizer);
+function byteLevelEntries(tokenizerJson: TokenizerJson): GgufEntries {
+  const entry = preTokenizerOf(tokenizerJson);
   if (entry === undefined) {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
-      "llama.cpp has no name for this tokenizer's pre-tokenizer, so a GGUF file would be tokenised differently",
+      'llama.cpp has no name for how this tokenizer cuts and merges text, so a GGUF file would be tokenised differently',
       AS_FOLDER,
     );
   }
   return { [`${GGML}model`]: string('gpt2'), [`${GGML}pre`]: string(entry.names[0]!) };
+}
+
+/** The entry by whose name llama.cpp gives the same ids, or undefined. */
+function preTokenizerOf({
+  pre_tokenizer,
+  model,
+  added_tokens,
+}: TokenizerJson): PreTokenizer | undefined {
+  const entries = preTokenizersLike(pre_tokenizer);
+  const exact = entries.find(({ ignoreMerges }) => ignoreMerges === (model.ignore_merges === true));
+  if (exact || entries.length === 0) return exact;
+  const added = new Set(added_tokens.map(({ content }) => content));
+  return mergesMakeAll(model, added) ? entries[0] : undefined;
 }
 
 function scoredEntries(

@@ -53,6 +53,9 @@ TEXTS = [
     "\n",
     "\u2581literal\u2581\u2581signs \u2581",
     "<0x41> <0xZZ> \x00\x01\x7f",
+    "signs!\n\n(a)\r\nb; \r\n c...\r\r\n\n- d ?!\n 1\n22\r\n333\n4444",
+    "marks e\u0301\u0323 \u0301x 1\u0301 !\u0301 _a\u0308_",
+    "normal marks \u0939\u093f\u0928\u094d\u0926\u0940 \u0915\u094d\u0937\u0947\u0924\u094d\u0930 \u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd x\u0301 \u0301y 1\u0301 !\u0301",
 ]
 
 LLAMA3 = (
@@ -60,6 +63,15 @@ LLAMA3 = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+QWEN35 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
+    r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# With the line ends themselves in its classes, as llama-vocab.cpp quotes it.
+SEED = (
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}"
+    "| ?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+)
 TEKKEN = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
@@ -84,6 +96,25 @@ def split(*patterns):
         [pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in patterns]
         + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
+
+
+def matches(pattern):
+    """What `split` cuts, as the converters of OpenAI's vocabularies write it."""
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def with_unmerged(tokenizer):
+    """With words of TEXTS that no merge makes: `ignore_merges` decides whether they are found."""
+    data = json.loads(tokenizer.to_str())
+    for token in ["\u0120decomposed", "composed", "123"]:
+        assert token not in data["model"]["vocab"]
+        data["model"]["vocab"][token] = len(data["model"]["vocab"])
+    return Tokenizer.from_str(json.dumps(data))
 
 
 def byte_level(pre, normalizer=None, specials=("<s>", "</s>", "<pad>"), ignore_merges=False):
@@ -230,8 +261,11 @@ def main():
     write("gpt2-prefix", with_added(byte_level(pre_tokenizers.ByteLevel(add_prefix_space=True))), config)
     digits = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), plain])
     write("smollm", with_added(byte_level(digits)), config)
-    write("llama3", with_added(byte_level(split(LLAMA3), ignore_merges=True)), config)
+    write("llama3", with_added(with_unmerged(byte_level(split(LLAMA3), ignore_merges=True))), config)
+    write("dbrx", with_added(with_unmerged(byte_level(matches(LLAMA3)))), config)
     write("qwen2", with_added(byte_level(split(QWEN2), normalizers.NFC())), config)
+    write("qwen35", with_added(byte_level(split(QWEN35), normalizers.NFC())), config)
+    write("seed", with_added(byte_level(split(SEED))), config)
     write("tekken", with_added(byte_level(split(TEKKEN), ignore_merges=True)), config)
     write("o200k", with_added(byte_level(split(O200K))), config)
     write("llama-cpp", with_added(byte_level(split(*LLAMA_CPP))), config)

@@ -53,7 +53,7 @@ run("tokens are llama.cpp's", async (t) => {
   try {
     const path = join(folder, 'text.txt');
     writeFileSync(path, text);
-    const [wanted] = llamaIds(GEMMA, [text]);
+    const [[wanted]] = llamaIds([GEMMA], [text]) as [number[][]];
     const window = wanted!.length;
     const ids = await readWindows(await openCheckpoint(GEMMA), path, { window, bounded: false });
     t.deepEqual([...ids], wanted);

@@ -117,12 +117,12 @@ export function quantiseByLlama(source: string, output: string, type: number): v
   execFileSync('python3', [script, libraries, source, output, String(type)], { stdio: 'pipe' });
 }
 
-/** Ids by llama.cpp of texts, special tokens known, by the tokenizer of a GGUF file. */
-export function llamaIds(model: string, texts: readonly string[]): number[][] {
+/** Ids by llama.cpp of texts, special tokens known, by the tokenizer of each GGUF file. */
+export function llamaIds(models: readonly string[], texts: readonly string[]): number[][][] {
   return inFolder((folder) => {
     const job = join(folder, 'job.json');
-    writeFileSync(job, JSON.stringify({ model, texts }));
-    return runLlama('llama_tokenize.mjs', job) as number[][];
+    writeFileSync(job, JSON.stringify({ models, texts }));
+    return runLlama('llama_tokenize.mjs', job) as number[][][];
   });
 }
 

@@ -2,7 +2,7 @@
  * SmolLM2's tokenizer, rebuilt from its GGUF file, and the small ones of test/tokenizer/fixtures, on whole corpora
  * against Python's `tokenizers` and transformers; llama.cpp on files of their vocabularies. Corpora: $STRUPRUNE_DATA, shared/data or ../shared/data.
  */
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -26,6 +26,7 @@ import {
   tokenize,
   tokenizerFromGguf,
 } from '../../lib/tokenizer';
+import { PRE_TOKENIZERS } from '../../lib/tokenizer/gguf-pre-tokenizers';
 import { answerTo, spelled } from '../hostile/tokenizer-answer';
 import { tokenizerRequest } from '../hostile/tokenizers';
 import { isLong } from '../long';
@@ -150,36 +151,71 @@ test('variants of tokenizers have the ids and texts of Rust, or are refused', as
 });
 
 /** Each with what is its own in a file; "default" too, which files hold that name none. */
-const WRITTEN = ['gpt2', 'smollm', 'llama3', 'qwen2', 'tekken', 'o200k', 'llama-cpp', 'llama2'];
+const WRITTEN = [
+  ...['gpt2', 'smollm', 'llama3', 'dbrx', 'qwen2', 'qwen35', 'seed', 'tekken', 'o200k'],
+  ...['llama-cpp', 'llama2'],
+];
+
+const expectedOf = (name: string): { texts: string[] } =>
+  JSON.parse(readFileSync(join(FIXTURES, name, 'expected.json'), 'utf8'));
+
+/** A GGUF file with the fixture's tokenizer. */
+async function writtenFile(name: string, model: string): Promise<string> {
+  const folder = join(work, model);
+  const config = {
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    // One more than any fixture's largest id.
+    vocab_size: 700,
+    hidden_size: 32,
+    intermediate_size: 64,
+    num_hidden_layers: 1,
+    num_attention_heads: 1,
+    rms_norm_eps: 1e-5,
+    max_position_embeddings: 128,
+    tie_word_embeddings: true,
+  };
+  await writeRandomCheckpoint(folder, config, join(FIXTURES, name));
+  const output = `${folder}.gguf`;
+  await exportModel(folder, { output, format: 'gguf', dtype: 'f16' });
+  return output;
+}
+
 for (const name of WRITTEN) {
   test(`llama.cpp gives the ids of a GGUF file that we wrote: ${name}`, async (t) => {
-    const model = join(work, `model-${name}`);
-    const config = {
-      architectures: ['LlamaForCausalLM'],
-      model_type: 'llama',
-      // One more than any fixture's largest id.
-      vocab_size: 700,
-      hidden_size: 32,
-      intermediate_size: 64,
-      num_hidden_layers: 1,
-      num_attention_heads: 1,
-      rms_norm_eps: 1e-5,
-      max_position_embeddings: 128,
-      tie_word_embeddings: true,
-    };
-    await writeRandomCheckpoint(model, config, join(FIXTURES, name));
-    const file = `${model}.gguf`;
-    await exportModel(model, { output: file, format: 'gguf', dtype: 'f16' });
-    const expected = JSON.parse(readFileSync(join(FIXTURES, name, 'expected.json'), 'utf8'));
+    const file = await writtenFile(name, `model-${name}`);
+    const expected = expectedOf(name);
     // llama.cpp has no normal forms.
-    const texts = (expected.texts as string[]).filter(
-      (text) => name !== 'qwen2' || text === text.normalize('NFC'),
+    const texts = expected.texts.filter(
+      (text) => !name.startsWith('qwen') || text === text.normalize('NFC'),
     );
-    const theirs = llamaIds(file, texts);
+    const [theirs] = llamaIds([file], texts);
     const tokenizer = loadTokenizer({ kind: 'gguf', file });
     t.true(texts.length >= 18);
     for (const [i, text] of texts.entries()) {
-      t.deepEqual(theirs[i], [...tokenizer.encode(text)], JSON.stringify(text));
+      t.deepEqual(theirs![i], [...tokenizer.encode(text)], JSON.stringify(text));
     }
   });
 }
+
+test('llama.cpp does by every name of a pre-tokenizer what we do', async (t) => {
+  // Its vocabulary has words that no merge makes.
+  const written = await writtenFile('llama3', 'names');
+  const folder = join(work, 'pre-tokenizers');
+  mkdirSync(folder);
+  const names = PRE_TOKENIZERS.flatMap((entry) => entry.names);
+  execFileSync('python3', [join(__dirname, 'gguf_pre_tokenizers.py'), written, folder, ...names], {
+    env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES },
+    stdio: 'pipe', // gguf-py shows how far it is
+  });
+  const files = names.map((name) => join(folder, `${name}.gguf`));
+  const texts = expectedOf('llama3').texts.filter((text) => text === text.normalize('NFC'));
+  const theirs = llamaIds(files, texts);
+  for (const [at, file] of files.entries()) {
+    const tokenizer = loadTokenizer({ kind: 'gguf', file });
+    for (const [i, text] of texts.entries()) {
+      const about = `${names[at]}: ${JSON.stringify(text)}`;
+      t.deepEqual(theirs[at]![i], [...tokenizer.encode(text)], about);
+    }
+  }
+});
