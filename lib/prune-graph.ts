@@ -40,6 +40,7 @@ import { requireFinite } from './models/graphs/run/weights';
 import { mapsOf } from './models/graphs/weights';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import type { FeedSource } from './options/feeds';
+import { idleOptions } from './options/idle';
 import type { Scope } from './options/method';
 import { Own } from './own';
 import {
@@ -121,8 +122,13 @@ async function pruneWith(
     requireSites(widths.sites.length, model, scope, widths.held);
   const { calibration, calibrationTokens, evalTokens, window, scratch } = settings;
   const reader = { model, graph: dense.graph, runtime };
+  const imageNotes = new Set<string>();
+  const note = (text: string) => {
+    imageNotes.add(text);
+    engine.notify(text);
+  };
   const opened = (path: string, tokens?: number) =>
-    samplesIn({ path, tokens, window, images: settings, scratch }, reader, signal);
+    samplesIn({ path, tokens, window, images: settings, scratch, note }, reader, signal);
   const fed = (name: string, feeds: FeedSource) =>
     samplesOfFeeds(name, feeds, reader, { scratch, signal });
   using samples = calibrationFeeds
@@ -175,7 +181,8 @@ async function pruneWith(
     warnings.push(warning);
     tell?.(warning);
   };
-  for (const warning of [...journal.warnings, ...(beside?.warnings ?? [])]) warn(warning);
+  const idle = idleOptions(settings, { isGraph: true });
+  for (const warning of [...idle, ...journal.warnings, ...(beside?.warnings ?? [])]) warn(warning);
   const own = options.ownLoss ? new Own(options.ownLoss.name, options.ownLoss.loss) : null;
   const losses = lossesOf(network, own !== null);
   const ownLoss = own?.call ?? null;
@@ -231,7 +238,7 @@ async function pruneWith(
       sparsity: before.weights && (before.weights - after.weights) / before.weights,
       ...{ bytesBefore, bytesAfter, losses, held, verification, warnings },
       search: decision.search,
-      notes: beside ? notesOn(beside) : [],
+      notes: [...imageNotes, ...(beside ? notesOn(beside) : [])],
       calibrationSamples: samples.count,
       evaluation: measured,
       sites: siteResults(sites, solved.layerStats),

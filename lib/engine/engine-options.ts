@@ -34,7 +34,7 @@ export interface EngineOptions {
   ranks?: number;
   /** What a rank can send to another, Gbit/s: they share the tokens of a solve only where that saves time. Left out, they always do. */
   network?: number;
-  /** Hears on which device the engine works, in one line, before its first call. */
+  /** Hears in one line on which device the engine works, before its first call, and what a run does to the images of a folder. */
   onNotice?: (text: string) => void;
   /** Stops the call, which rejects with the signal's reason. */
   signal?: AbortSignal;

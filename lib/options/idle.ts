@@ -17,13 +17,13 @@ const READ: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** A warning for each reason; none where all that is given is read. */
-export function idleOptions(settings: Settings): string[] {
+export function idleOptions(settings: Settings, { isGraph } = { isGraph: false }): string[] {
   const flags = new Map<string, string[]>();
   for (const [key, option] of Object.entries<Option>(OPTIONS)) {
     const value: unknown = settings[key as keyof Settings];
     // What is on unless switched off says nothing by being on.
     const says = settings.given.includes(key) && !(value === true && option.default === true);
-    const reason = says ? whyIdle(key, option, settings) : null;
+    const reason = says ? whyIdle(key, option, { ...settings, isGraph }) : null;
     if (reason === null) continue;
     const flag = value === false ? `--no-${flagOf(key).slice(2)}` : flagOf(key);
     flags.set(reason, [...(flags.get(reason) ?? []), flag]);
@@ -38,7 +38,11 @@ export function idleWarning(flags: readonly string[], reason: string): string {
 }
 
 /** Why a run with these settings does not read an option; null where it does. */
-function whyIdle(key: string, { byMethod, read = [] }: Option, settings: Settings): string | null {
+function whyIdle(
+  key: string,
+  { byMethod, read = [] }: Option,
+  settings: Settings & { isGraph: boolean },
+): string | null {
   const method = methodOf(settings.method);
   if (byMethod && !readsOption(method, key)) return `with --method ${method.name}`;
   if (byMethod && READ[settings.scope]?.includes(key) === false)

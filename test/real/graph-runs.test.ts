@@ -118,7 +118,7 @@ run('half of the weights gone, ranks beside widths: less is lost', async (t) => 
   t.true(ranks.length > 0);
   t.true(sparsity >= 0.5 && sparsity < 0.51);
   t.true(right[output] >= right[MODEL] - 0.01, `${right[output]}`);
-  // Widths alone lose 3.6e-4.
+  // Widths alone lose 4.2e-4.
   t.true(evaluation!.loss < 1e-4, `${evaluation!.loss}`);
 });
 
@@ -164,8 +164,10 @@ for (const sparsity of [0.25, 0.5, 0.65])
       const same = JSON.parse(python('graph_voice.py', 'agree', '24', '2', model, ours, sliced));
       t.log(same, result.sites);
       t.true(same.speech > 0.3 && same.speech < 0.8, 'something to decide');
-      // Units of the recurrent layer are among what has gone.
-      t.true(result.sites.some(({ before, after }, i) => i === 5 && after < before));
+      // Units of the recurrent layer are among what has gone. Not of a quarter: widths are multiples of 8 (docs/decisions/0062),
+      // and eight of its 128 units cost more than channels that free as many weights.
+      const { before, after } = result.sites[5]!;
+      t.true(sparsity < 0.5 ? after <= before : after < before, `${after} of ${before}`);
       t.is(result.held.length, 0);
       t.true(same[ours] >= 0.98, `${same[ours]}`);
       t.true(same[sliced] <= 0.6, `${same[sliced]}`);

@@ -56,7 +56,7 @@ export const GRAPHS_OPTIONS = {
 const schema = schemaOf(GRAPHS_OPTIONS);
 
 export type GraphsOptions = z.input<typeof schema> &
-  Pick<EngineOptions, 'threads' | 'memory' | 'signal'> & { onProgress?: OnProgress };
+  Pick<EngineOptions, 'threads' | 'memory' | 'signal' | 'onNotice'> & { onProgress?: OnProgress };
 export type GraphsSettings = z.output<typeof schema>;
 
 export function graphsSettings(options: GraphsOptions): GraphsSettings {

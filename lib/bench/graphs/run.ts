@@ -75,7 +75,12 @@ class GraphBench {
     const reader = { model, graph: network.graph, runtime };
     const { eval: path, scratch } = settings;
     for (const rival of settings.rivals) requireRival(rival, network.graph);
-    using samples = await samplesIn({ path, images: settings, scratch }, reader, options.signal);
+    const { note } = this;
+    using samples = await samplesIn(
+      { path, images: settings, scratch, note },
+      reader,
+      options.signal,
+    );
     const measured = (path: string) => this.measured(network, samples, path);
     const onStage = withBytes(null, options.onProgress);
     const steps = 2 * settings.sparsities.length + settings.rivals.length + 1;
@@ -127,15 +132,23 @@ class GraphBench {
     };
   }
 
+  private readonly heard = new Set<string>();
+
+  /** Every run says the same again. */
+  private readonly note = (text: string) => {
+    if (!this.heard.has(text)) this.options.onNotice?.(text);
+    this.heard.add(text);
+  };
+
   private readonly between = () => this.options.signal?.throwIfAborted();
 
   private pruned(output: string, sparsity: number) {
     const { model, settings, options } = this;
     const { calibration, scratch } = settings;
-    const { imageSize, imageFit, imageMean, imageStd, imageChannels } = settings;
-    const images = { imageSize, imageFit, imageMean, imageStd, imageChannels };
+    const { imageSize, imageFit, imagePreset, imageMean, imageStd, imageChannels } = settings;
+    const images = { imageSize, imageFit, imagePreset, imageMean, imageStd, imageChannels };
     const { threads, memory, signal } = options;
-    const files = { output, calibration, scratch, force: true };
+    const files = { output, calibration, scratch, force: true, onNotice: this.note };
     return pruneGraph(model, { ...files, ...images, sparsity, threads, memory, signal });
   }
 

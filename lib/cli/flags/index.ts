@@ -34,7 +34,7 @@ const PRUNE_EXTRAS: readonly Flag[] = [
   { flag: '--no-samples', help: 'leave the samples out', group: 'Output' },
   {
     flag: '--report [file]',
-    help: 'also write an HTML report; without a name OUT/report.html, or OUT.report.html for gguf',
+    help: 'also write an HTML report; without a name OUT/report.html, or OUT.report.html beside a .gguf or .onnx file',
     group: 'Output',
   },
   {

@@ -49,10 +49,13 @@ function draw(path: string, pixels: number[][][], orientation?: number) {
 async function samplesOf({ path, images, scratch }: Folder, settings: ImageSettings) {
   using file = OnnxFile.open(path);
   const reader = { model: path, graph: relate(file).graph, runtime: new Runtime(1, scratch) };
-  using samples = await samplesIn({ path: images, images: settings, scratch }, reader);
+  const notes: string[] = [];
+  const note = (text: string) => notes.push(text);
+  using samples = await samplesIn({ path: images, images: settings, scratch, note }, reader);
   const read = [...samples.read()].map(({ x }) => x!);
   return {
     count: samples.count,
+    notes,
     dims: read[0]!.dims,
     values: read.flatMap(({ data }) => [...(data as Float32Array)]),
   };
@@ -72,15 +75,16 @@ test('pixels as the graph has them: order of axes and channels, means, bytes, gr
   ) => {
     const folder = folderOf(t, graph);
     await draw(join(folder.images, 'a.png'), image);
-    const { dims, values } = await samplesOf(folder, settings);
+    const { dims, values, notes } = await samplesOf(folder, settings);
     t.deepEqual(readdirSync(folder.scratch), []);
-    return { dims: [...dims], values: values.map((one) => Math.round(one * 1000) / 1000) };
+    return { dims: [...dims], notes, values: values.map((one) => Math.round(one * 1000) / 1000) };
   };
   const rows = [0, 255, 51, 204, 102, 153];
-  t.deepEqual(await read(['n', 3, 1, 2], PLAIN), { dims: [1, 3, 1, 2], values: rows });
+  const plain = await read(['n', 3, 1, 2], PLAIN);
+  t.like(plain, { dims: [1, 3, 1, 2], values: rows });
   const two = [pixels[0]!, pixels[0]!.toReversed()];
   const last = await read(['n', 2, 2, 3], PLAIN, { image: two });
-  t.deepEqual(last, { dims: [1, 2, 2, 3], values: two.flat(2) });
+  t.like(last, { dims: [1, 2, 2, 3], values: two.flat(2) });
   const swapped = await read(['n', 3, 1, 2], { ...PLAIN, imageChannels: 'bgr' });
   t.deepEqual(swapped.values, [102, 153, 51, 204, 0, 255]);
   const each = { imageMean: [0.2, 0.4, 0.6], imageStd: [0.5, 0.25, 0.125] };
@@ -100,12 +104,57 @@ test('pixels as the graph has them: order of axes and channels, means, bytes, gr
     });
   const bytes = await read([], {}, { graph: of(BYTES) });
   t.deepEqual(bytes.values, rows, 'bytes stay what they are');
+  t.regex(bytes.notes[0]!, /bytes as they are$/);
   const halves = await read([], { imageMean: [0], imageStd: [1] }, { graph: of(FLOAT16) });
   // Of 16 bits: 0, 1, 0.2, 0.8, 0.4 and 0.6.
   t.deepEqual(halves.values, [0, 0x3c00, 0x3266, 0x3a66, 0x3666, 0x38cd]);
   const grey = await read(['n', 1, 1, 2], PLAIN);
   t.deepEqual(grey.dims, [1, 1, 1, 2]);
   t.true(grey.values[0]! < 60 && grey.values[1]! > 190);
+});
+
+test('means and deviations by name, and a line that says what became of the images', async (t) => {
+  const folder = folderOf(t, reading(['n', 3, 1, 1]));
+  await draw(join(folder.images, 'a.png'), [[[0, 51, 255]]]);
+  const read = async (settings: ImageSettings) => {
+    const { values, notes } = await samplesOf(folder, settings);
+    t.is(notes.length, 1);
+    return { values: values.map((one) => Math.round(one * 1000) / 1000), note: notes[0]! };
+  };
+  const head = 'images: scaled to 1x1, cropped to the middle; RGB as [samples, 3, height, width]; ';
+  const usual = await read({});
+  const imagenet = await read({ imagePreset: 'imagenet' });
+  t.deepEqual(imagenet.values, usual.values);
+  const values =
+    'values from 0 to 1 with mean 0.485,0.456,0.406 and standard deviation 0.229,0.224,0.225';
+  t.is(imagenet.note, head + values);
+  t.regex(usual.note, /0\.225; what is not given is ImageNet's: imagePreset has others$/);
+  t.deepEqual((await read({ imagePreset: 'unit' })).values, [0, 0.2, 1]);
+  t.deepEqual((await read({ imagePreset: 'inception' })).values, [-1, -0.6, 1]);
+  // (0 - 0.48145466) / 0.26862954 and so on.
+  t.deepEqual((await read({ imagePreset: 'clip' })).values, [-1.792, -0.987, 2.146]);
+  const mixed = await read({ imagePreset: 'unit', imageMean: [0.2], imageChannels: 'bgr' });
+  t.deepEqual(mixed.values, [0.8, 0, -0.2], 'what is given goes first');
+  t.regex(mixed.note, /BGR as .* mean 0\.2 and standard deviation 1$/);
+  const config = folder.at('preprocessor_config.json');
+  writeFileSync(
+    config,
+    JSON.stringify({
+      size: { shortest_edge: 8 },
+      crop_size: 1,
+      do_center_crop: true,
+      do_rescale: false,
+      do_normalize: false,
+    }),
+  );
+  const { note } = await read({});
+  t.regex(
+    note,
+    /scaled to 8x8, cropped to its middle of 1x1; .* from 0 to 255 with mean 0 and standard deviation 1; what is not given is as preprocessor_config.json says$/,
+  );
+  const { values: named, note: own } = await read({ imagePreset: 'unit', imageFit: 'pad' });
+  t.is(Math.max(...named), 1, 'a name means values between 0 and 1, whatever the file says');
+  t.regex(own, /scaled to 1x1, whole between black bars; .*standard deviation 1$/);
 });
 
 test('a whole image, its middle, or without its proportions', async (t) => {
@@ -213,10 +262,17 @@ test('a folder calibrates and measures a graph', async (t) => {
   }
   const { path, images, at } = folder;
   const options = { output: at('small.onnx'), sparsity: 0.3, calibration: images, eval: images };
-  const result = await pruneGraph(path, { ...options, imageFit: 'stretch', imageMean: [0.5] });
+  const notices: string[] = [];
+  // The engine says its device too.
+  const onNotice = (text: string) => text.startsWith('images') && notices.push(text);
+  const asked = { imageFit: 'stretch' as const, imageMean: [0.5], onNotice };
+  const result = await pruneGraph(path, { ...options, ...asked });
   t.deepEqual([result.calibrationSamples, result.evaluation!.samples], [9, 9]);
   t.like(result.settings, { imageFit: 'stretch', imageMean: '0.5', imageSize: null });
   t.true(result.sites[0]!.after < 6);
+  t.deepEqual(result.notes, notices);
+  t.is(notices.length, 1, 'one line for both folders');
+  t.regex(notices[0]!, /^images: scaled to 4x4, stretched .* mean 0\.5 and /);
 });
 
 /** Not a constant, so that units differ. */

@@ -216,6 +216,31 @@ test('what is not understood stays, and is named, and what is behind it shrinks'
   ]);
 });
 
+test('what a graph reads in other runs and not in this one is named', async (t) => {
+  const folder = folderOf(t);
+  const warnings: string[] = [];
+  const options = { calibration: at('residual.inputs.safetensors'), sparsity: 0.3, threads: 1 };
+  const warned = async (asked: Partial<GraphOptions>) => {
+    const output = join(folder, 'small.onnx');
+    const result = await pruneGraph(at('residual.onnx'), {
+      ...{ ...options, ...asked, output, force: true },
+      onWarning: (warning) => warnings.push(warning),
+    });
+    t.deepEqual(result.warnings, warnings.splice(0));
+    return result.warnings;
+  };
+  t.deepEqual(await warned({ searchRounds: 1, lowRank: true }), [
+    'searchRounds has no effect with lowRank: true',
+  ]);
+  t.deepEqual(await warned({ searchRounds: 1, temperature: 2, allocation: 'uniform' }), [
+    'searchRounds has no effect with allocation uniform',
+    'temperature has no effect without allocation energy',
+  ]);
+  t.deepEqual(await warned({ admmRho: 1, structuredConvolutions: true }), [
+    'admmRho has no effect without mask admm',
+  ]);
+});
+
 test('what is quantised stays, and what is around it shrinks', async (t) => {
   const folder = folderOf(t);
   const [path, calibration] = [join(folder, 'quantised.onnx'), join(folder, 'samples.safetensors')];

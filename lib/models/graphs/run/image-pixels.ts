@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { StruPruneError } from '../../../errors';
 import { parseJsonObject } from '../../../json-object';
 import { fieldsOf, flag, positive, size } from '../../../model/fields';
-import type { Fit } from '../../../options/images';
+import { type Fit, PRESETS } from '../../../options/images';
 import { readRegular } from '../../../regular-file';
 
 export interface Pixels {
@@ -13,20 +13,15 @@ export interface Pixels {
   covers: number;
   /** Of bytes, before the mean is subtracted. */
   scale: number;
-  mean: number[];
-  std: number[];
+  mean: readonly number[];
+  std: readonly number[];
 }
 
-/** torchvision's, of ImageNet. */
-const IMAGENET: Pixels = {
-  fit: 'crop',
-  covers: 1,
-  scale: 1 / 255,
-  mean: [0.485, 0.456, 0.406],
-  std: [0.229, 0.224, 0.225],
-};
+/** Where nothing says how. */
+const USUAL: Pixels = { fit: 'crop', covers: 1, scale: 1 / 255, ...PRESETS.imagenet };
 
-const NAME = 'preprocessor_config.json';
+/** What says it, beside a graph. */
+export const PREPROCESSOR = 'preprocessor_config.json';
 const numbers = z.array(z.number()).min(1).max(3);
 const sides = z.union([
   size.transform((both) => ({ height: both, width: both })),
@@ -47,21 +42,21 @@ const SCHEMA = fieldsOf({
 type Config = z.output<typeof SCHEMA>;
 
 /**
- * Of the file in the folder or the one above, as transformers.js lays them out; ImageNet's where there is none.
+ * Of the file in the folder or the one above, as transformers.js lays them out; ImageNet's where there is none, and `isStated` is false.
  * @throws StruPruneError ERR_CHECKPOINT
  */
-export function pixelsBeside(folder: string): Pixels & { size?: string } {
-  for (const path of [join(folder, NAME), join(folder, '..', NAME)]) {
+export function pixelsBeside(folder: string): Pixels & { size?: string; isStated: boolean } {
+  for (const path of [join(folder, PREPROCESSOR), join(folder, '..', PREPROCESSOR)]) {
     const refusal = { code: 'ERR_CHECKPOINT', mend: 'fetch it again, or take it away' } as const;
     const bytes = readRegular(path, refusal);
     if (bytes === null) continue;
     const read = SCHEMA.safeParse(parseJsonObject(bytes, path, refusal));
-    if (read.success) return pixelsOf(read.data);
+    if (read.success) return { ...pixelsOf(read.data), isStated: true };
     const [issue] = read.error.issues;
     const what = `${path}: ${issue!.path.join('.')} ${issue!.message}`;
     throw new StruPruneError(refusal.code, what, refusal.mend);
   }
-  return IMAGENET;
+  return { ...USUAL, isStated: false };
 }
 
 function pixelsOf(config: Config): Pixels & { size?: string } {
@@ -74,8 +69,8 @@ function pixelsOf(config: Config): Pixels & { size?: string } {
     covers:
       edge && crops && shortest ? Math.max(1, shortest / Math.min(edge.height, edge.width)) : 1,
     scale: config.do_rescale === false ? 1 : (config.rescale_factor ?? 1 / 255),
-    mean: config.do_normalize === false ? [0] : (config.image_mean ?? IMAGENET.mean),
-    std: config.do_normalize === false ? [1] : (config.image_std ?? IMAGENET.std),
+    mean: config.do_normalize === false ? [0] : (config.image_mean ?? USUAL.mean),
+    std: config.do_normalize === false ? [1] : (config.image_std ?? USUAL.std),
     ...(edge && { size: `${edge.height}x${edge.width}` }),
   };
 }

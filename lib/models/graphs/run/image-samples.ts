@@ -3,15 +3,15 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ContainerTensor } from '../../../checkpoint/container';
 import { StruPruneError } from '../../../errors';
-import type { Fit, ImageSettings } from '../../../options/images';
-import { flagOf } from '../../../wording';
+import { type Fit, type ImageSettings, PRESETS } from '../../../options/images';
+import { flagOf, worded } from '../../../wording';
 import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import { floatBytes, isFloat } from '../onnx/floats';
 import { elementBytes, UINT8 } from '../onnx/tensor';
 import { elementTypeOf } from './batches';
 import { KINDS } from './elements';
-import { type Pixels, pixelsBeside } from './image-pixels';
+import { type Pixels, PREPROCESSOR, pixelsBeside } from './image-pixels';
 import { peer } from './peer';
 import type { Reader } from './reader';
 import { inputsOf, Samples } from './samples';
@@ -33,6 +33,12 @@ interface Image {
   toBuffer(): Promise<Buffer>;
 }
 
+export interface ImageWork {
+  scratch: string;
+  note: (text: string) => void;
+  signal?: AbortSignal;
+}
+
 /** How the graph has an image. */
 interface Shape {
   height: number;
@@ -44,7 +50,7 @@ interface Shape {
 }
 
 /**
- * An image a sample, in the order of their paths, kept in a file of `scratch` that has no name.
+ * An image a sample, in the order of their paths, kept in a file of `scratch` that has no name. `note` hears what is done to them.
  * @throws StruPruneError ERR_NOT_FOUND without sharp or images; ERR_ARGUMENT where the graph reads something else, ERR_TEXT for a
  *   file that is no image
  */
@@ -52,7 +58,7 @@ export async function samplesOfImages(
   folder: string,
   settings: ImageSettings,
   { model, graph, runtime }: Reader,
-  { scratch, signal }: { scratch: string; signal?: AbortSignal },
+  { scratch, note, signal }: ImageWork,
 ): Promise<Samples> {
   const paths = imagesIn(folder);
   const beside = pixelsBeside(dirname(model));
@@ -69,12 +75,14 @@ export async function samplesOfImages(
   }
   const size = { asked: settings.imageSize, usual: beside.size };
   const shape = { ...shapeOf(dims, size), dataType };
+  const { imagePreset, imageMean, imageStd, imageChannels } = settings;
+  const preset = imagePreset && PRESETS[imagePreset];
   const asked: Pixels = {
     fit: settings.imageFit ?? beside.fit,
     covers: settings.imageFit === undefined ? beside.covers : 1,
-    scale: settings.imageMean || settings.imageStd ? 1 / 255 : beside.scale,
-    mean: settings.imageMean ?? beside.mean,
-    std: settings.imageStd ?? beside.std,
+    scale: preset || imageMean || imageStd ? 1 / 255 : beside.scale,
+    mean: imageMean ?? preset?.mean ?? beside.mean,
+    std: imageStd ?? preset?.std ?? beside.std,
   };
   const sharp = peer<Sharp>('sharp', 'images are read');
   const each = shape.height * shape.width * shape.channels * elementBytes(dataType)!;
@@ -85,11 +93,14 @@ export async function samplesOfImages(
     offset: 0,
     bytes: paths.length * each,
   };
+  const isAsked = preset || (imageMean && imageStd);
+  const origin = isAsked ? 'options' : beside.isStated ? 'file' : 'default';
+  note(noteOn(shape, asked, { order: imageChannels, origin }));
   await using files = await ScratchFiles.open(scratch);
   for (const path of paths) {
     signal?.throwIfAborted();
     const pixels = await pixelsOf(sharp, path, shape, asked);
-    await files.append('images', valuesOf(pixels, shape, asked, settings.imageChannels));
+    await files.append('images', valuesOf(pixels, shape, asked, imageChannels));
   }
   return Samples.of(folder, [tensor], files.source('images'), graph, runtime);
 }
@@ -187,6 +198,43 @@ async function pixelsOf(
       { cause },
     );
   }
+}
+
+const FITTED: Record<Fit, string> = {
+  crop: 'cropped to the middle',
+  pad: 'whole between black bars',
+  stretch: 'stretched to both sides',
+};
+
+/** Where mean and standard deviation come from. */
+const ORIGINS = {
+  options: '',
+  file: `; what is not given is as ${PREPROCESSOR} says`,
+  default: "; what is not given is ImageNet's: --image-preset has others",
+} as const;
+
+/** One line: what becomes of every image. */
+function noteOn(
+  { height, width, channels, channelsLast, dataType }: Shape,
+  { fit, covers, scale, mean, std }: Pixels,
+  { order = 'rgb', origin }: { order?: 'rgb' | 'bgr'; origin: keyof typeof ORIGINS },
+): string {
+  const scaled = [height, width].map((side) => Math.round(side * covers)).join('x');
+  const cut =
+    covers > 1
+      ? `${scaled}, cropped to its middle of ${height}x${width}`
+      : `${scaled}, ${FITTED[fit]}`;
+  const colours = channels === 1 ? 'grey' : order.toUpperCase();
+  const axes = channelsLast
+    ? `[samples, height, width, ${channels}]`
+    : `[samples, ${channels}, height, width]`;
+  const [less, by] = [mean, std].map((list) => list.slice(0, channels).join());
+  const most = Number((255 * scale).toPrecision(4));
+  const values =
+    dataType === UINT8
+      ? 'bytes as they are'
+      : `values from 0 to ${most} with mean ${less} and standard deviation ${by}${ORIGINS[origin]}`;
+  return worded(`images: scaled to ${cut}; ${colours} as ${axes}; ${values}`);
 }
 
 /** The bytes of what the graph reads. */

@@ -14,16 +14,19 @@ export interface Sampled extends SampledText {
   images: ImageSettings;
   /** Folder for what is made of images. */
   scratch: string;
+  /** Hears in one line what is done to them. */
+  note: (text: string) => void;
 }
 
 /** @throws StruPruneError as Samples.open, samplesOfText and samplesOfImages */
 export function samplesIn(
-  { images, scratch, ...text }: Sampled,
+  { images, scratch, note, ...text }: Sampled,
   reader: Reader,
   signal?: AbortSignal,
 ): Promise<Samples> {
   const { model, graph, runtime } = reader;
-  if (isFolder(text.path)) return samplesOfImages(text.path, images, reader, { scratch, signal });
+  if (isFolder(text.path))
+    return samplesOfImages(text.path, images, reader, { scratch, note, signal });
   const tokenizer = tokenizerFor(text.path, model, graph);
   if (tokenizer !== null) return samplesOfText(text, tokenizer, reader, signal);
   return Samples.open(text.path, graph, runtime, signal);
