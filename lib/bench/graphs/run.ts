@@ -11,13 +11,13 @@ import type {
 import { withEngine } from '../../engine/call';
 import { withBytes } from '../../engine/engine';
 import { StruPruneError } from '../../errors';
+import { openGraph } from '../../models/graphs/branches';
 import { OnnxFile } from '../../models/graphs/onnx/file';
 import type { GraphProto } from '../../models/graphs/onnx/onnx_pb';
 import { type Network, relate } from '../../models/graphs/relate';
-import { Counts } from '../../models/graphs/run/counts';
 import { lossesOf } from '../../models/graphs/run/losses';
 import { compare } from '../../models/graphs/run/measured';
-import { rowsOfMaps } from '../../models/graphs/run/multiply-adds';
+import { countsOf } from '../../models/graphs/run/multiply-adds';
 import { Runtime } from '../../models/graphs/run/runtime';
 import { inputsOf, type Samples } from '../../models/graphs/run/samples';
 import { samplesIn } from '../../models/graphs/run/samples-in';
@@ -69,7 +69,7 @@ class GraphBench {
 
   async run(): Promise<BenchGraphs> {
     const { model, settings, options } = this;
-    using file = OnnxFile.open(model);
+    using file = openGraph(model);
     const network = relate(file);
     const runtime = new Runtime(1, this.folder);
     const reader = { model, graph: network.graph, runtime };
@@ -146,8 +146,8 @@ class GraphBench {
     path: string,
   ): Promise<Untimed<BenchMeasuredGraph>> {
     const { model } = this;
-    using file = OnnxFile.open(path);
-    const counts = new Counts(relate(file), [], { rows: rowsOfMaps(file, samples) }).after();
+    using file = openGraph(path);
+    const counts = countsOf(file, samples);
     const { loss, agreement } = await compare([model, path], samples, lossesOf(network), {
       runtime: new Runtime(2, this.folder),
       room: { memory: 0, scratch: this.folder },

@@ -1,7 +1,7 @@
 /** What is usual for graphs: the units of the least norm are sliced away, and nothing makes up for them. */
 import { elements } from '../../model/axes';
-import { takeKnownBranches } from '../../models/graphs/branches';
-import { OnnxFile } from '../../models/graphs/onnx/file';
+import { openGraph } from '../../models/graphs/branches';
+import type { OnnxFile } from '../../models/graphs/onnx/file';
 import { isFloat } from '../../models/graphs/onnx/floats';
 import { relate } from '../../models/graphs/relate';
 import { Counts } from '../../models/graphs/run/counts';
@@ -21,8 +21,7 @@ export async function sliceByNorm(
   output: string,
   parameters: number,
 ): Promise<boolean> {
-  using file = OnnxFile.open(model);
-  takeKnownBranches(file);
+  using file = openGraph(model);
   const network = relate(file);
   const sites = sitesOf(network).filter(({ mixed }) => mixed === undefined);
   const counts = new Counts(network, sites);
