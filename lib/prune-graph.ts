@@ -27,7 +27,7 @@ import { compare, partedWarning } from './models/graphs/run/measured';
 import { rowsOfMaps } from './models/graphs/run/multiply-adds';
 import { sizeOf } from './models/graphs/run/outputs';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
-import { requireMemory } from './models/graphs/run/room';
+import { requireMemory, requireSiteMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
 import type { Samples } from './models/graphs/run/samples';
 import { requireSamples, samplesIn } from './models/graphs/run/samples-in';
@@ -183,8 +183,10 @@ async function pruneWith(
     ...{ runtime, room, samples, engine, journal },
     ...{ output, force, beside, store, onProgress: progress },
   });
+  const solving = { mask: spec.mask, isFed: spec.refit.beta > 0 };
+  requireSiteMemory(engine, sites, solving);
   await graph.begin();
-  requireMemory(engine, sites, { mask: spec.mask, isFed: spec.refit.beta > 0 });
+  requireMemory(engine, sites, solving);
   const surveys = new Surveys();
   const work: Work = {
     ...spec,
