@@ -11,8 +11,6 @@ import { native } from './engine/native';
 import { StageClock } from './engine/stage-clock';
 import { StruPruneError } from './errors';
 import { placesWritten, textsRead } from './models/decoders/places';
-import { takeKnownBranches } from './models/graphs/branches';
-import { OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
 import { filesBeside, notesOn } from './models/graphs/run/beside';
 import { addBiases, changers } from './models/graphs/run/biases';
@@ -21,7 +19,7 @@ import { Counts } from './models/graphs/run/counts';
 import { samplesOfFeeds } from './models/graphs/run/feeds';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { placeMade } from './models/graphs/run/gated';
-import { stateInferred } from './models/graphs/run/inferred';
+import { openInferred } from './models/graphs/run/inferred';
 import { withKernels } from './models/graphs/run/kernels';
 import { lossesOf } from './models/graphs/run/losses';
 import { factorMaps } from './models/graphs/run/low-rank';
@@ -29,7 +27,7 @@ import { compare, partedWarning } from './models/graphs/run/measured';
 import { rowsOfMaps } from './models/graphs/run/multiply-adds';
 import { sizeOf } from './models/graphs/run/outputs';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
-import { requireMemory } from './models/graphs/run/room';
+import { requireMemory, requireSiteMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
 import type { Samples } from './models/graphs/run/samples';
 import { requireSamples, samplesIn } from './models/graphs/run/samples-in';
@@ -103,14 +101,12 @@ async function pruneWith(
   const spec = specOf(settings);
   const folder = join(journal.folder, WORK_NAMES.output);
   const runtime = new Runtime(engine.threads, folder);
-  using file = OnnxFile.open(model);
+  using file = await openInferred(model, runtime, settings.scratch);
   const beside = around && filesBeside(around);
   const [sha256, bytesBefore] = [await file.hash(signal), file.bytes];
-  takeKnownBranches(file);
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const recurrent = Recurrent.prepare(file);
-  await stateInferred(file, runtime, settings.scratch);
   const dense = relate(file);
   requireFinite(file, mapsOf(dense).values());
   const { calibrationFeeds, evalFeeds } = options;
@@ -198,8 +194,10 @@ async function pruneWith(
     ...{ runtime, room, samples, engine, journal },
     ...{ output, force, beside, store, onProgress: progress },
   });
+  const solving = { mask: spec.mask, isFed: spec.refit.beta > 0 };
+  requireSiteMemory(engine, sites, solving);
   await graph.begin();
-  requireMemory(engine, sites, { mask: spec.mask, isFed: spec.refit.beta > 0 });
+  requireMemory(engine, sites, solving);
   const surveys = new Surveys();
   const work: Work = {
     ...spec,

@@ -10,10 +10,8 @@ const { at } = require('../lib/paths.js');
 
 const graphs = (name) => require(at('dist', 'lib', 'models', 'graphs', `${name}.js`));
 const { median } = require(at('dist', 'lib', 'median.js'));
-const { OnnxFile } = graphs('onnx/file');
-const { relate } = graphs('relate');
-const { Counts } = graphs('run/counts');
-const { rowsOfMaps } = graphs('run/multiply-adds');
+const { openGraph } = graphs('branches');
+const { countsOf } = graphs('run/multiply-adds');
 const { Runtime } = graphs('run/runtime');
 const { Samples } = graphs('run/samples');
 
@@ -29,7 +27,7 @@ async function main() {
   const ort = await import(pathToFileURL(web));
   ort.env.wasm.numThreads = 1;
   const runtime = new Runtime(1, os.tmpdir());
-  const graph = OnnxFile.open(dense).model.graph;
+  const { graph } = openGraph(dense).model;
   const samples = await Samples.open(inputs, graph, runtime);
   const [batch] = samples.read({ from: 0, end: 1 });
   const feeds = Object.fromEntries(
@@ -50,9 +48,12 @@ async function main() {
     }
   }
   const counts = files.map((file) => {
-    const opened = OnnxFile.open(file);
-    const rows = rowsOfMaps(opened, samples);
-    return new Counts(relate(opened), [], { rows }).after().multiplyAdds;
+    const opened = openGraph(file);
+    try {
+      return countsOf(opened, samples).multiplyAdds;
+    } finally {
+      opened.close();
+    }
   });
   const milliseconds = times.map(median);
   console.log('| | ms | times as fast | times fewer multiply-adds |\n|---|---|---|---|');

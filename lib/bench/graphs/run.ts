@@ -14,10 +14,10 @@ import { StruPruneError } from '../../errors';
 import { OnnxFile } from '../../models/graphs/onnx/file';
 import type { GraphProto } from '../../models/graphs/onnx/onnx_pb';
 import { type Network, relate } from '../../models/graphs/relate';
-import { Counts } from '../../models/graphs/run/counts';
+import { openInferred } from '../../models/graphs/run/inferred';
 import { lossesOf } from '../../models/graphs/run/losses';
 import { compare } from '../../models/graphs/run/measured';
-import { rowsOfMaps } from '../../models/graphs/run/multiply-adds';
+import { countsOf } from '../../models/graphs/run/multiply-adds';
 import { Runtime } from '../../models/graphs/run/runtime';
 import { inputsOf, type Samples } from '../../models/graphs/run/samples';
 import { samplesIn } from '../../models/graphs/run/samples-in';
@@ -69,9 +69,9 @@ class GraphBench {
 
   async run(): Promise<BenchGraphs> {
     const { model, settings, options } = this;
-    using file = OnnxFile.open(model);
-    const network = relate(file);
     const runtime = new Runtime(1, this.folder);
+    using file = await openInferred(model, runtime, this.folder);
+    const network = relate(file);
     const reader = { model, graph: network.graph, runtime };
     const { eval: path, scratch } = settings;
     for (const rival of settings.rivals) requireRival(rival, network.graph);
@@ -159,10 +159,11 @@ class GraphBench {
     path: string,
   ): Promise<Untimed<BenchMeasuredGraph>> {
     const { model } = this;
-    using file = OnnxFile.open(path);
-    const counts = new Counts(relate(file), [], { rows: rowsOfMaps(file, samples) }).after();
+    const runtime = new Runtime(2, this.folder);
+    using file = await openInferred(path, runtime, this.folder);
+    const counts = countsOf(file, samples);
     const { loss, agreement } = await compare([model, path], samples, lossesOf(network), {
-      runtime: new Runtime(2, this.folder),
+      runtime,
       room: { memory: 0, scratch: this.folder },
       between: this.between,
     });

@@ -1,10 +1,12 @@
 /** What is usual for graphs: the units of the least norm are sliced away, and nothing makes up for them. */
+import { dirname } from 'node:path';
 import { elements } from '../../model/axes';
-import { takeKnownBranches } from '../../models/graphs/branches';
-import { OnnxFile } from '../../models/graphs/onnx/file';
+import type { OnnxFile } from '../../models/graphs/onnx/file';
 import { isFloat } from '../../models/graphs/onnx/floats';
 import { relate } from '../../models/graphs/relate';
 import { Counts } from '../../models/graphs/run/counts';
+import { openInferred } from '../../models/graphs/run/inferred';
+import { Runtime } from '../../models/graphs/run/runtime';
 import { tensorFloats } from '../../models/graphs/run/weights';
 import { type Site, sitesOf } from '../../models/graphs/sites';
 import { slice } from '../../models/graphs/slice';
@@ -21,8 +23,8 @@ export async function sliceByNorm(
   output: string,
   parameters: number,
 ): Promise<boolean> {
-  using file = OnnxFile.open(model);
-  takeKnownBranches(file);
+  const folder = dirname(output);
+  using file = await openInferred(model, new Runtime(1, folder), folder);
   const network = relate(file);
   const sites = sitesOf(network).filter(({ mixed }) => mixed === undefined);
   const counts = new Counts(network, sites);

@@ -1,6 +1,6 @@
 /** Puts in the place of an If the branch that it always takes. */
 import { create } from '@bufbuild/protobuf';
-import type { OnnxFile } from './onnx/file';
+import { OnnxFile } from './onnx/file';
 import { type GraphProto, type NodeProto, NodeProtoSchema } from './onnx/onnx_pb';
 import { type Network, relate } from './relate';
 
@@ -8,6 +8,18 @@ import { type Network, relate } from './relate';
 const OWN_CONSTANTS = 4n;
 /** GraphProto.sparse_initializer, which the messages here do not have. */
 const SPARSE_INITIALIZER = 15;
+
+/** A graph with the branches that it always takes; `openInferred` knows more shapes. @throws StruPruneError as OnnxFile.open and relate */
+export function openGraph(path: string): OnnxFile {
+  const file = OnnxFile.open(path);
+  try {
+    takeKnownBranches(file);
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
 
 /** To be called before all that looks at the nodes. @throws StruPruneError as relate */
 export function takeKnownBranches(file: OnnxFile): void {

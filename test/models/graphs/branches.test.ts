@@ -4,12 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import test, { type ExecutionContext } from 'ava';
-import { takeKnownBranches } from '../../../lib/models/graphs/branches';
+import { writeArrays } from '../../../lib/checkpoint/arrays-file';
+import { openGraph, takeKnownBranches } from '../../../lib/models/graphs/branches';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { AttributeProtoSchema, GraphProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import { BOOL } from '../../../lib/models/graphs/onnx/tensor';
 import { relate } from '../../../lib/models/graphs/relate';
+import { countsOf } from '../../../lib/models/graphs/run/multiply-adds';
 import { Runtime } from '../../../lib/models/graphs/run/runtime';
+import { Samples } from '../../../lib/models/graphs/run/samples';
 import { sitesOf } from '../../../lib/models/graphs/sites';
 import { model, node, sizes, tensor, value } from './models';
 
@@ -70,7 +73,11 @@ async function answers({ file, folder, path }: ReturnType<typeof opened>): Promi
   const written = join(folder, 'written.onnx');
   await file.write(written);
   const runtime = new Runtime(1, folder);
-  const x = runtime.tensor('float32', Float32Array.from({ length: 12 }, Math.sin), [3, 4]);
+  const x = runtime.tensor(
+    'float32',
+    Float32Array.from({ length: 12 }, (_, i) => Math.sin(i)),
+    [3, 4],
+  );
   const found: number[][] = [];
   for (const each of [path, written]) {
     await using session = await runtime.open(each);
@@ -123,4 +130,22 @@ test('what depends on what the model is given stays as it is', async (t) => {
   takeKnownBranches(found.file);
   t.deepEqual(types(found.file), ['MatMul', 'Shape', 'Gather', 'Greater', 'If', 'MatMul']);
   t.deepEqual(sitesOf(relate(found.file)), []);
+});
+
+test('what is counted is what the branch has that is taken, and no other', async (t) => {
+  const product = (name: string): Branch => ({
+    initializer: [tensor(name, [6, 6])],
+    node: [node(`MatMul h ${name} -> v`)],
+    output: [value('v', ['b', 6])],
+  });
+  const { folder, path } = opened(t, [choice('If is -> k', product('yes'), product('no'))]);
+  const inputs = join(folder, 'inputs.safetensors');
+  const pieces = () => [Float32Array.from({ length: 20 }, (_, i) => Math.sin(i))];
+  await writeArrays(inputs, [{ name: 'x', dtype: 'F32', shape: [5, 4], pieces }], {}, {});
+  using file = openGraph(path);
+  const runtime = new Runtime(1, folder);
+  using samples = await Samples.open(inputs, file.model.graph!, runtime);
+  const weights = 4 * 6 + 6 * 6 + 6 * 2;
+  const counts = countsOf(file, samples);
+  t.deepEqual([counts.weights, counts.multiplyAdds], [weights, weights]);
 });

@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import test, { type ExecutionContext } from 'ava';
 import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
+import type { NativeAddon } from '../../../lib/engine/native';
+import { addonFile } from '../../../lib/engine/native-files';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { AttributeProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
+import { Session } from '../../../lib/models/graphs/run/runtime';
 import type { GraphOptions } from '../../../lib/options';
 import { pruneGraph } from '../../../lib/prune-graph';
 import { model, node, sizes, tensor, value } from './models';
@@ -105,13 +108,32 @@ test('files that are no graphs, and options that a graph does not read', async (
   });
 });
 
-test('a budget that onnxruntime and the largest site do not fit into', async (t) => {
-  // What the process takes already is among what is needed.
-  const memory = process.memoryUsage.rss();
-  const message =
-    /the graph and its largest site need \d+ MiB, the budget is \d+ MiB; raise memory/;
-  await refused(t, { code: 'ERR_BUDGET', message }, { memory, threads: 1 });
-});
+for (const [when, runs, about] of [
+  ['before anything runs', false, ', before what onnxruntime takes'],
+  ['where onnxruntime has taken it', true, ''],
+] as const) {
+  test.serial(`a budget that has no room for the largest site, ${when}`, async (t) => {
+    const native: NativeAddon = require(addonFile());
+    const [{ run }, { peakRss }] = [Session.prototype, native];
+    let hasRun = false;
+    t.teardown(() => {
+      Session.prototype.run = run;
+      native.peakRss = peakRss;
+    });
+    Session.prototype.run = function (feeds) {
+      hasRun = true;
+      return run.call(this, feeds);
+    };
+    // What the process takes already is among what is needed.
+    const memory = process.memoryUsage.rss();
+    if (runs) native.peakRss = () => (hasRun ? peakRss() : 0);
+    const message = new RegExp(
+      `the graph and its largest site need \\d+ MiB${about}, the budget is \\d+ MiB; raise memory`,
+    );
+    await refused(t, { code: 'ERR_BUDGET', message }, { memory, threads: 1 });
+    t.is(hasRun, runs);
+  });
+}
 
 test.serial('without onnxruntime-node one error says how to have it', async (t) => {
   const loader = Module as unknown as {

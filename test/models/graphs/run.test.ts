@@ -208,7 +208,7 @@ test('multiply-adds go by the rows that a map sees, and a target in them holds',
 });
 
 /** Products of width 8 one after the other. */
-async function chainOf(folder: string, layers: number) {
+async function chainOf(folder: string, layers: number, samples = 512) {
   const [path, calibration] = [join(folder, `${layers}.onnx`), join(folder, `${layers}.inputs`)];
   const names = Array.from({ length: layers }, (_, i) => i);
   const graph = {
@@ -222,7 +222,6 @@ async function chainOf(folder: string, layers: number) {
     ]),
   };
   writeFileSync(path, model(graph));
-  const samples = 512;
   const x = Float32Array.from({ length: samples * 8 }, (_, i) => Math.sin(i * i));
   const inputs: ArrayPlan = { name: 'h0', dtype: 'F32', shape: [samples, 8], pieces: () => [x] };
   await writeArrays(calibration, [inputs], {}, {});
@@ -244,6 +243,33 @@ test('a graph of three times as many layers runs as often', async (t) => {
   t.true(few > 8 && few < 14, `${few}`);
   t.true(many < 1.25 * few, `${many}, ${few}`);
 });
+
+test.serial(
+  'of three times as many layers no more than three times as many are opened',
+  async (t) => {
+    const folder = folderOf(t);
+    const runtimes = new Set<Runtime>();
+    const { part } = Runtime.prototype;
+    Runtime.prototype.part = function (...given) {
+      runtimes.add(this);
+      return part.apply(this, given);
+    };
+    t.teardown(() => {
+      Runtime.prototype.part = part;
+    });
+    const opened: number[] = [];
+    for (const layers of [70, 210]) {
+      runtimes.clear();
+      const { path, ...files } = await chainOf(folder, layers, 16);
+      await pruneGraph(path, { ...files, sparsity: 0.2 });
+      opened.push([...runtimes].reduce((sum, each) => sum + each.opened, 0));
+    }
+    const [few, many] = opened as [number, number];
+    t.log(few, many);
+    // Trials of the shorter one share few sessions, as its blocks are the longer one's.
+    t.true(many < 3.5 * few, `${many}, ${few}`);
+  },
+);
 
 test('a loss of the caller’s gets the outputs of one batch, wherever in the graph they are', async (t) => {
   const folder = folderOf(t);

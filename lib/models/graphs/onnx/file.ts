@@ -102,6 +102,10 @@ export class OnnxFile implements Disposable {
     return [this.file, ...this.files.values()].reduce((sum, { length }) => sum + length, 0);
   }
 
+  get hasExternalData(): boolean {
+    return this.externals.size > 0;
+  }
+
   /** SHA-256 of all of them. */
   async hash(signal?: AbortSignal): Promise<string> {
     const hash = createHash('sha256');
@@ -275,7 +279,7 @@ function parse(skeleton: Pieces): ModelProto {
 }
 
 /** Every tensor of a graph: initialisers, and what nodes have for attributes. */
-function tensorsOf(graph: GraphProto | undefined): TensorProto[] {
+export function tensorsOf(graph: GraphProto | undefined): TensorProto[] {
   if (!graph) return [];
   const attributes = graph.node.flatMap((node) => node.attribute);
   const own = attributes.flatMap(({ t }) => t ?? []);

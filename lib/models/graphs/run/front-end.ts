@@ -44,6 +44,7 @@ import { slice } from '../slice';
 import { ALL, type Some, StoredBatches } from './batches';
 import type { Beside } from './beside';
 import { type AddedBias, removeBiases } from './biases';
+import { Blocks, type Trial } from './blocks';
 import { type Resized, resized } from './composite';
 import type { Counts } from './counts';
 import type { Factored } from './factored';
@@ -171,13 +172,14 @@ export class GraphNetwork implements FrontEnd {
     const found: Found[] = [];
     const losses = new Float64Array(layers.length);
     const report = stageReporter(onProgress, 'survey', layers.length);
+    await using blocks = this.#blocks();
     using walk = this.#walk();
     for (const at of layers.keys()) {
       await walk.to(this.#starts[at]!);
       await using sums = await this.#sumsOf(walk, at, { lambda }, new Map());
       const site = sites[at]!;
       const tried = async (refitted: Refitted[]) => {
-        losses[at] = await this.#tried(walk, site, refitted);
+        losses[at] = await this.#tried(walk, blocks, site, refitted);
       };
       if (site.kernel) {
         found.push(await visit(at, await this.#ordered(sums, layers[at]!, tried)));
@@ -193,17 +195,19 @@ export class GraphNetwork implements FrontEnd {
 
   async jointly({ survey, visit, onPart }: Joint): Promise<JointLosses> {
     const { lambda = LAMBDA } = survey;
-    const { file, layers, runtime } = this.run;
+    const { file, layers, runtime, sites } = this.run;
     const [summed, measured] = this.#jointBatches();
     return restoring(file, [...this.#dense.keys()], async () => {
       using weights = new JointWeights(file, runtime.fileFor('joint'));
       await this.#cutAll({ lambda, summed, weights }, visit, onPart);
+      await using blocks = this.#blocks();
       using walk = this.#walk();
-      const loss = await this.#lossNow(walk, measured);
+      const loss = await this.#lossNow(walk, measured, { blocks, changed: [] });
       const others = new Float64Array(layers.length).fill(Number.NaN);
       for (const at of weights.others) {
         await walk.to(this.#starts[at]!);
-        others[at] = await weights.withOther(at, () => this.#lossNow(walk, measured));
+        const trial = { blocks, changed: tensorsOf(sites[at]!.readers) };
+        others[at] = await weights.withOther(at, () => this.#lossNow(walk, measured, trial));
       }
       return { loss, others };
     });
@@ -385,6 +389,13 @@ export class GraphNetwork implements FrontEnd {
     return new Walk({ file, segments, runtime, samples, name, between: () => this.#between() });
   }
 
+  /** For trials of the graph as it is. Onnxruntime may read data beside the graph for as long as a session is open. */
+  #blocks(): Blocks {
+    const { file, runtime, room } = this.run;
+    const keeps = room.memory === 0 && this.#segments.isSmall && !file.hasExternalData;
+    return new Blocks(file, runtime, keeps);
+  }
+
   /** Runs `work` with the weights of the dense network. */
   #asDense<T>(work: () => Promise<T>): Promise<T> {
     const { file } = this.run;
@@ -440,11 +451,17 @@ export class GraphNetwork implements FrontEnd {
   }
 
   /** On as many samples as leave all trials together within so many passes, which each takes a half of. */
-  #tried(walk: Walk, { readers }: PrunedSite, refitted: Refitted[]): Promise<number> {
+  #tried(
+    walk: Walk,
+    blocks: Blocks,
+    { readers }: PrunedSite,
+    refitted: Refitted[],
+  ): Promise<number> {
     const { file } = this.run;
-    return restoring(file, tensorsOf(readers), () => {
+    const changed = tensorsOf(readers);
+    return restoring(file, changed, () => {
       putRefitted(file, refitted);
-      return this.#lossNow(walk, { from: 0, end: this.#batchesOfTrials });
+      return this.#lossNow(walk, { from: 0, end: this.#batchesOfTrials }, { blocks, changed });
     });
   }
 
@@ -453,9 +470,9 @@ export class GraphNetwork implements FrontEnd {
     return Math.ceil((samples.batches * 2 * TRIAL_PASSES) / sites.length);
   }
 
-  async #lossNow(walk: Walk, some?: Some): Promise<number> {
+  async #lossNow(walk: Walk, some?: Some, trial?: Trial): Promise<number> {
     const { losses, visit } = this.#against();
-    await walk.visit(this.#wanted, visit, some);
+    await walk.visit(this.#wanted, visit, some, trial);
     return losses.mean;
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { StruPruneError } from '../../../errors';
 import { elements } from '../../../model/axes';
+import { openGraph } from '../branches';
 import { LONGEST_CONTENT } from '../constants';
 import type { OnnxFile } from '../onnx/file';
 import { type TensorProto, type ValueInfoProto, ValueInfoProtoSchema } from '../onnx/onnx_pb';
@@ -12,17 +13,29 @@ import { type Network, relate } from '../relate';
 import { KINDS } from './elements';
 import type { Inferred, Runtime } from './runtime';
 
+/** A graph as it is pruned, sliced and counted. @throws StruPruneError as openGraph */
+export async function openInferred(
+  path: string,
+  runtime: Runtime,
+  scratch: string,
+): Promise<OnnxFile> {
+  const file = openGraph(path);
+  try {
+    await stateInferred(file, runtime, scratch);
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
 /**
  * States in the graph the shapes of what comes out of nodes that are not understood, so that what lies behind them is. They
  * keep their sizes, as everything does that such a node touches. Where there are such nodes onnxruntime opens the graph, without its
  * weights.
  * @throws StruPruneError as relate
  */
-export async function stateInferred(
-  file: OnnxFile,
-  runtime: Runtime,
-  scratch: string,
-): Promise<void> {
+async function stateInferred(file: OnnxFile, runtime: Runtime, scratch: string): Promise<void> {
   const graph = file.model.graph!;
   const asked = shapeless(relate(file));
   if (asked.length === 0) return;

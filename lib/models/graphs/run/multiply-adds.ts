@@ -1,11 +1,17 @@
-/** How often a sample multiplies with each map. */
+/** How often a sample multiplies with each map, and what that comes to. */
 import type { Axis } from '../axes';
 import { product } from '../dims';
 import type { OnnxFile } from '../onnx/file';
 import { relate } from '../relate';
 import type { Value } from '../value';
 import { multiplies, storedBy } from '../weights';
+import { type Amounts, Counts } from './counts';
 import type { Samples } from './samples';
+
+/** Of a whole graph, which `openGraph` gives. */
+export function countsOf(file: OnnxFile, samples: Samples): Amounts {
+  return new Counts(relate(file), [], { rows: rowsOfMaps(file, samples) }).after();
+}
 
 /**
  * By the name of each map: rows that one sample multiplies it with, so that its multiply-adds are its elements times that. A size that only a run

@@ -31,33 +31,51 @@ interface Solved {
 }
 
 /**
- * Of the solver's matrices as many stay in memory as fit beside the rest, the others go to scratch.
+ * Before the dense network runs: refuses where the largest site alone has no room. What onnxruntime takes comes on top of that.
+ * @throws StruPruneError ERR_BUDGET
+ */
+export function requireSiteMemory(
+  engine: Engine,
+  sites: readonly PrunedSite[],
+  solved: Solved,
+): void {
+  const { whole } = largestOf(engine, sites, solved);
+  requireRoom(engine.budget, whole, 'largest site', ', before what onnxruntime takes');
+}
+
+/**
+ * When it has run. Of the solver's matrices as many stay in memory as fit beside the rest, the others go to scratch.
  * @throws StruPruneError ERR_BUDGET
  */
 export function requireMemory(engine: Engine, sites: readonly PrunedSite[], solved: Solved): void {
-  const memory = engine.budget;
-  if (memory === 0) return;
+  const { budget } = engine;
+  if (budget === 0) return;
+  const { whole, here, paged } = largestOf(engine, sites, solved);
+  requireRoom(budget, whole, 'largest site');
+  engine.expect({ room: budget - native.peakRss() - here, memory: paged });
+}
+
+/** Bytes of the sites that take most: here, in the solver with its matrices in scratch files, and as a whole. */
+function largestOf(engine: Engine, sites: readonly PrunedSite[], solved: Solved) {
   const ask = new SolverNeedsOf(engine, storedIn(sites), true);
   const most = (of: (site: PrunedSite) => number) => Math.max(0, ...sites.map(of));
   const paged = (site: PrunedSite) => nativeNeeds(ask, site, solved).memory;
   const here = (site: PrunedSite) => bytesHere(site, solved);
-  requireRoom(
-    memory,
-    most((site) => paged(site) + here(site)),
-    'largest site',
-  );
-  engine.expect({ room: memory - native.peakRss() - most(here), memory: most(paged) });
+  return { whole: most((site) => paged(site) + here(site)), here: most(here), paged: most(paged) };
 }
 
-/** `bytes`: of something beside what the process has taken so far. @throws StruPruneError ERR_BUDGET */
-export function requireRoom(memory: number, bytes: number, what: string): void {
+/**
+ * `bytes`: of something beside what the process has taken so far; `but`: what is not among them.
+ * @throws StruPruneError ERR_BUDGET
+ */
+export function requireRoom(memory: number, bytes: number, what: string, but = ''): void {
   const needed = native.peakRss() + bytes;
   if (memory === 0 || needed <= memory) return;
   const [needs, has] = [wholeMebibytes(needed), wholeMebibytes(memory)];
   throw new StruPruneError(
     'ERR_BUDGET',
-    `the graph and its ${what} need ${needs} MiB, the budget is ${has} MiB`,
-    `raise --memory to ${wholeMebibytes(SPREAD * needed)}MiB`,
+    `the graph and its ${what} need ${needs} MiB${but}, the budget is ${has} MiB`,
+    `raise --memory to ${wholeMebibytes(SPREAD * needed)}MiB${but && ' at least'}`,
   );
 }
 

@@ -2,9 +2,14 @@
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { StruPruneError } from '../../../errors';
-import type { OnnxFile } from '../onnx/file';
+import { type OnnxFile, tensorsOf } from '../onnx/file';
 import { widened } from '../onnx/floats';
-import { type NodeProto, type ValueInfoProto, ValueInfoProtoSchema } from '../onnx/onnx_pb';
+import {
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from '../onnx/onnx_pb';
 import { captured } from '../relate';
 import { removeUnused } from '../slice';
 import type { Elements } from './elements';
@@ -58,9 +63,13 @@ export interface Part {
   outputs: readonly string[];
 }
 
+const NO_TENSORS: ReadonlySet<TensorProto> = new Set();
+
 export class Runtime {
   /** Nodes of parts that have run, each as often as it did. */
   executed = 0;
+  /** Nodes of parts that were opened. */
+  opened = 0;
   private readonly runtime = peer<OnnxRuntime>('onnxruntime-node', 'an ONNX graph is run');
 
   /** `folder`: for the graphs that are run. */
@@ -81,11 +90,12 @@ export class Runtime {
   /** A part of a graph, as it is now. */
   async part(file: OnnxFile, part: Part, options = {}): Promise<Session> {
     const path = this.fileFor('part.onnx');
-    const nodes = await writePart(file, part, path);
+    const { nodes, tensors } = await writePart(file, part, path);
+    this.opened += nodes;
     const onRun = () => {
       this.executed += nodes;
     };
-    return this.open(path, { ...options, onRun });
+    return this.open(path, { ...options, onRun, tensors });
   }
 
   fileFor(name: string): string {
@@ -98,7 +108,7 @@ export class Runtime {
    */
   async open(
     path: string,
-    { onRun = () => {}, plansMemory = false, optimises = true } = {},
+    { onRun = () => {}, plansMemory = false, optimises = true, tensors = NO_TENSORS } = {},
   ): Promise<Session> {
     try {
       const options = {
@@ -107,7 +117,8 @@ export class Runtime {
         ...(!optimises && { graphOptimizationLevel: 'disabled' }),
         logSeverityLevel: 3,
       };
-      return new Session(await this.runtime.InferenceSession.create(path, options), onRun);
+      const session = await this.runtime.InferenceSession.create(path, options);
+      return new Session(session, onRun, tensors);
     } catch (error) {
       throw new StruPruneError(
         'ERR_UNSUPPORTED',
@@ -123,6 +134,8 @@ export class Session implements AsyncDisposable {
   constructor(
     private readonly session: InferenceSession,
     private readonly onRun: () => void,
+    /** Constants of the part that it runs. */
+    readonly tensors: ReadonlySet<TensorProto>,
   ) {}
 
   get outputs(): readonly Inferred[] {
@@ -149,7 +162,7 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** Gives the number of its nodes. */
+/** Gives the number of its nodes, and its constants. */
 async function writePart(file: OnnxFile, { inputs, nodes, outputs }: Part, path: string) {
   const graph = file.model.graph!;
   const { node, initializer, input, output, valueInfo } = graph;
@@ -162,7 +175,7 @@ async function writePart(file: OnnxFile, { inputs, nodes, outputs }: Part, path:
     const read = new Set(graph.node.flatMap((each) => [...each.input, ...captured(each)]));
     graph.input = inputs.filter(({ name }) => read.has(name));
     await file.write(path, { replace: true, passing: true });
-    return graph.node.length;
+    return { nodes: graph.node.length, tensors: new Set(tensorsOf(graph)) };
   } finally {
     Object.assign(graph, { node, initializer, input, output, valueInfo });
   }

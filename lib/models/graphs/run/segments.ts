@@ -24,6 +24,9 @@ interface Life {
 /** Weights that segments may have together to run as one. */
 const TOGETHER = 1 << 24;
 
+/** Segments of a block: trials have the same sessions for the blocks behind their own. */
+const BLOCK = 64;
+
 /**
  * Segments of a graph, one more than cuts. Before each of `wanted` (places of nodes, ascending) there is a cut where the fewest
  * values lie, behind the cut before it.
@@ -57,6 +60,16 @@ export class Segments {
       if (weights > TOGETHER) break;
     }
     return end;
+  }
+
+  /** The same, but no further than the end of the block that the segment is in. */
+  inBlock(first: number): number {
+    return Math.min(this.together(first), (Math.floor(first / BLOCK) + 1) * BLOCK);
+  }
+
+  /** Whether all of them may run as one. */
+  get isSmall(): boolean {
+    return this.together(0) === this.bounds.length - 1;
   }
 
   /** The segments from `first` on and before `end` as one. */

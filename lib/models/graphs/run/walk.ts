@@ -1,6 +1,7 @@
 /** A graph on its way through its segments: what lies on the cut behind those that were run is stored. */
 import type { OnnxFile } from '../onnx/file';
 import { ALL, type Batches, type Some, StoredBatches } from './batches';
+import type { Trial } from './blocks';
 import type { Activation, Activations, Runtime } from './runtime';
 import type { Segment, Segments } from './segments';
 
@@ -32,6 +33,8 @@ interface Visited {
   some: Some;
   /** The number of the first one. */
   first: number;
+  /** Of the trial that this is, where sessions are shared. */
+  trial?: Trial | undefined;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -58,8 +61,9 @@ export class Walk implements Disposable {
 
   /**
    * Runs the graph, as it is now, from here until all `wanted` values of these batches were visited. Stays where it is.
+   * A `trial` goes block by block and shares the sessions behind its own block with others.
    */
-  async visit(wanted: Iterable<string>, visit: Visit, asked = ALL): Promise<void> {
+  async visit(wanted: Iterable<string>, visit: Visit, asked = ALL, trial?: Trial): Promise<void> {
     const first = asked.from;
     const left = new Set(wanted);
     const { segments, between } = this.around;
@@ -75,7 +79,7 @@ export class Walk implements Disposable {
     }
     let held = this.held;
     for (let at = this.at; left.size > 0; ) {
-      const end = segments.together(at);
+      const end = trial ? segments.inBlock(at) : segments.together(at);
       const { nodes, made, live } = segments.joined(at, end);
       const wanted = new Set([...left].filter((name) => made.has(name)));
       for (const name of wanted) left.delete(name);
@@ -83,8 +87,9 @@ export class Walk implements Disposable {
       const before = held;
       try {
         // Behind a step only those batches are left.
-        const some = before === this.held ? asked : ALL;
-        held = await this.step(before, part, { wanted, visit, some, first });
+        const isFirst = before === this.held;
+        const [some, shared] = isFirst ? [asked] : [ALL, trial];
+        held = await this.step(before, part, { wanted, visit, some, first, trial: shared });
       } finally {
         if (before !== this.held) dispose(before);
       }
@@ -101,16 +106,16 @@ export class Walk implements Disposable {
   private async step(
     from: Batches,
     { nodes, made, live }: Segment,
-    { wanted, visit, some, first }: Visited = NOTHING,
+    { wanted, visit, some, first, trial }: Visited = NOTHING,
   ): Promise<Batches> {
     const { file, runtime, between, name = 'cut' } = this.around;
     const outputs = [...made].filter((name) => wanted.has(name) || live.has(name));
     const next = new StoredBatches(runtime.fileFor(`${name}-${this.files++}`), runtime);
     try {
-      await using session =
-        outputs.length > 0
-          ? await runtime.part(file, { inputs: from.inputs, nodes, outputs })
-          : null;
+      const part = { inputs: from.inputs, nodes, outputs };
+      const opened = () =>
+        trial ? trial.blocks.lend(part, trial.changed) : runtime.part(file, part);
+      await using session = outputs.length > 0 ? await opened() : null;
       let batch = first;
       for (const values of from.read(some)) {
         between();
