@@ -108,6 +108,23 @@ test('files that are no graphs, and options that a graph does not read', async (
   });
 });
 
+// First: a package that has been found once is found without being looked for.
+test.serial('without onnxruntime-node one error says how to have it', async (t) => {
+  const loader = Module as unknown as {
+    _resolveFilename: (name: string, ...rest: unknown[]) => string;
+  };
+  const resolve = loader._resolveFilename;
+  t.teardown(() => {
+    loader._resolveFilename = resolve;
+  });
+  loader._resolveFilename = (name, ...rest) => {
+    if (name !== 'onnxruntime-node') return resolve.call(loader, name, ...rest);
+    throw Object.assign(new Error(`no ${name}`), { code: 'MODULE_NOT_FOUND' });
+  };
+  const message = /install it with: npm install onnxruntime-node@/;
+  await refused(t, { code: 'ERR_NOT_FOUND', message }, {});
+});
+
 for (const [when, runs, about] of [
   ['before anything runs', false, ', before what onnxruntime takes'],
   ['where onnxruntime has taken it', true, ''],
@@ -134,22 +151,6 @@ for (const [when, runs, about] of [
     t.is(hasRun, runs);
   });
 }
-
-test.serial('without onnxruntime-node one error says how to have it', async (t) => {
-  const loader = Module as unknown as {
-    _resolveFilename: (name: string, ...rest: unknown[]) => string;
-  };
-  const resolve = loader._resolveFilename;
-  t.teardown(() => {
-    loader._resolveFilename = resolve;
-  });
-  loader._resolveFilename = (name, ...rest) => {
-    if (name !== 'onnxruntime-node') return resolve.call(loader, name, ...rest);
-    throw Object.assign(new Error(`no ${name}`), { code: 'MODULE_NOT_FOUND' });
-  };
-  const message = /install it with: npm install onnxruntime-node@/;
-  await refused(t, { code: 'ERR_NOT_FOUND', message }, {});
-});
 
 test('a graph that takes one sample at a time, and does not say so', async (t) => {
   const folder = folderOf(t);
