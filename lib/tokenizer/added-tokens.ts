@@ -24,8 +24,8 @@ export class AddedTokens {
 
   /**
    * @param tokens with the text that stands for each
-   * @throws StruPruneError ERR_TOKENIZER for two of the same text; ERR_UNSUPPORTED where one may stand in the white space
-   *   that another claims: Rust panics there
+   * @throws StruPruneError ERR_TOKENIZER for two of the same text; ERR_UNSUPPORTED where Rust panics: a token whose text
+   *   the normalizer takes away, and one that may stand in the white space that another claims
    */
   constructor(tokens: readonly (readonly [text: string, token: AddedToken])[]) {
     const claims = tokens.some(([, { rstrip }]) => rstrip);
@@ -33,7 +33,8 @@ export class AddedTokens {
       throw unsupported('an added token of white space beside one with rstrip');
     }
     for (const [text, token] of tokens) {
-      if (text === '') continue;
+      if (token.content === '') continue;
+      if (text === '') throw unsupported('an added token of which the normalizer leaves nothing');
       let node = this.root;
       for (let at = 0; at < text.length; at++) {
         const code = text.charCodeAt(at);

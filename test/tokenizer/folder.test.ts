@@ -88,6 +88,10 @@ test('what would give other ids than Rust is refused by name', (t) => {
     invert: false,
   });
   const doubling = { type: 'Replace', pattern: { String: 'e' }, content: 'ee' };
+  const plain = {
+    ...{ id: 522, single_word: false, lstrip: false, rstrip: false },
+    ...{ normalized: true, special: false },
+  };
   const bomb = { type: 'Sequence', normalizers: Array(28).fill(doubling) };
   const cases: [string, Partial<TokenizerJson>, RegExp][] = [
     ['unigram', { model: { ...fixture.model, type: 'Unigram' } }, /Unigram/],
@@ -99,6 +103,14 @@ test('what would give other ids than Rust is refused by name', (t) => {
     ['lines', { pre_tokenizer: split('^a') }, /\^ at 1/],
     ['catastrophe', { pre_tokenizer: split('(a+)+b') }, /\+ at 5/],
     ['nothing', { pre_tokenizer: split('a*') }, /the empty text/],
+    [
+      'taken away',
+      {
+        normalizer: { type: 'Replace', pattern: { Regex: '\\s+' }, content: '' },
+        added_tokens: [...(fixture.added_tokens ?? []), { ...plain, content: ' ' }],
+      },
+      /the normalizer leaves nothing/,
+    ],
   ];
   for (const [name, change, message] of cases) {
     const path = folder(name, { 'tokenizer.json': { ...fixture, ...change } });
