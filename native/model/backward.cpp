@@ -1,6 +1,7 @@
 #include "model/backward.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
@@ -106,16 +107,16 @@ struct WorkCounts {
 
 // Rows of a flight, and numbers of the buffers that its sublayers share.
 struct FlightCounts {
-  // Of sums over a group's rows.
-  static size_t WholePages(size_t rows) {
-    constexpr size_t page = Statistics::kExactPage;
+  // Groups begin where sums have a page and products a step, on any number of threads.
+  static size_t WholePages(const Context& context, size_t rows) {
+    const size_t page = std::lcm(Statistics::kExactPage, context.row_step);
     return (rows + page - 1) / page * page;
   }
   // page: rows of a page; wanted: of each sublayer.
   FlightCounts(const Context& context, const BlockSpec& spec, size_t window, size_t page,
                const std::vector<Wanted>& wanted)
       : tokens(std::min(page, std::max<size_t>(1, kFlightTokens / window) * window)),
-        group(std::min(tokens, WholePages(context.pool.size() * MostChunk(context)))),
+        group(std::min(tokens, WholePages(context, context.pool.size() * MostChunk(context)))),
         stream(group * spec.hidden),
         normed(std::max(group, WorkerRows(context, tokens)) * spec.hidden) {
     for (size_t i = 0; i < spec.sublayers.size(); ++i) {

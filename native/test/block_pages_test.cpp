@@ -116,7 +116,7 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
 // Of seventeen pages, forward and back: Gram matrices, products with a residual and factors.
 std::vector<double> SumsOfPages(size_t threads, size_t limit) {
   InitialiseBlas();
-  constexpr size_t kPage = 1024, kRows = 16 * kPage + 2 * kWindow;
+  constexpr size_t kPage = 2048, kRows = 16 * kPage + 2 * kWindow;
   const test::DecoderSpec spec = Spec(false, true);
   const auto context = std::make_shared<Context>(threads, 0);
   const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
@@ -151,7 +151,7 @@ std::vector<double> SumsOfPages(size_t threads, size_t limit) {
 
 TEST(BlockPages, SameSumsOnAnyThreadsAndInAnyMemory) {
   const std::vector<double> wanted = SumsOfPages(1, 0);
-  for (const size_t threads : {1, 2, 3, 4}) {
+  for (const size_t threads : {1, 2, 3, 5}) {
     for (const size_t limit : {0, 1 << 19}) {
       EXPECT_EQ(SumsOfPages(threads, limit), wanted) << threads << " threads, " << limit;
     }
