@@ -145,8 +145,9 @@ function logsOf(values: Float32Array, kind: LossKind): Float64Array {
   return Float64Array.from(values, (value) => value - most - Math.log(sum));
 }
 
+/** In its form for sums that are not 1, as those of probabilities of 32 bits: what they were rounded by stays of second order. */
 function divergence(p: Float64Array, q: Float64Array): number {
-  return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]!), 0);
+  return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]! - 1) + Math.exp(q[i]!), 0);
 }
 
 function cosine(a: Float32Array, b: Float32Array): number {
