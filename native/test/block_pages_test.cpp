@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "float_tensors.h"
 #include "memory_matrix.h"
@@ -151,10 +152,10 @@ std::vector<double> SumsOfPages(size_t threads, size_t limit) {
 
 TEST(BlockPages, SameSumsOnAnyThreadsAndInAnyMemory) {
   const std::vector<double> wanted = SumsOfPages(1, 0);
-  for (const size_t threads : {1, 2, 3, 5}) {
-    for (const size_t limit : {0, 1 << 19}) {
-      EXPECT_EQ(SumsOfPages(threads, limit), wanted) << threads << " threads, " << limit;
-    }
+  constexpr size_t kSome = 1 << 19;
+  for (const auto& [threads, limit] :
+       {std::pair{1, kSome}, {2, size_t{0}}, {3, kSome}, {5, size_t{0}}}) {
+    EXPECT_EQ(SumsOfPages(threads, limit), wanted) << threads << " threads, " << limit;
   }
 }
 
