@@ -7,14 +7,22 @@ import test, { type ExecutionContext } from 'ava';
 import { writeArrays } from '../../../lib/checkpoint/arrays-file';
 import { openGraph, takeKnownBranches } from '../../../lib/models/graphs/branches';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
-import { AttributeProtoSchema, GraphProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
-import { BOOL } from '../../../lib/models/graphs/onnx/tensor';
+import {
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ValueInfoProtoSchema,
+} from '../../../lib/models/graphs/onnx/onnx_pb';
+import { MemorySource } from '../../../lib/models/graphs/onnx/source';
+import { BOOL, INT64 } from '../../../lib/models/graphs/onnx/tensor';
 import { relate } from '../../../lib/models/graphs/relate';
 import { countsOf } from '../../../lib/models/graphs/run/multiply-adds';
 import { Runtime } from '../../../lib/models/graphs/run/runtime';
 import { Samples } from '../../../lib/models/graphs/run/samples';
+import { tensorFloats } from '../../../lib/models/graphs/run/weights';
 import { sitesOf } from '../../../lib/models/graphs/sites';
 import { model, node, sizes, tensor, value } from './models';
+import { io, keep, opened as sited } from './opened';
+import { folderOf, gapOf } from './pruned';
 
 type Branch = MessageInitShape<typeof GraphProtoSchema>;
 
@@ -148,4 +156,81 @@ test('what is counted is what the branch has that is taken, and no other', async
   const weights = 4 * 6 + 6 * 6 + 6 * 2;
   const counts = countsOf(file, samples);
   t.deepEqual([counts.weights, counts.multiplyAdds], [weights, weights]);
+});
+
+/** Without a shape. */
+const ofType = (name: string, elemType: number) =>
+  create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType, shape: {} } } },
+  });
+
+function waves(name: string, dims: number[]) {
+  const made = tensor(name, dims);
+  const numbers = new Float32Array(made.rawData.buffer);
+  numbers.forEach((number, i) => {
+    numbers[i] = Math.sin(number);
+  });
+  return made;
+}
+
+/** Three rounds of w = turn · v + what the body reads of the graph around it, behind layers of 6 and 8 units. */
+function looped(...reads: string[]): ReturnType<typeof sited> {
+  const body = create(GraphProtoSchema, {
+    name: 'body',
+    initializer: [waves('v', [6, 6])],
+    input: [ofType('round', INT64), ofType('go', BOOL), value('turn', ['b', 6])],
+    output: [ofType('on', BOOL), value('next', ['b', 6])],
+    node: [
+      ...[node('Identity go -> on'), ...reads.map((each) => node(each))],
+      ...[node('MatMul turn v -> w'), node(`Add w ${reads.length > 0 ? 'read' : 's'} -> next`)],
+    ],
+  });
+  const loop = node('Loop rounds is s -> z');
+  loop.attribute = [create(AttributeProtoSchema, { name: 'body', type: 5, g: body })];
+  return sited({
+    ...io(['b', 4], ['b', 2]),
+    initializer: [
+      ...[waves('a', [4, 6]), waves('p', [6, 8]), waves('q', [8, 6]), waves('c', [6, 2])],
+      ...[flag('is', true), { ...sizes('rounds', [3]), dims: [] }],
+    ],
+    node: [
+      ...[node('MatMul x a -> f'), node('Relu f -> g'), node('MatMul g p -> r')],
+      ...[node('MatMul r q -> s'), loop, node('MatMul z c -> y')],
+    ],
+  });
+}
+
+const named = ({ sites }: ReturnType<typeof sited>) =>
+  sites.map(({ name, units }) => [name, units]);
+
+async function answerOf(t: ExecutionContext, file: OnnxFile): Promise<Float32Array> {
+  const folder = folderOf(t);
+  const path = join(folder, 'written.onnx');
+  await file.write(path);
+  const runtime = new Runtime(1, folder);
+  await using session = await runtime.open(path);
+  const x = Float32Array.from({ length: 12 }, (_, i) => Math.cos(i));
+  const { y } = await session.run({ x: runtime.tensor('float32', x, [3, 4]) });
+  return y!.data as Float32Array;
+}
+
+test('a Loop pins what it reads and what its body contains; layers around it lose units', async (t) => {
+  const found = looped();
+  t.deepEqual(named(found), [
+    ['a', 6],
+    ['p', 8],
+  ]);
+  const { file } = keep({ ...found, sites: [found.sites[1]!] }, 0, 3, 5);
+  const masked = looped().network.file;
+  const map = masked.model.graph!.initializer.find(({ name }) => name === 'p')!;
+  const numbers = tensorFloats(masked, map).map((p, i) => ([0, 3, 5].includes(i % 8) ? p : 0));
+  masked.replace(map, [6, 8], new MemorySource(new Uint8Array(numbers.buffer)));
+  const [cut, wanted] = [await answerOf(t, file), await answerOf(t, masked)];
+  t.true(gapOf(cut, wanted) < 1e-6);
+  t.true(gapOf(cut, await answerOf(t, looped().network.file)) > 1e-2);
+});
+
+test('a Loop pins units of the graph around it that its body reads, and no others', (t) => {
+  t.deepEqual(named(looped('MatMul r q -> read')), [['a', 6]]);
 });
