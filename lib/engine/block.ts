@@ -152,6 +152,12 @@ export class Block extends Owned<BlockHandle> {
     return native.addProduct(this.handle, role, rank, left, right);
   }
 
+  /** Of a matrix's numbers. */
+  async rootMeanSquare(role: BlockRole): Promise<number> {
+    const [rows, cols] = native.blockShape(this.handle, role)!;
+    return Math.sqrt((await native.energyOfTensor(this.handle, role)) / (rows * cols));
+  }
+
   /** Columns of the site's output map, after all slices; of experts the most of those inside, after these. */
   resize(site: Site, columns: number): void {
     native.resizeSite(this.handle, site, columns);

@@ -174,6 +174,7 @@ export interface NativeBlock {
     left: Float32Array,
     right: Float32Array,
   ): Promise<void>;
+  energyOfTensor(block: BlockHandle, role: BlockRole): Promise<number>;
   resizeSite(block: BlockHandle, site: Site, columns: number): void;
   finishSite(block: BlockHandle, site: Site): Promise<void>;
   setOutput(block: BlockHandle, site: Site, refit: RefitHandle): Promise<void>;

@@ -10,11 +10,18 @@ import type { Session } from '../engine/session';
 import type { Statistics } from '../engine/statistics';
 import type { BlockRole, Part } from '../model/sublayers';
 import { uniform } from '../random';
-import type { Numbers } from './adam';
+import type { Steps } from '../turns';
+import { adamStep, type Numbers } from './adam';
 import { isOneOf, writtenParts } from './factors';
 
 /** Maps that gradients go through. */
 const MAPS = ['q', 'k', 'v', 'out', 'up', 'gate'] as const satisfies readonly Part[];
+
+/**
+ * Steps of left and of right, in root mean squares of the map and of right as it was drawn, beside the factors' rate: what
+ * a step adds is as large beside the map in any model. docs/decisions/0063.
+ */
+const STEP = { left: 0.5, right: 2.4 };
 
 /** Where the numbers of one map's change lie among its block's: those of left `[rows, rank]`, then right `[rank, cols]`. */
 export interface ChangePlace {
@@ -86,6 +93,32 @@ export function fillFirst(
     const most = Math.sqrt(3 / place.cols);
     const { right } = productAt(place, values);
     for (let i = 0; i < right.length; i++) right[i] = most * (2 * next() - 1);
+  }
+}
+
+/** ∂L/∂(a block's numbers), and the root mean square of every map with its change, in the places' order. */
+export interface ChangeGradient {
+  numbers: Float32Array;
+  sizes: readonly number[];
+}
+
+/** A step of a block's numbers down their gradient, in place, after so many before it. */
+export function* stepChanges(
+  places: readonly ChangePlace[],
+  { values, mean, square }: ChangeState,
+  { numbers, sizes }: ChangeGradient,
+  steps: number,
+  rate: number,
+): Steps<void> {
+  for (const [i, { rows, cols, rank, at }] of places.entries()) {
+    const middle = at + rows * rank;
+    const side = (from: number, to: number, size: number) => {
+      const own = (all: Float32Array) => all.subarray(from, to);
+      const moments = { mean: own(mean), square: own(square), steps };
+      return adamStep(own(values), own(numbers), moments, rate * size);
+    };
+    yield* side(at, middle, STEP.left * sizes[i]!);
+    yield* side(middle, middle + rank * cols, STEP.right / Math.sqrt(cols));
   }
 }
 

@@ -12,7 +12,7 @@ import type { Statistics } from '../engine/statistics';
 import { meanOfTokens } from '../engine/token-values';
 import { embeddingWidth } from '../model/axes';
 import type { BlockRole } from '../model/sublayers';
-import { summingChanges } from './changes';
+import { type ChangeGradient, summingChanges } from './changes';
 import { factorsAt, type Place } from './factors';
 import type { Tuning } from './tuning';
 
@@ -124,7 +124,7 @@ export async function gradientsOf(
   reading: Reading,
   { factors: places, logs, changes, valuesOf }: Tuning,
   lesson: Lesson,
-  learn: (block: number, gradient: Float32Array) => Promise<void>,
+  learn: (block: number, gradient: ChangeGradient) => Promise<void>,
 ): Promise<Gradients> {
   const { session, window, scratch } = reading;
   const { architecture, ends } = session;
@@ -167,11 +167,13 @@ export async function gradientsOf(
             const place = places.blocks[index]?.find((place) => place.role === role);
             return place ? factorsAt(logs, place) : null;
           };
-          const by = await summingChanges(session, change, scales, (changes) =>
+          const numbers = await summingChanges(session, change, scales, (changes) =>
             block.backward({ ...run, inputs, factors, changes }),
           );
-          for (let i = 0; i < by.length; i++) by[i]! /= tokens;
-          return learn(index, by);
+          for (let i = 0; i < numbers.length; i++) numbers[i]! /= tokens;
+          const sizes: number[] = [];
+          for (const { role } of own) sizes.push(await block.rootMeanSquare(role));
+          return learn(index, { numbers, sizes });
         }),
       );
     await eachBlock(reading, backwards, architecture.blocks.length - 1);

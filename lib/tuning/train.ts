@@ -8,7 +8,14 @@ import { nextTokens, type Session } from '../engine/session';
 import { type OnStage, stageReporter } from '../progress';
 import { inTurns } from '../turns';
 import { type AdamState, adamState, adamStep } from './adam';
-import { type ChangeState, type ChangeStore, fillFirst, stateMemory } from './changes';
+import {
+  type ChangeGradient,
+  type ChangeState,
+  type ChangeStore,
+  fillFirst,
+  stateMemory,
+  stepChanges,
+} from './changes';
 import {
   gradientsOf,
   type Lesson,
@@ -27,8 +34,6 @@ export const STEPS = 18;
  * rate goes by the root of their number (arXiv 2205.10287). docs/decisions/0028.
  */
 const RATE = { ofDivergence: 0.045, most: 0.02, tokens: 4096 };
-/** Of changes of low rank: so much of the factors' rate. docs/decisions/0051. */
-const CHANGES = 0.1;
 
 export interface TrainInput {
   /** As its file has it. */
@@ -171,12 +176,11 @@ export async function trainModel(input: TrainInput): Promise<Tuned> {
       const tuning = tuningOf(state);
       // Of the calibration text alone: another that trains beside it diverges more.
       const rate = rateOf(state.heldOut, step, lesson.ids.length);
-      const learn = async (block: number, gradient: Float32Array) => {
-        const { values, ...moments } = await stateOf(block, step);
+      const learn = async (block: number, gradient: ChangeGradient) => {
+        const state = await stateOf(block, step);
         atHand = null; // changed in place
-        const adam = { ...moments, steps: step };
-        await inTurns(adamStep(values, gradient, adam, CHANGES * rate));
-        await store.write(block, step + 1, { values, ...moments });
+        await inTurns(stepChanges(places.changes[block]!, state, gradient, step, rate));
+        await store.write(block, step + 1, state);
       };
       const { divergence, gradient } = await using(lesson.dense.mean, () =>
         withModel(tuning, `step ${step + 1} of ${STEPS}`, (reading) =>

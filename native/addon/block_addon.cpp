@@ -15,6 +15,7 @@
 #include "addon/specs.h"
 #include "model/backward.h"
 #include "model/block.h"
+#include "model/energy.h"
 #include "model/expert_sums.h"
 #include "model/expert_turn.h"
 #include "model/forward.h"
@@ -354,6 +355,16 @@ Napi::Value AddProductTo(const Napi::CallbackInfo& info) {
                     });
 }
 
+// (block, tensor) -> Promise<sum of all squares> of a matrix
+Napi::Value EnergyOfTensor(const Napi::CallbackInfo& info) {
+  const auto block = BlockOf(info);
+  const TensorId id = GetTensorId(*block, info[1]);
+  if (!block->matrix(id)) throw BadArgument("the block has no such matrix");
+  const auto context = block->shared_context();
+  return ComputeOn(
+      info.Env(), context, [=] { return Energy(*context, *block->matrix(id)); }, Number);
+}
+
 // (block, site, width): columns of its output map, after all slices
 Napi::Value ResizeSite(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
@@ -446,6 +457,7 @@ void InitBlock(Napi::Env env, Napi::Object exports) {
   Export<SliceBlock>(env, exports, "sliceBlock");
   Export<ScaleBlock>(env, exports, "scaleBlock");
   Export<AddProductTo>(env, exports, "addProduct");
+  Export<EnergyOfTensor>(env, exports, "energyOfTensor");
   Export<ResizeSite>(env, exports, "resizeSite");
   Export<FinishSite>(env, exports, "finishSite");
   Export<SetOutput>(env, exports, "setOutput");

@@ -1,4 +1,4 @@
-// How much a matrix of hidden states holds.
+// How much a matrix holds.
 #pragma once
 
 #include "core/context.h"

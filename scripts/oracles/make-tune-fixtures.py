@@ -20,7 +20,8 @@ import transformers
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MODELS = ROOT / "test" / "fixtures" / "models"
 STEPS, RATE, DECAY = 10, 0.01, (0.5, 0.95)
-RANK, CHANGE_RATE = 2, 0.001
+# Steps of a change: of left beside the root mean square of its map as it is then, of right beside 1/sqrt(columns).
+RANK, LEFT_STEP, RIGHT_STEP = 2, 0.5, 2.4
 LLAMA = {
     "attnNorm": "model.layers.{}.input_layernorm.weight",
     "qNorm": "model.layers.{}.self_attn.q_norm.weight",
@@ -138,6 +139,13 @@ def added(changes, maps, block, name, heads):
     return torch.stack(parts, 1).reshape(-1, parts[0].shape[-1])
 
 
+def own_rows(weight, role, name, heads):
+    """What of a tensor is one map's."""
+    if "query_key_value" not in name:
+        return weight
+    return weight.reshape(heads, 3, -1, weight.shape[-1])[:, "qkv".index(role)]
+
+
 def fixture(model_name):
     folder = MODELS / model_name
     model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -165,7 +173,7 @@ def fixture(model_name):
     with torch.no_grad():
         dense = log_probabilities(weights)
 
-    def divergence():
+    def tuned():
         changed = dict(weights)
         for block in range(blocks):
             for name in {of.format(block) for of in maps.values()}:
@@ -175,13 +183,23 @@ def fixture(model_name):
             name: (changed[name] + offsets[name]) * logs[place].exp() - offsets[name]
             for place, name in places.items()
         }
-        ours = log_probabilities({**changed, **scaled})
+        return {**changed, **scaled}
+
+    def divergence():
+        ours = log_probabilities(tuned())
         return (dense.exp() * (dense - ours)).sum(-1).mean()
 
-    groups = [
-        {"params": list(logs.values())},
-        {"params": list(changes.values()), "lr": CHANGE_RATE},
-    ]
+    def change_rate(place):
+        block, role, side = place.split(".")
+        name = maps[role].format(int(block))
+        weight = own_rows(tuned()[name], role, name, model.config.num_attention_heads)
+        if side == "right":
+            return RATE * RIGHT_STEP / math.sqrt(weight.shape[-1])
+        return RATE * LEFT_STEP * weight.detach().square().mean().sqrt().item()
+
+    groups = [{"params": list(logs.values())}]
+    groups += [{"params": [value], "place": place} for place, value in changes.items()]
+    first_rates = {place: change_rate(place) for place in changes}
     adam = torch.optim.Adam(groups, lr=RATE, betas=DECAY, eps=1e-12)
     history, first, first_of_changes = [], {}, {}
     for step in range(STEPS):
@@ -192,6 +210,8 @@ def fixture(model_name):
         if step == 0:
             first = {place: value.grad.tolist() for place, value in logs.items()}
             first_of_changes = flat({place: value.grad for place, value in changes.items()})
+        for group in groups[1:]:
+            group["lr"] = change_rate(group["place"])
         adam.step()
     with torch.no_grad():
         history.append(divergence().item())
@@ -203,7 +223,7 @@ def fixture(model_name):
         "logs": {place: value.tolist() for place, value in logs.items()},
         "changes": {
             "rank": RANK,
-            "rate": CHANGE_RATE,
+            "rates": first_rates,
             "gradient": first_of_changes,
             "values": flat(changes),
         },

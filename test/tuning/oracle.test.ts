@@ -7,7 +7,13 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
 import { adamState, adamStep } from '../../lib/tuning/adam';
-import { type ChangePlace, fillFirst, stateMemory } from '../../lib/tuning/changes';
+import {
+  type ChangeGradient,
+  type ChangePlace,
+  fillFirst,
+  stateMemory,
+  stepChanges,
+} from '../../lib/tuning/changes';
 import { endsWith } from '../../lib/tuning/ends';
 import { type Gradients, gradientsOf, lessonOf } from '../../lib/tuning/passes';
 import { type Tuning, tunedBlock } from '../../lib/tuning/tuning';
@@ -27,7 +33,8 @@ interface Expected {
   /** Of low rank, numbers by `block.map.left` and `.right`. */
   changes: {
     rank: number;
-    rate: number;
+    /** Of each one's first step. */
+    rates: Record<string, number>;
     gradient: Record<string, number[]>;
     values: Record<string, number[]>;
   };
@@ -82,7 +89,7 @@ for (const name of NAMES) {
       // Gradients are torch's to float's precision.
       const engine = new Engine({ threads: 2, fullPrecision: true });
       const session = new Session(engine, await openCheckpoint(join(FIXTURES, 'models', name)));
-      const { rank, rate: changeRate, ...changed } = expected.changes;
+      const { rank, rates, ...changed } = expected.changes;
       const all = allPlaces(session.architecture, rank);
       const places = all.factors;
       const named = namedPlaces(places);
@@ -98,7 +105,7 @@ for (const name of NAMES) {
         sidesOf(own, block).map((side) => ({ ...side, block })),
       );
       t.deepEqual(sides.map(({ name }) => name).sort(), Object.keys(changed.values).sort());
-      const gradients: Float32Array[] = [];
+      const gradients: ChangeGradient[] = [];
       t.deepEqual(named.map(([place]) => place).sort(), Object.keys(expected.start).sort());
       const flat = (values: Record<string, number[]>) => {
         const all = new Float64Array(places.count);
@@ -110,7 +117,7 @@ for (const name of NAMES) {
       const lesson = await lessonOf(dense, Int32Array.from(inputIds.flat()));
       const logs = flat(expected.start);
       const tuning: Tuning = { ...all, logs, valuesOf: async (block) => states[block]!.values };
-      const learn = async (block: number, gradient: Float32Array) => {
+      const learn = async (block: number, gradient: ChangeGradient) => {
         gradients[block] = gradient;
       };
       const pass = async (): Promise<Gradients> => {
@@ -136,14 +143,14 @@ for (const name of NAMES) {
             near(found.gradient.subarray(at, at + count), wanted.subarray(at, at + count), place);
           }
           for (const { block, name, at, count } of sides) {
-            const own = Float64Array.from(gradients[block]!.subarray(at, at + count));
+            const own = Float64Array.from(gradients[block]!.numbers.subarray(at, at + count));
             near(own, Float64Array.from(changed.gradient[name]!), name);
           }
         }
         if (step === 10) break;
         atOnce(adamStep(logs, found.gradient, adam, expected.rate));
-        for (const [block, { values, ...moments }] of states.entries()) {
-          atOnce(adamStep(values, gradients[block]!, { ...moments, steps: step }, changeRate));
+        for (const [block, state] of states.entries()) {
+          atOnce(stepChanges(all.changes[block]!, state, gradients[block]!, step, expected.rate));
         }
       }
       // The first steps go by the sign of the gradient, and by that of a rounding error where it is 0.
@@ -152,7 +159,7 @@ for (const name of NAMES) {
       for (const { block, name, at, count } of sides) {
         const own = Float64Array.from(states[block]!.values.subarray(at, at + count));
         const off = difference(own, Float64Array.from(changed.values[name]!)).map(Math.abs).sort();
-        t.true(off[Math.floor(0.95 * off.length)]! < 0.02 * changeRate, `${name} ${off.at(-1)}`);
+        t.true(off[Math.floor(0.95 * off.length)]! < 0.02 * rates[name]!, `${name} ${off.at(-1)}`);
       }
       await lesson.dense.mean[Symbol.asyncDispose]();
       session.dispose();
