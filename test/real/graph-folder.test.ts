@@ -49,6 +49,8 @@ for (const [sparsity, bytes] of [
         ...{ calibrationTokens: 4096, window: 32 },
       });
       t.true(result.bytesAfter < bytes * result.bytesBefore);
+      const written = join(output, 'onnx', 'model.onnx');
+      execFileSync('python3', [join(__dirname, 'graph_check.py'), written], { env });
       const expected = printed('python3', 'graph_folder.py', 'states', output, ...TEXTS);
       const found = printed(
         process.execPath,

@@ -226,7 +226,8 @@ async function compared(
   samples: { calibration: string; eval: string },
   { sparsities, rivals = [] }: { sparsities: number[]; rivals?: string[] },
 ) {
-  const options = { ...samples, sparsities, rivals, repeats: 1 };
+  const output = `${model.replace('.onnx', '')}-compared`;
+  const options = { ...samples, sparsities, rivals, repeats: 1, output, keepModels: true };
   const { graphs } = await benchGraphs(model, options);
   t.log(graphs);
   const { dense, rows } = graphs!;
@@ -340,3 +341,35 @@ run(
     t.true(rows[0]!.ours.loss < 0.06, `${rows[0]!.ours.loss}`);
   },
 );
+
+run('an encoder in 16-bit floats: it is pruned as one of 32 bits', async (t) => {
+  t.timeout(1_800_000);
+  const { STRUPRUNE_ENCODER: folder } = process.env;
+  const [calibration, held] = inWork('sentences', 'held-out-sentences');
+  const texts = embeddedTexts();
+  python('graph_sentences.py', folder!, calibration, texts.calibration, '512');
+  python('graph_sentences.py', folder!, held, texts.evaluation, '256');
+  const losses: number[] = [];
+  for (const bits of ['half', '']) {
+    const [model, output] = inWork(`encoder${bits}.onnx`, `encoder${bits}-small.onnx`);
+    python('graph_sentences.py', folder!, model, ...(bits ? [bits] : []));
+    const samples = { calibration, eval: held };
+    const result = await pruneGraph(model, {
+      ...{ output, sparsity: 0.3, allocation: 'uniform', ...samples },
+    });
+    t.log(result.evaluation, result.bytesAfter, result.bytesBefore);
+    losses.push(result.evaluation!.loss);
+  }
+  const [half, whole] = losses as [number, number];
+  t.true(Math.abs(half - whole) < 0.05 * whole, `${half}, ${whole}`);
+});
+
+run('whatever was written passes the checker of onnx', (t) => {
+  t.timeout(600_000);
+  const files = readdirSync(work, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.onnx'))
+    .map((name) => join(work, name));
+  t.log(files.length);
+  t.true(files.length > 40, `${files.length}`);
+  python('graph_check.py', ...files);
+});

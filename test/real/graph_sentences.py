@@ -1,10 +1,10 @@
 """An encoder of sentences as an ONNX file, and sentences for it.
 
-    graph_sentences.py MODEL_FOLDER OUT.onnx
+    graph_sentences.py MODEL_FOLDER OUT.onnx [half]
     graph_sentences.py MODEL_FOLDER OUT.safetensors TEXT COUNT
     graph_sentences.py nearest SAMPLES.safetensors DENSE.onnx FILE.onnx…
 
-The first exports the folder's model (transformers) with the mean of its tokens' states, of length one. The second writes the first
+The first exports the folder's model (transformers) with the mean of its tokens' states, of length one; half: in 16-bit floats. The second writes the first
 COUNT sentences of a text that have 8 words or more, in 32 tokens each, as the graph reads them. The third prints JSON: of every FILE
 the mean cosine of a sentence to itself in DENSE, and the mean share of a sentence's ten nearest others (by cosine) in DENSE that are
 among its ten nearest there.
@@ -39,8 +39,9 @@ class Encoder(torch.nn.Module):
         return torch.nn.functional.normalize(mean, dim=1)
 
 
-def export(folder, out):
-    export_model(Encoder(folder).eval(), out)
+def export(folder, out, half=None):
+    model = Encoder(folder).eval()
+    export_model(model.half() if half else model, out)
 
 
 def export_model(model, out):
@@ -102,4 +103,4 @@ if __name__ == "__main__":
     if first == "nearest":
         nearest(*rest)
     else:
-        sentences(first, *rest) if len(rest) > 1 else export(first, *rest)
+        sentences(first, *rest) if len(rest) == 3 else export(first, *rest)
