@@ -9,7 +9,7 @@ import { ablationFigure } from './sections/ablations';
 import { admmFigure } from './sections/admm';
 import { costFigures } from './sections/cost';
 import { curveFigures } from './sections/curves';
-import { graphsSummary, graphsTable } from './sections/graphs';
+import { graphFigures, graphsSummary } from './sections/graphs';
 import { kernelFigures, kernelSummary } from './sections/kernels';
 import { latencyTable } from './sections/latency';
 import { focusOf, layerFigures } from './sections/layers';
@@ -49,7 +49,7 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
       ...(quality ? qualitySections(quality) : []),
       ...section('masks', of('Masks inside a block', masks?.model), masks && masksFigures(masks)),
       ...section('kernels', of('Kernels', kernels?.model), kernels && kernelFigures(kernels)),
-      ...section('graphs', 'An ONNX graph', graphs && graphsTable(graphs)),
+      ...section('graphs', 'An ONNX graph', graphs && graphFigures(graphs)),
       ...section('speed', 'Speed', speed && speedFigures(speed)),
       ...section('latency', of('Latency', latency?.model), latency && latencyTable(latency)),
       ...section('scale', of('Several machines', scale?.model), scale && scaleTable(scale)),

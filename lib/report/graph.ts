@@ -1,11 +1,15 @@
 /** One run of pruneGraph() as one HTML file. */
 import { basename } from 'node:path';
 import type { GraphResult } from '../models/graphs/run/result';
+import { lineChart } from './charts/lines';
+import { dotStyle } from './charts/style';
+import { linearScale, type Scale } from './charts/ticks';
+import { figure } from './figure';
 import { type Html, html } from './html';
-import { bytes, data, grouped, percent, short } from './numbers';
+import { asked, bytes, data, grouped, mark, percent, short } from './numbers';
 import { page, type Section } from './page';
 import { facts, type Origin, originBody } from './sections/origin';
-import { number, table } from './table';
+import { type Cell, number, table, words } from './table';
 import { tiles } from './tiles';
 
 export interface GraphPage {
@@ -18,7 +22,7 @@ export interface GraphPage {
 /** The whole report; the same run gives the same text. */
 export function graphHtml({ model, result, origin }: GraphPage): string {
   const sections: (Section | null)[] = [
-    { id: 'sites', title: 'Where it was removed', body: sitesTable(result) },
+    { id: 'sites', title: 'Where it was removed', body: sitesFigures(result) },
     result.held.length > 0 ? { id: 'held', title: 'What stays', body: heldTable(result) } : null,
     { id: 'output', title: 'The graph', body: outputBody(result) },
     { id: 'origin', title: 'How this was made', body: originBody(origin) },
@@ -63,23 +67,83 @@ function summaryOf(result: GraphResult): Html {
   ]);
 }
 
-function sitesTable({ sites }: GraphResult): Html {
-  return table({
-    id: 'sites-table',
-    caption:
-      'Units of every site before and after, the loss that was predicted, the error of its readers.',
-    head: ['site', 'before', 'after', 'removed', 'predicted', 'error', 'λ', 'seconds'],
-    rows: sites.map(({ name, before, after, predicted, relativeError, lambda, seconds }) => [
-      name,
-      number(before, grouped),
-      number(after, grouped),
-      number(1 - after / before, percent),
-      number(predicted, short),
-      number(relativeError, short),
-      number(lambda, short),
-      number(seconds, short),
-    ]),
+function sitesFigures({ sites }: GraphResult): Html {
+  const errors = sites.filter(({ relativeError }) => relativeError !== null);
+  return html`${sitesFigure(sites, {
+    id: 'site-widths',
+    title: 'Share of the units of every site that was removed',
+    caption: 'Dots in the order of the table, which has the names.',
+    value: { name: 'removed', of: ({ before, after }) => 1 - after / before, format: asked },
+    columns: {
+      before: ({ before }) => number(before, grouped),
+      after: ({ after }) => number(after, grouped),
+      removed: ({ before, after }) => number(1 - after / before, percent),
+      seconds: ({ seconds }) => number(seconds, short),
+    },
+  })}${sitesFigure(errors, {
+    id: 'site-errors',
+    title: 'Error of the readers of every site after their refit',
+    caption: 'As a share of the energy of what they gave before, on the calibration samples.',
+    value: { name: 'relative error', of: ({ relativeError }) => relativeError!, format: mark },
+    columns: {
+      'relative error': ({ relativeError }) => number(relativeError, short),
+      'predicted loss': ({ predicted }) => number(predicted, short),
+      λ: ({ lambda }) => number(lambda, short),
+    },
+  })}`;
+}
+
+type Site = GraphResult['sites'][number];
+
+interface SitesFigure {
+  id: string;
+  title: string;
+  caption: string;
+  value: { name: string; of: (site: Site) => number; format: (value: number) => string };
+  columns: Record<string, (site: Site) => Cell>;
+}
+
+/** A dot a site, and its numbers; null of no sites. */
+function sitesFigure(
+  sites: readonly Site[],
+  { id, title, caption, value, columns }: SitesFigure,
+): Html | null {
+  if (sites.length === 0) return null;
+  const points = sites.map((site, i): [number, number] => [i + 1, value.of(site)]);
+  return figure({
+    ...{ title, caption },
+    chart: lineChart({
+      ...{ id, title },
+      description: `${sites.length} dots, one a site. The numbers are in the table below.`,
+      x: { name: 'site', scale: countScale(sites.length), format: String },
+      y: {
+        ...{ name: value.name, format: value.format },
+        scale: linearScale(0, Math.max(0.05, ...points.map(([, y]) => y))),
+      },
+      series: [
+        { name: value.name, style: dotStyle(0, 'var(--series-0)'), points, labelled: false },
+      ],
+    }),
+    tables: [
+      table({
+        id: `${id}-table`,
+        caption: `${title}.`,
+        head: ['', 'site', ...Object.keys(columns)],
+        rows: sites.map((site, i) => [
+          String(i + 1),
+          words(site.name),
+          ...Object.values(columns).map((cell) => cell(site)),
+        ]),
+      }),
+    ],
   });
+}
+
+/** From 1, with marks on whole numbers alone. */
+function countScale(count: number): Scale {
+  const { ticks } = linearScale(1, Math.max(2, count), 10);
+  const whole = ticks.filter((tick) => Number.isInteger(tick) && tick > 0 && tick <= count);
+  return { min: 0, max: Math.max(2, count) + 1, ticks: whole };
 }
 
 function heldTable({ held }: GraphResult): Html {

@@ -23,6 +23,7 @@ test('a prune and a slice of as many parameters, against the dense graph', async
     scratch: await scratch(t),
   });
   t.notThrows(() => benchSchema.parse(document));
+  t.notRegex(document.command, /--rivals|--scratch/);
   const { dense, rows, evaluationSamples } = document.graphs!;
   t.is(evaluationSamples, 48);
   t.is(dense.multiplyAdds, MULTIPLY_ADDS);
@@ -67,6 +68,7 @@ test('a graph that others made is measured like ours; one of other inputs is ref
   t.true(theirs!.parameters <= 850 && theirs!.parameters > 750);
   t.is(theirs!.fileBytes, statSync(rival).size);
   t.is(theirs!.sparsity, 1 - theirs!.weights / dense.weights);
+  t.true(document.command.endsWith(` --threads 1 --rivals ${rival}`));
   // The same slice by its own path is the same row.
   const again = await benchGraphs(MODEL, {
     ...{ ...options, scratch: folder, rivals: [join(folder, 'models/slice-l2-0.3.onnx')] },
@@ -79,6 +81,7 @@ test('a graph that others made is measured like ours; one of other inputs is ref
   const page = await benchReport(document);
   soundPage(t, page);
   t.true(page.includes('theirs'));
+  t.is(numbersOf(page, 'graph-speed-table').length, 1, 'of ours alone');
   const other = join(FIXTURES, 'attention.onnx');
   await t.throwsAsync(benchGraphs(MODEL, { ...options, scratch: folder, rivals: [other] }), {
     code: 'ERR_ARGUMENT',

@@ -2,7 +2,7 @@
 import test from 'ava';
 import type { GraphResult } from '../../lib/models/graphs/run/result';
 import { graphHtml } from '../../lib/report/graph';
-import { numbersOf, unescaped } from './page';
+import { dotsOf, numbersOf, unescaped } from './page';
 import { HOSTILE, sampleRun } from './sample';
 import { soundPage } from './sound';
 
@@ -46,11 +46,15 @@ test('sites and what stays are those of the result', (t) => {
   const page = graphHtml({ model: `/models/${HOSTILE}.onnx`, result, origin });
   soundPage(t, page);
   t.deepEqual(
-    numbersOf(page, 'sites-table').map(([, values]) => values),
+    numbersOf(page, 'site-widths-table').map(([, values]) => values),
     [
-      [8, 6, 0.25, 0.25, 0.5, 0.05, 2],
-      [4, 4, 0, null, null, null, 1],
+      [null, 8, 6, 0.25, 2],
+      [null, 4, 4, 0, 1],
     ],
+  );
+  t.deepEqual(
+    numbersOf(page, 'site-errors-table').map(([, values]) => values),
+    [[null, 0.5, 0.25, 0.05]],
   );
   t.deepEqual(
     numbersOf(page, 'held-table').map(([, values]) => values),
@@ -70,4 +74,23 @@ test('without samples to evaluate on, and with nothing that stays', (t) => {
   soundPage(t, page);
   t.false(page.includes('held-table'));
   t.false(page.includes('samples to evaluate on'));
+});
+
+test('dots lie as high as their numbers', (t) => {
+  const [first, second] = result.sites;
+  const sites = [0, 2, 4, 6].map((after) => ({ ...first!, after, relativeError: after / 8 }));
+  const page = graphHtml({ model: 'a.onnx', result: { ...result, sites }, origin });
+  // 1, 3/4, 1/2 and 1/4 of its units have gone, and errors rise by as much a site.
+  for (const [id, rising] of [
+    ['site-widths', false],
+    ['site-errors', true],
+  ] as const) {
+    const heights = dotsOf(page, id).map(([, y]) => y);
+    t.is(heights.length, 4);
+    const steps = heights.slice(1).map((y, i) => y - heights[i]!);
+    for (const step of steps) t.true(Math.abs(step - steps[0]!) < 0.5 && step < 0 === rising);
+  }
+  // A method without errors has no picture of them.
+  const bare = graphHtml({ model: 'a.onnx', result: { ...result, sites: [second!] }, origin });
+  t.false(bare.includes('site-errors'));
 });

@@ -35,3 +35,14 @@ export function numbersOf(page: string, id: string): [string, (number | null)[]]
     rest.map(({ values }) => values[0] ?? null),
   ]);
 }
+
+/** Where round markers lie in the wide form of a chart, in its pixels. */
+export function dotsOf(page: string, id: string): [x: number, y: number][] {
+  const chart = new RegExp(
+    `<svg class="chart wide"[^>]* aria-labelledby="${id}-wide-title[\\s\\S]*?</svg>`,
+  );
+  const [drawn] = chart.exec(page) ?? [];
+  if (drawn === undefined) throw new Error(`no chart ${id}`);
+  const places = drawn.matchAll(/matrix\([\d.]+,0,0,[\d.]+,([\d.]+),([\d.]+)\)/g);
+  return [...places].map(([, x, y]) => [Number(x), Number(y)]);
+}

@@ -44,10 +44,14 @@ export async function benchGraphs(model: string, options: GraphsOptions): Promis
   const graphs = await withScratch(settings.scratch, (folder) =>
     new GraphBench(graphFile(model), settings, options, folder).run(),
   );
+  const { scratch, rivals, ...rest } = settings;
   const about = {
     command: commandLine(
       ['bench', 'graphs', model],
-      Object.entries({ ...settings, threads, memory }),
+      [
+        ...Object.entries({ ...rest, threads, memory }),
+        ...rivals.map((rival): [string, string] => ['rivals', rival]),
+      ],
     ),
     machine,
     seed: 0,
