@@ -5,6 +5,7 @@ import test from 'ava';
 import { benchGraphs } from '../../lib/bench/graphs/run';
 import { sliceByNorm } from '../../lib/bench/graphs/slice-by-norm';
 import { benchSchema } from '../../lib/documents/bench';
+import { pruneGraph } from '../../lib/prune-graph';
 import { benchReport } from '../../lib/reports';
 import { run, scratch } from '../cli/run';
 import { numbersOf } from '../report/page';
@@ -94,6 +95,7 @@ test('as a user runs it', async (t) => {
   const { code, stdout, stderr } = await run([
     ...['bench', 'graphs', MODEL, '--calibration', INPUTS, '--eval', INPUTS, '-o', folder],
     ...['--sparsities', '0.5', '--repeats', '1', '--threads', '1', '--keep-models'],
+    ...['--allocation', 'uniform', '--multiple', '4'],
   ]);
   t.is(code, 0, stderr);
   t.regex(stdout, /residual.onnx on 48 samples; loss of \w+: /);
@@ -103,4 +105,9 @@ test('as a user runs it', async (t) => {
   for (const { method, sparsity, fileBytes } of graphs.rows) {
     t.is(statSync(join(folder, 'models', `${method}-${sparsity}.onnx`)).size, fileBytes);
   }
+  // It is what prune writes with the same options.
+  const output = join(folder, 'alike.onnx');
+  const alike = { allocation: 'uniform', multiple: 4, threads: 1 } as const;
+  await pruneGraph(MODEL, { output, sparsity: 0.5, calibration: INPUTS, ...alike });
+  t.deepEqual(readFileSync(join(folder, 'models/refit-0.5.onnx')), readFileSync(output));
 });

@@ -1,9 +1,11 @@
 import type { z } from 'zod';
+import { ALLOCATION_RULES } from '../../allocation';
 import { settingsFrom } from '../../engine/call';
 import type { EngineOptions } from '../../engine/engine-options';
 import { CALIBRATION } from '../../options/calibration';
 import { IMAGES } from '../../options/images';
-import { count, files, path, shares } from '../../options/kinds';
+import { choice, count, files, path, shares } from '../../options/kinds';
+import { COLUMN_SCOPES, METHOD } from '../../options/method';
 import { declare, like, schemaOf } from '../../options/option';
 import type { OnProgress } from '../../progress';
 import { keepOption, outputOption, scratchOption } from '../options';
@@ -48,6 +50,25 @@ export const GRAPHS_OPTIONS = {
     },
   ),
   ...IMAGES,
+  ...declare(
+    { group: 'Method' },
+    {
+      scope: like(METHOD.scope, {
+        takes: choice(COLUMN_SCOPES),
+        help: 'prune heads (attention), all other units (ffn), or both',
+        default: 'all',
+      }),
+      allocation: like(METHOD.allocation, {
+        takes: choice(ALLOCATION_RULES),
+        help: 'how the sparsity is spread over the sites',
+        default: 'threshold',
+      }),
+      multiple: like(METHOD.multiple, {
+        help: 'widths but for heads are multiples of n',
+        otherwise: '8; less for narrow layers',
+      }),
+    },
+  ),
   ...outputOption('graphs.json, graphs.csv and graphs.html'),
   ...keepOption('pruned and sliced graph'),
   ...scratchOption('pruned graphs'),

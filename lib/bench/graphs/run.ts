@@ -148,12 +148,13 @@ class GraphBench {
 
   private pruned(output: string, sparsity: number) {
     const { model, settings, options } = this;
-    const { calibration, scratch } = settings;
+    const { calibration, scratch, scope, allocation, multiple } = settings;
+    const method = { scope, allocation, ...(multiple !== undefined && { multiple }) };
     const { imageSize, imageFit, imagePreset, imageMean, imageStd, imageChannels } = settings;
     const images = { imageSize, imageFit, imagePreset, imageMean, imageStd, imageChannels };
     const { threads, memory, signal } = options;
     const files = { output, calibration, scratch, force: true, onNotice: this.note };
-    return pruneGraph(model, { ...files, ...images, sparsity, threads, memory, signal });
+    return pruneGraph(model, { ...files, ...images, ...method, sparsity, threads, memory, signal });
   }
 
   /** A graph as it is in its file. */
