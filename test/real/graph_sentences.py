@@ -4,7 +4,7 @@
     graph_sentences.py MODEL_FOLDER OUT.safetensors TEXT COUNT
     graph_sentences.py nearest SAMPLES.safetensors DENSE.onnx FILE.onnx…
 
-The first exports the folder's model (transformers) with the mean of its tokens' states, of length one; half: in 16-bit floats. The second writes the first
+The first exports the folder's model (transformers) with the mean of its tokens' states, of length one; half: in 16-bit floats, as onnxruntime makes them. The second writes the first
 COUNT sentences of a text that have 8 words or more, in 32 tokens each, as the graph reads them. The third prints JSON: of every FILE
 the mean cosine of a sentence to itself in DENSE, and the mean share of a sentence's ten nearest others (by cosine) in DENSE that are
 among its ten nearest there.
@@ -40,8 +40,12 @@ class Encoder(torch.nn.Module):
 
 
 def export(folder, out, half=None):
-    model = Encoder(folder).eval()
-    export_model(model.half() if half else model, out)
+    export_model(Encoder(folder).eval(), out)
+    if half:
+        import onnx
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        onnx.save(convert_float_to_float16(onnx.load(out), keep_io_types=True), out)
 
 
 def export_model(model, out):
