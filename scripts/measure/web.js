@@ -21,6 +21,9 @@ const { values, positionals } = parseArgs({
 });
 const [dense, inputs, ...pruned] = positionals;
 const files = [dense, ...pruned];
+if (pruned.length === 0) {
+  throw new Error('usage: web DENSE.onnx SAMPLES PRUNED.onnx… [--rounds 21]');
+}
 
 async function main() {
   const web = path.join(ensureOrtWeb(), 'ort.wasm.min.mjs');
