@@ -26,7 +26,7 @@ test('JSON on stdout and a report beside the file, with the same numbers', async
   const page = await readFile(output.replace(/onnx$/, 'report.html'), 'utf8');
   soundPage(t, page);
   t.deepEqual(
-    numbersOf(page, 'sites-table').map(([, values]) => values.slice(0, 2)),
+    numbersOf(page, 'site-widths-table').map(([, values]) => values.slice(1, 3)),
     sites.map(({ before, after }: { before: number; after: number }) => [before, after]),
   );
 });
