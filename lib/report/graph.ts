@@ -128,7 +128,7 @@ function sitesFigure(
       table({
         id: `${id}-table`,
         caption: `${title}.`,
-        head: ['', 'site', ...Object.keys(columns)],
+        head: ['site', 'name', ...Object.keys(columns)],
         rows: sites.map((site, i) => [
           String(i + 1),
           words(site.name),

@@ -12,13 +12,21 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { benchHtml } from '../../lib/report/bench';
+import { graphHtml } from '../../lib/report/graph';
 import { pruneHtml } from '../../lib/report/prune';
-import { sampleDocument, sampleRun } from '../report/sample';
+import { sampleDocument, sampleGraph, sampleGraphs, sampleRun } from '../report/sample';
 
 const BROWSER = process.env.STRUPRUNE_CHROMIUM ?? '/usr/bin/chromium';
 const PHONE = { width: 360, height: 740 };
 const DESK = { width: 1200, height: 900 };
-const REPORTS = { bench: benchHtml(sampleDocument()), prune: pruneHtml(sampleRun()) };
+const REPORTS = {
+  bench: benchHtml(sampleDocument()),
+  prune: pruneHtml(sampleRun()),
+  graph: graphHtml(sampleGraph()),
+  'bench-graphs': benchHtml(sampleGraphs()),
+};
+/** Charts that each has at least. */
+const CHARTS = { bench: 3, prune: 3, graph: 2, 'bench-graphs': 2 };
 
 let browser: Browser;
 let folder: string;
@@ -68,7 +76,7 @@ const openAll = (page: Page) =>
     for (const one of document.querySelectorAll('details')) one.open = true;
   });
 
-for (const name of Object.keys(REPORTS)) {
+for (const name of Object.keys(REPORTS) as (keyof typeof REPORTS)[]) {
   for (const [device, viewport] of Object.entries({ desk: DESK, phone: PHONE })) {
     for (const colorScheme of ['light', 'dark'] as const) {
       test.serial(`${name}, ${device}, ${colorScheme}`, async (t) => {
@@ -94,7 +102,7 @@ for (const name of Object.keys(REPORTS)) {
           }));
           t.is(facts.width, viewport.width, 'no sideways scrolling');
           t.is(facts.ground, colorScheme === 'light' ? 'rgb(247, 247, 244)' : 'rgb(16, 18, 21)');
-          t.true(facts.charts.length > 2 && facts.charts.every((shown) => shown === 1));
+          t.true(facts.charts.length >= CHARTS[name] && facts.charts.every((shown) => shown === 1));
           const series = colorScheme === 'light' ? 'rgb(23, 70, 209)' : 'rgb(77, 150, 255)';
           t.true(facts.strokes.includes(series), 'the variables reach the charts');
           await axe(t, page);

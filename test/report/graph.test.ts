@@ -1,46 +1,11 @@
 /** The report of one run over a graph: its numbers are those of the GraphResult. */
 import test from 'ava';
-import type { GraphResult } from '../../lib/models/graphs/run/result';
 import { graphHtml } from '../../lib/report/graph';
 import { dotsOf, numbersOf, unescaped } from './page';
-import { HOSTILE, sampleRun } from './sample';
+import { HOSTILE, sampleGraph } from './sample';
 import { soundPage } from './sound';
 
-const { origin } = sampleRun();
-const result: GraphResult = {
-  settings: {},
-  allocation: 'threshold',
-  output: `${HOSTILE}.onnx`,
-  ...{ weightsBefore: 1000, weightsAfter: 600, parametersBefore: 1100, parametersAfter: 660 },
-  ...{ multiplyAddsBefore: 5000, multiplyAddsAfter: 3100 },
-  ...{ sparsity: 0.4, bytesBefore: 4400, bytesAfter: 2700, calibrationSamples: 96 },
-  losses: [{ output: HOSTILE, kind: 'KL of logits' }],
-  search: { rounds: 2, before: 0.31, after: 0.27 },
-  evaluation: { samples: 240, loss: 0.125, agreement: 0.75 },
-  sites: [
-    {
-      name: HOSTILE,
-      before: 8,
-      after: 6,
-      predicted: 0.25,
-      relativeError: 0.5,
-      lambda: 0.05,
-      seconds: 2,
-    },
-    {
-      name: 'b',
-      before: 4,
-      after: 4,
-      predicted: null,
-      relativeError: null,
-      lambda: null,
-      seconds: 1,
-    },
-  ],
-  held: [{ reason: HOSTILE, share: 0.125 }],
-  verification: { expected: 3.5, actual: 3.5 },
-  ...{ seconds: 3, peakRssBytes: 2 ** 28, warnings: [], notes: [], resumedSites: 0, passes: 7.25 },
-};
+const { result, origin } = sampleGraph();
 
 test('sites and what stays are those of the result', (t) => {
   const page = graphHtml({ model: `/models/${HOSTILE}.onnx`, result, origin });

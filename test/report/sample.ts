@@ -1,5 +1,7 @@
 /** A made-up benchmark whose numbers a reader can check in the head, with hostile names in it. */
 import type { BenchDocument, BenchMethod, BenchRow } from '../../lib/documents/bench';
+import type { GraphResult } from '../../lib/models/graphs/run/result';
+import type { GraphPage } from '../../lib/report/graph';
 import type { PruneRun } from '../../lib/report/prune';
 
 export const HOSTILE = '<script>alert("x")</script>&\'';
@@ -410,6 +412,80 @@ export function sampleRun(): PruneRun {
           };
         }),
       ),
+    },
+  };
+}
+
+/** A run of pruneGraph() as its report has it. */
+export function sampleGraph(): GraphPage {
+  const result: GraphResult = {
+    settings: {},
+    allocation: 'threshold',
+    output: `${HOSTILE}.onnx`,
+    ...{ weightsBefore: 1000, weightsAfter: 600, parametersBefore: 1100, parametersAfter: 660 },
+    ...{ multiplyAddsBefore: 5000, multiplyAddsAfter: 3100 },
+    ...{ sparsity: 0.4, bytesBefore: 4400, bytesAfter: 2700, calibrationSamples: 96 },
+    losses: [{ output: HOSTILE, kind: 'KL of logits' }],
+    search: { rounds: 2, before: 0.31, after: 0.27 },
+    evaluation: { samples: 240, loss: 0.125, agreement: 0.75 },
+    sites: [
+      {
+        name: HOSTILE,
+        before: 8,
+        after: 6,
+        predicted: 0.25,
+        relativeError: 0.5,
+        lambda: 0.05,
+        seconds: 2,
+      },
+      {
+        name: 'b',
+        before: 4,
+        after: 4,
+        predicted: null,
+        relativeError: null,
+        lambda: null,
+        seconds: 1,
+      },
+    ],
+    held: [{ reason: HOSTILE, share: 0.125 }],
+    verification: { expected: 3.5, actual: 3.5 },
+    ...{
+      seconds: 3,
+      peakRssBytes: 2 ** 28,
+      warnings: [],
+      notes: [],
+      resumedSites: 0,
+      passes: 7.25,
+    },
+  };
+  return { model: `/models/${HOSTILE}.onnx`, result, origin: sampleRun().origin };
+}
+
+/** A document of `bench graphs`: ours, a slice and a graph of others. */
+export function sampleGraphs(): BenchDocument {
+  const { format, version, command, date, machine, seconds, seed, settings, versions } =
+    sampleDocument();
+  const measured = (left: number, loss: number) => ({
+    ...{ weights: 1000 * left, parameters: 1100 * left, multiplyAdds: 5000 * left, loss },
+    ...{ fileBytes: 4400 * left, agreement: 1 - loss },
+    ...{ secondsOneThread: 0.01 * left, secondsTwoThreads: 0.006 * left },
+  });
+  const row = (method: 'refit' | 'slice-l2' | 'rival', sparsity: number, loss: number) => ({
+    ...{ method, sparsity, name: method === 'rival' ? HOSTILE : null },
+    ...{ pruneSeconds: method === 'rival' ? null : 12, ...measured(1 - sparsity, loss) },
+  });
+  return {
+    ...{ format, version, command, date, machine, seconds, seed, settings, versions },
+    graphs: {
+      model: { name: 'a.onnx', path: '/models/a.onnx' },
+      evaluationSamples: 240,
+      losses: [{ output: 'y', kind: 'KL of logits' }],
+      dense: measured(1, 0),
+      rows: [
+        ...[row('refit', 0.25, 0.001), row('slice-l2', 0.25, 0.5)],
+        ...[row('refit', 0.5, 0.01), row('slice-l2', 0.5, 0.9), row('rival', 0.5, 0.2)],
+      ],
     },
   };
 }
