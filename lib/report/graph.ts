@@ -3,12 +3,13 @@ import { basename } from 'node:path';
 import type { GraphResult } from '../models/graphs/run/result';
 import { lineChart } from './charts/lines';
 import { dotStyle } from './charts/style';
-import { linearScale, type Scale } from './charts/ticks';
+import { linearScale } from './charts/ticks';
 import { figure } from './figure';
 import { type Html, html } from './html';
 import { asked, bytes, data, grouped, mark, percent, short } from './numbers';
 import { page, type Section } from './page';
 import { facts, type Origin, originBody } from './sections/origin';
+import { blockScale } from './sections/sites';
 import { type Cell, number, table, words } from './table';
 import { tiles } from './tiles';
 
@@ -109,13 +110,13 @@ function sitesFigure(
   { id, title, caption, value, columns }: SitesFigure,
 ): Html | null {
   if (sites.length === 0) return null;
-  const points = sites.map((site, i): [number, number] => [i + 1, value.of(site)]);
+  const points = sites.map((site, i): [number, number] => [i, value.of(site)]);
   return figure({
     ...{ title, caption },
     chart: lineChart({
       ...{ id, title },
       description: `${sites.length} dots, one a site. The numbers are in the table below.`,
-      x: { name: 'site', scale: countScale(sites.length), format: String },
+      x: { name: 'site', scale: blockScale(sites.length), format: String },
       y: {
         ...{ name: value.name, format: value.format },
         scale: linearScale(0, Math.max(0.05, ...points.map(([, y]) => y))),
@@ -130,20 +131,13 @@ function sitesFigure(
         caption: `${title}.`,
         head: ['site', 'name', ...Object.keys(columns)],
         rows: sites.map((site, i) => [
-          String(i + 1),
+          String(i),
           words(site.name),
           ...Object.values(columns).map((cell) => cell(site)),
         ]),
       }),
     ],
   });
-}
-
-/** From 1, with marks on whole numbers alone. */
-function countScale(count: number): Scale {
-  const { ticks } = linearScale(1, Math.max(2, count), 10);
-  const whole = ticks.filter((tick) => Number.isInteger(tick) && tick > 0 && tick <= count);
-  return { min: 0, max: Math.max(2, count) + 1, ticks: whole };
 }
 
 function heldTable({ held }: GraphResult): Html {

@@ -316,22 +316,29 @@ run('memory holds no more than the budget of a graph whose weights come to as mu
   t.true(peakRssBytes < budget, `${peakRssBytes}`);
 });
 
+/** As an encoder reads them: those that calibrate, and others. */
+function sentencesFor(folder: string) {
+  const [calibration, held] = inWork('sentences', 'held-out-sentences');
+  const texts = embeddedTexts();
+  python('graph_sentences.py', folder, calibration, texts.calibration, '512');
+  python('graph_sentences.py', folder, held, texts.evaluation, '256');
+  return { calibration, eval: held };
+}
+
 run(
   'an encoder of sentences: heads and FFN rows go, embeddings stay where they were',
   async (t) => {
     t.timeout(1_800_000);
     const { STRUPRUNE_ENCODER: folder } = process.env;
-    const [model, calibration, held] = inWork('encoder.onnx', 'sentences', 'held-out-sentences');
-    const texts = embeddedTexts();
+    const [model] = inWork('encoder.onnx');
     python('graph_sentences.py', folder!, model);
-    python('graph_sentences.py', folder!, calibration, texts.calibration, '512');
-    python('graph_sentences.py', folder!, held, texts.evaluation, '256');
+    const samples = sentencesFor(folder!);
     using file = OnnxFile.open(model);
     const { all, exact } = weightsOf(relate(file));
     t.true(exact / all >= 0.95, `${exact / all}`);
     const sparsities = [0.25, 0.5, 0.65];
-    const rivals = byTorchPruning('sentences', folder!, calibration, sparsities);
-    const rows = await compared(t, model, { calibration, eval: held }, { sparsities, rivals });
+    const rivals = byTorchPruning('sentences', folder!, samples.calibration, sparsities);
+    const rows = await compared(t, model, samples, { sparsities, rivals });
     for (const { ours, sliced, theirs } of rows) {
       t.is(theirs.length, 2);
       for (const { loss } of [sliced, ...theirs]) {
@@ -345,15 +352,11 @@ run(
 run('an encoder in 16-bit floats: it is pruned as one of 32 bits', async (t) => {
   t.timeout(1_800_000);
   const { STRUPRUNE_ENCODER: folder } = process.env;
-  const [calibration, held] = inWork('sentences', 'held-out-sentences');
-  const texts = embeddedTexts();
-  python('graph_sentences.py', folder!, calibration, texts.calibration, '512');
-  python('graph_sentences.py', folder!, held, texts.evaluation, '256');
+  const samples = sentencesFor(folder!);
   const losses: number[] = [];
   for (const bits of ['half', '']) {
     const [model, output] = inWork(`encoder${bits}.onnx`, `encoder${bits}-small.onnx`);
     python('graph_sentences.py', folder!, model, ...(bits ? [bits] : []));
-    const samples = { calibration, eval: held };
     const result = await pruneGraph(model, {
       ...{ output, sparsity: 0.3, allocation: 'uniform', ...samples },
     });

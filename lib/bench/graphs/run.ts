@@ -149,7 +149,7 @@ class GraphBench {
   private pruned(output: string, sparsity: number) {
     const { model, settings, options } = this;
     const { calibration, scratch, scope, allocation, multiple } = settings;
-    const method = { scope, allocation, ...(multiple !== undefined && { multiple }) };
+    const method = { scope, allocation, multiple };
     const { imageSize, imageFit, imagePreset, imageMean, imageStd, imageChannels } = settings;
     const images = { imageSize, imageFit, imagePreset, imageMean, imageStd, imageChannels };
     const { threads, memory, signal } = options;

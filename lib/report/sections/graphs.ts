@@ -27,7 +27,7 @@ export function graphsSummary({ rows }: BenchGraphs): Html {
 /** Losses, with the table of all numbers, and speed-ups. */
 export function graphFigures(graphs: BenchGraphs): Html {
   const [dense, ...lines] = graphRows(graphs);
-  return html`${lossFigure(graphs, dense!, lines) ?? rowsTable(graphs)}${speedFigure(graphs)}`;
+  return html`${lossFigure(graphs, dense!, lines) ?? rowsTable(graphs)}${speedFigure(graphs, dense!, lines)}`;
 }
 
 /** Only positive losses have a place on a logarithmic scale; null where none is. */
@@ -73,21 +73,22 @@ function lossFigure(
 }
 
 /** Of what was pruned here; null where nothing was. */
-function speedFigure({ dense, rows }: BenchGraphs): Html | null {
-  const points = rows
-    .filter(({ method }) => method === 'refit')
-    .map(({ sparsity, multiplyAdds, secondsOneThread, secondsTwoThreads, pruneSeconds }) => ({
-      ...{ sparsity, pruneSeconds },
-      fewer: dense.multiplyAdds / multiplyAdds,
-      one: dense.secondsOneThread / secondsOneThread,
-      two: dense.secondsTwoThreads / secondsTwoThreads,
-    }));
+function speedFigure(
+  { rows }: BenchGraphs,
+  dense: GraphLine,
+  lines: readonly GraphLine[],
+): Html | null {
+  const points = rows.flatMap(({ method, pruneSeconds }, i) => {
+    const { sparsity, multiplyAdds, faster } = lines[i]!;
+    const fewer = dense.multiplyAdds / multiplyAdds;
+    return method === 'refit' ? [{ sparsity, pruneSeconds, fewer, faster }] : [];
+  });
   if (points.length === 0) return null;
   const most = Math.max(...points.map(({ fewer }) => fewer));
-  const ratios = points.flatMap(({ one, two }) => [one, two]);
-  const series = (['one', 'two'] as const).map((threads, i) => ({
-    ...{ name: i === 0 ? '1 thread' : '2 threads', style: seriesStyle(i) },
-    points: ascending([[1, 1], ...points.map((one) => [one.fewer, one[threads]] as const)]),
+  const ratios = points.flatMap(({ faster }) => faster);
+  const series = ['1 thread', '2 threads'].map((name, i) => ({
+    ...{ name, style: seriesStyle(i) },
+    points: ascending([[1, 1], ...points.map(({ fewer, faster }) => [fewer, faster[i]!] as const)]),
   }));
   const title = 'Times as fast as the dense graph';
   return figure({
@@ -121,9 +122,9 @@ function speedFigure({ dense, rows }: BenchGraphs): Html | null {
         id: 'graph-speed-table',
         caption: 'Multiply-adds and time of the dense graph ÷ those of the pruned one.',
         head: ['weights removed', 'multiply-adds', '1 thread', '2 threads', 'time to prune'],
-        rows: points.map(({ sparsity, fewer, one, two, pruneSeconds }) => [
+        rows: points.map(({ sparsity, fewer, faster, pruneSeconds }) => [
           asked(sparsity),
-          ...[fewer, one, two].map((ratio) => number(ratio, times)),
+          ...[fewer, ...faster].map((ratio) => number(ratio, times)),
           number(pruneSeconds, time),
         ]),
       }),

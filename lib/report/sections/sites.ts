@@ -15,7 +15,7 @@ export function sitesWith(entries: readonly { site: Site }[]): Site[] {
   return [...new Set([...Object.keys(NAMES), ...entries.map(({ site }) => site)])];
 }
 
-/** An axis over the blocks, with marks on whole blocks alone. */
+/** An axis over the blocks, or a graph's sites, with marks on whole ones alone. */
 export function blockScale(blocks: number): Scale {
   const last = Math.max(1, blocks - 1);
   const { ticks } = linearScale(0, last, 10);
