@@ -46,6 +46,7 @@ const GRAPHS = [
   'onnxruntime==1.30.0',
   'torchvision==0.29.2',
   'torch-pruning==1.6.1',
+  'onnx2torch==1.5.15',
   ...['ml-dtypes', 'protobuf', 'flatbuffers', 'packaging', 'pillow'],
 ];
 /** What torch's newer exporter (dynamo) asks for beside those. */

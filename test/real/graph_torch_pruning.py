@@ -2,15 +2,18 @@
 
     graph_torch_pruning.py sentences MODEL_FOLDER CALIBRATION SHARES OUT
     graph_torch_pruning.py photographs PACKAGES CALIBRATION SHARES OUT
+    graph_torch_pruning.py graph MODEL.onnx CALIBRATION SHARES OUT
 
 sentences: an encoder (graph_sentences.py); attention heads and rows of the FFN may go, as our sites are. photographs: EfficientNet-lite0
-(graph_photographs.py); all channels may. OUT receives IMPORTANCE-SHARE.onnx without the SHARES, by commas, of the weights of linear and
+(graph_photographs.py); all channels may. graph: an ONNX file of convolutions with one input and one output, as graph_modules.py reads it;
+all channels may go. OUT receives IMPORTANCE-SHARE.onnx without the SHARES, by commas, of the weights of linear and
 convolutional layers at least, for each importance:
 
     l2      the L2 norm of a group (GroupMagnitudeImportance), which reads no data
     taylor  weight times gradient (GroupTaylorImportance) on the calibration's samples. The loss of the encoder is that of SimCSE
             (arXiv 2104.08821): each sentence is to be found again among those of its batch, by two passes with dropout. That of the
-            classifier is the cross entropy of the dense network's answers
+            others is the cross entropy of the dense network's answers: its likeliest class, or for a map of probabilities what it
+            finds likely of each pixel
 
 Batch norms get the statistics of the calibration's samples, which keeps more than their own. Of two networks the one nearest to the dense network's outputs on the calibration's samples is written: ratios are uniform or over all layers. Prints JSON, by
 file: { ratio, global, loss }.
@@ -26,6 +29,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 STEPS = 7
+MAPS = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)
 
 
 class Sentences:
@@ -94,6 +98,39 @@ class Photographs:
         pass
 
 
+class Graph:
+    def __init__(self, path, samples):
+        import onnx
+        from graph_modules import export_model, inputs_of, kind, network
+
+        name = inputs_of(onnx.load(path))[0].name
+        column = load_file(samples)[name]
+        # As many as have 8 MiB, as in a run of ours, and two at least: batch norms of one have no variance.
+        self.batch = max(2, min(32, 2**21 // column[0].numel()))
+        self.columns = [column]
+        self.export = lambda model, out: export_model(model, out, path, column.shape)
+        self.dense = network(path, column.shape)
+        self.is_map = "Sigmoid" in {kind(each) for each in self.dense.modules()}
+
+    def loss(self, batch, dense):
+        outputs = self.dense(*batch)
+        if self.is_map:
+            return functional.binary_cross_entropy(outputs, dense.round())
+        return functional.nll_loss(outputs.log(), dense.argmax(1))
+
+    def distance(self, outputs, dense):
+        if self.is_map:
+            return ((outputs - dense) ** 2).flatten(1).sum(1) / (dense**2).mean(0).sum()
+        return functional.kl_div(outputs.log(), dense.log(), reduction="none", log_target=True).sum(1)
+
+    def scope(self, model, ratio):
+        # Its outputs stay.
+        return {"ignored_layers": [[each for each in model.modules() if isinstance(each, MAPS)][-1]]}
+
+    def mend(self, model, pruner):
+        pass
+
+
 def attentions(model):
     from transformers.models.bert.modeling_bert import BertSelfAttention
 
@@ -122,7 +159,7 @@ def gradients(of, answers):
 
 
 def weights(model):
-    return sum(each.weight.numel() for each in model.modules() if isinstance(each, (torch.nn.Linear, torch.nn.Conv2d)))
+    return sum(each.weight.numel() for each in model.modules() if isinstance(each, MAPS))
 
 
 def pruned(of, importance, ratio, is_global):
@@ -174,7 +211,7 @@ def take_statistics(of, model):
 
 def main(kind, folder, calibration, shares, out):
     torch.set_num_threads(2)
-    of = {"sentences": Sentences, "photographs": Photographs}[kind](folder, calibration)
+    of = {"sentences": Sentences, "photographs": Photographs, "graph": Graph}[kind](folder, calibration)
     answers = outputs(of, of.dense)
     found = {}
     for importance in ("l2", "taylor"):
